@@ -1,0 +1,134 @@
+//! The only door to files of state and footage. Above it nobody touches `std::fs`, so that a test can put another
+//! disk in its place, and so that every flush of the program can be counted here.
+//!
+//! Calls block; those who have an executor to keep free call from a blocking thread.
+
+mod aligned;
+mod kernel;
+mod probe;
+mod real;
+
+pub use aligned::AlignedBuffer;
+pub use kernel::clock_is_synchronised;
+pub use probe::{DeviceCheck, DeviceRefusal, check_device};
+pub use real::RealDisk;
+
+use std::fmt::Debug;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The unit in which sectors, slots and direct writes are laid out, in bytes.
+pub const BLOCK_BYTES: usize = 4096;
+/// How much one direct write or read moves, in bytes.
+pub const STRIDE_BYTES: usize = 1 << 20;
+
+/// A run of bytes of a file on its device, as FIEMAP tells it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
+pub struct PhysicalRange {
+    pub offset_bytes: u64,
+    pub length_bytes: u64,
+}
+
+/// Where a file's bytes stand on the device.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Extents {
+    /// Merged, in file order. Overwriting the file overwrites these.
+    Known(Vec<PhysicalRange>),
+    /// The file system does not tell, or tells of shared, encoded or inline data.
+    Unknown(&'static str),
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    Read,
+    ReadWrite,
+    /// Past the page cache (`O_DIRECT`): offsets, lengths and memory are multiples of [`BLOCK_BYTES`].
+    /// Falls back to buffered access where the file system has no direct one.
+    Direct,
+}
+
+/// An open file. Positions are explicit; there is no cursor.
+pub trait DiskFile: Send + Sync + Debug {
+    /// Fills as much of `buffer` as the file has from `offset`; returns how many bytes that was.
+    fn read_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize>;
+    /// Writes all of `bytes`, or fails.
+    fn write_all_at(&self, bytes: &[u8], offset_bytes: u64) -> io::Result<()>;
+    /// Reserves blocks so that the file is at least `length_bytes` long, and reads as zero where never written.
+    fn allocate(&self, length_bytes: u64) -> io::Result<()>;
+    fn set_len(&self, length_bytes: u64) -> io::Result<()>;
+    fn len_bytes(&self) -> io::Result<u64>;
+    /// `fdatasync`: content, and the size if it grew, reach the device.
+    fn sync_data(&self) -> io::Result<()>;
+    fn extents(&self) -> io::Result<Extents>;
+}
+
+/// Directories, names and whole file systems.
+pub trait Disk: Send + Sync + Debug {
+    /// Makes a file that must not be there yet, readable by its owner alone.
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>>;
+    /// Makes a directory, and those above it, for the owner alone; one that is there already is left as it is.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+    /// File names in a directory, sorted. Sub-directories are left out.
+    fn list_files(&self, dir: &Path) -> io::Result<Vec<String>>;
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+    /// `fsync` of the directory: names that were made, moved or removed in it are durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// `syncfs`: everything written to the file system that holds `dir` is durable. One device flush.
+    fn sync_file_system(&self, dir: &Path) -> io::Result<()>;
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
+}
+
+/// A disk shared by the rooms.
+pub type SharedDisk = Arc<dyn Disk>;
+
+/// Reads a whole file of at most `limit_bytes`.
+///
+/// # Errors
+/// `InvalidData` when it is larger; else what the disk says.
+pub fn read_file(disk: &dyn Disk, path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
+    let file = disk.open(path, Access::Read)?;
+    let length = file.len_bytes()?;
+    if length > limit_bytes {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{} is {length} bytes long, more than the {limit_bytes} that it may be", path.display()),
+        ));
+    }
+    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+    let got = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(got);
+    Ok(bytes)
+}
+
+/// Puts `bytes` in the place of a file, so that at every instant either the old or the new content is there whole:
+/// new file beside it, flush, rename, flush of the directory. For files without secrets: the old blocks are not erased.
+///
+/// # Errors
+/// What the disk says. The old file is then still in its place.
+pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = parent(path)?;
+    let fresh = path.with_extension("new");
+    match disk.remove_file(&fresh) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let file = disk.create_new(&fresh)?;
+    file.write_all_at(bytes, 0)?;
+    file.sync_data()?;
+    disk.rename(&fresh, path)?;
+    disk.sync_dir(&dir)
+}
+
+/// The directory that a path is in.
+///
+/// # Errors
+/// `InvalidInput` for a path without one.
+pub fn parent(path: &Path) -> io::Result<PathBuf> {
+    path.parent()
+        .map(Path::to_path_buf)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("{} has no directory", path.display())))
+}

@@ -1,0 +1,14 @@
+//! The words of the house: ids, spans of time, camera classes, roles. Pure; no input or output.
+
+pub mod camera;
+pub mod ids;
+pub mod people;
+pub mod request;
+pub mod time;
+pub mod video;
+
+pub use camera::{CameraClass, FilmedArea, Retention, RetentionError};
+pub use ids::{AccountId, CameraNumber, DayKeyId, Digest, GrantId, RequestId, SegmentId, SiteId, VolumeId};
+pub use people::Role;
+pub use time::{Day, Span, SpanError, Utc};
+pub use video::{Codec, Frame, GapCause, VideoParameters};
