@@ -7,5 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod clock;
+pub mod crypto;
 pub mod disk;
 pub mod domain;
+pub mod segment;

@@ -1,0 +1,34 @@
+//! Every cryptographic act of the house, each in a few lines over a kept library.
+//!
+//! | act | construction | source |
+//! |---|---|---|
+//! | chunks of a segment | AES-256-GCM in the STREAM construction | Hoang, Reyhanitabar, Rogaway, Vizár 2015 |
+//! | sealing to a person or a day key | HPKE base mode: X25519, HKDF-SHA-256, AES-256-GCM | RFC 9180 |
+//! | private halves at rest | Argon2id, AES-256-GCM | RFC 9106 |
+//! | digests, commitments, signatures | SHA-256, HMAC-SHA-256, Ed25519 | FIPS 180-4, RFC 2104, RFC 8032 |
+//!
+//! Every failure to authenticate is the one opaque [`Unopened`]: it never says which part did not fit.
+
+mod digest;
+mod password;
+mod people;
+mod secret;
+mod sign;
+mod stream;
+
+pub use digest::{RunningDigest, commitment, sha256};
+pub use password::{PasswordSealed, Strength};
+pub use people::{Label, PrivateKey, PublicKey, Sealed, generate_pair};
+pub use secret::{DataKey, Secret, random_array, random_u64};
+pub use sign::{Signature, SigningKey, VerifyingKey};
+pub use stream::{ChunkPlace, StreamOpener, StreamSealer, TAG_BYTES};
+
+/// A sealed thing did not open: wrong key, wrong context, or changed bytes. Deliberately says no more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("it does not open: wrong key, or the bytes were changed")]
+pub struct Unopened;
+
+/// The machine gave no random bytes, or a key could not be made. Nothing was sealed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a cryptographic operation failed; nothing was sealed")]
+pub struct CryptoFailure;

@@ -1,0 +1,509 @@
+//! The manifest: what happened to the segments of one volume, UTC day and retention period, in order.
+//!
+//! A header of 64 bytes, then records: length (4), CRC-32C of the payload (4), payload. The head is a running digest:
+//! `SHA-256(header)` first, then `SHA-256(head before ‖ payload)` for each record. Ledger checkpoints carry heads, so
+//! a record that is changed, left out or slipped in later contradicts a checkpoint that somebody else holds.
+
+use super::{FORMAT_VERSION, SegmentError};
+use crate::crypto::{PublicKey, RunningDigest, sha256};
+use crate::disk::PhysicalRange;
+use crate::domain::{CameraNumber, Day, DayKeyId, Digest, GapCause, Retention, SegmentId, Span, Utc, VolumeId};
+use bytes::{Buf, BufMut, TryGetError};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+pub const MANIFEST_HEADER_BYTES: usize = 64;
+const MAGIC: &[u8; 8] = b"CUSTODMF";
+const RECORD_PREFIX_BYTES: usize = 8;
+const RECORD_LIMIT_BYTES: usize = 1 << 20;
+
+/// What a manifest is about.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ManifestHeader {
+    pub volume: VolumeId,
+    pub day: Day,
+    pub retention: Retention,
+}
+
+impl ManifestHeader {
+    pub fn to_bytes(&self) -> [u8; MANIFEST_HEADER_BYTES] {
+        let mut out = [0; MANIFEST_HEADER_BYTES];
+        let mut to = &mut out[..];
+        to.put_slice(MAGIC);
+        to.put_u16(FORMAT_VERSION);
+        to.put_u16(match self.retention {
+            Retention::Ceiling(_) => 0,
+            Retention::Floor(_) => 1,
+        });
+        to.put_u32(self.day.0);
+        to.put_u64(self.retention.period().as_secs());
+        to.put_slice(&self.volume.0);
+        let crc = crc32c::crc32c(&out[..MANIFEST_HEADER_BYTES - 4]);
+        out[MANIFEST_HEADER_BYTES - 4..].copy_from_slice(&crc.to_be_bytes());
+        out
+    }
+
+    /// # Errors
+    /// [`SegmentError::Damaged`], [`SegmentError::NewerVersion`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, SegmentError> {
+        let damaged = SegmentError::Damaged { what: "a manifest's header", at_bytes: 0 };
+        if bytes.len() < MANIFEST_HEADER_BYTES || &bytes[..8] != MAGIC {
+            return Err(damaged);
+        }
+        let mut from = &bytes[8..MANIFEST_HEADER_BYTES];
+        let version = from.get_u16();
+        if version > FORMAT_VERSION {
+            return Err(SegmentError::NewerVersion { what: "a manifest", found: version });
+        }
+        let mut crc = &bytes[MANIFEST_HEADER_BYTES - 4..MANIFEST_HEADER_BYTES];
+        if crc.get_u32() != crc32c::crc32c(&bytes[..MANIFEST_HEADER_BYTES - 4]) {
+            return Err(damaged);
+        }
+        let kind = from.get_u16();
+        let day = Day(from.get_u32());
+        let period = Duration::from_secs(from.get_u64());
+        let mut volume = [0; 16];
+        from.copy_to_slice(&mut volume);
+        let retention = match kind {
+            0 => Retention::Ceiling(period),
+            1 => Retention::Floor(period),
+            _ => return Err(damaged),
+        };
+        Ok(Self { volume: VolumeId(volume), day, retention })
+    }
+}
+
+/// Why footage was destroyed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DestructionTrigger {
+    /// Its period ended.
+    Expiry,
+    /// Its period had ended before; the last hold on it ended.
+    HoldEnded,
+    /// Left over from a crash: it was never committed.
+    NeverCommitted,
+}
+
+/// Whether overwriting reached the blocks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overwrite {
+    /// The same physical ranges before and after, and read back as written.
+    Proven,
+    /// The volume's device does not allow the proof.
+    DeviceUnproven,
+    /// The physical ranges were not those recorded when the segment was sealed.
+    RangesDiffer,
+    /// What was read back is not what was written.
+    ReadBackDiffers,
+    /// The file was not there.
+    NothingThere,
+}
+
+/// One thing that happened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ManifestRecord {
+    /// A day key was made. Its public half here is the one that counts, not the one in the key file.
+    DayKeyMade { day_key: DayKeyId, camera: CameraNumber, public: PublicKey },
+    /// A segment's file was made; `head` is the digest of its first block.
+    Opened { segment: SegmentId, camera: CameraNumber, start: Utc, day_key: DayKeyId, head: Digest },
+    /// A segment came to its end: at its footer, or cut after `chunks`.
+    Sealed {
+        segment: SegmentId,
+        chunks: u32,
+        bytes: u64,
+        allocated_bytes: u64,
+        end: Utc,
+        digest: Digest,
+        has_footer: bool,
+        /// Where it stands on the device; empty where the file system does not tell.
+        ranges: Vec<PhysicalRange>,
+    },
+    /// There is no footage of a camera for a span.
+    Gap { camera: CameraNumber, span: Span, cause: GapCause },
+    /// A held segment was moved apart from the rolling footage (PIPA 21(3)).
+    SetApart { segment: SegmentId },
+    /// A segment's key block was overwritten and flushed: it is unreadable from here on.
+    KeyDestroyed { segment: SegmentId, at: Utc },
+    /// A segment's blocks were overwritten and released.
+    Erased { segment: SegmentId, at: Utc, trigger: DestructionTrigger, overwrite: Overwrite, bytes: u64 },
+    /// All slots of a day key were overwritten.
+    DayKeyDestroyed { day_key: DayKeyId, at: Utc },
+}
+
+impl ManifestRecord {
+    fn payload(&self) -> Vec<u8> {
+        let mut to = Vec::with_capacity(96);
+        match self {
+            Self::DayKeyMade { day_key, camera, public } => {
+                to.put_u8(1);
+                to.put_u64(day_key.0);
+                to.put_u16(camera.get());
+                to.put_slice(&public.0);
+            }
+            Self::Opened { segment, camera, start, day_key, head } => {
+                to.put_u8(2);
+                to.put_u64(segment.0);
+                to.put_u16(camera.get());
+                to.put_i64(start.micros());
+                to.put_u64(day_key.0);
+                to.put_slice(&head.0);
+            }
+            Self::Sealed { segment, chunks, bytes, allocated_bytes, end, digest, has_footer, ranges } => {
+                to.put_u8(3);
+                to.put_u64(segment.0);
+                to.put_u32(*chunks);
+                to.put_u64(*bytes);
+                to.put_u64(*allocated_bytes);
+                to.put_i64(end.micros());
+                to.put_slice(&digest.0);
+                to.put_u8(u8::from(*has_footer));
+                to.put_u32(u32::try_from(ranges.len()).unwrap_or(u32::MAX));
+                for range in ranges {
+                    to.put_u64(range.offset_bytes);
+                    to.put_u64(range.length_bytes);
+                }
+            }
+            Self::Gap { camera, span, cause } => {
+                to.put_u8(4);
+                to.put_u16(camera.get());
+                to.put_i64(span.from().micros());
+                to.put_i64(span.to().micros());
+                to.put_u8(cause_code(*cause));
+            }
+            Self::SetApart { segment } => {
+                to.put_u8(5);
+                to.put_u64(segment.0);
+            }
+            Self::KeyDestroyed { segment, at } => {
+                to.put_u8(6);
+                to.put_u64(segment.0);
+                to.put_i64(at.micros());
+            }
+            Self::Erased { segment, at, trigger, overwrite, bytes } => {
+                to.put_u8(7);
+                to.put_u64(segment.0);
+                to.put_i64(at.micros());
+                to.put_u8(trigger_code(*trigger));
+                to.put_u8(overwrite_code(*overwrite));
+                to.put_u64(*bytes);
+            }
+            Self::DayKeyDestroyed { day_key, at } => {
+                to.put_u8(8);
+                to.put_u64(day_key.0);
+                to.put_i64(at.micros());
+            }
+        }
+        to
+    }
+
+    /// The record as it is appended.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let payload = self.payload();
+        let mut out = Vec::with_capacity(RECORD_PREFIX_BYTES + payload.len());
+        out.put_u32(u32::try_from(payload.len()).unwrap_or(u32::MAX));
+        out.put_u32(crc32c::crc32c(&payload));
+        out.put_slice(&payload);
+        out
+    }
+
+    fn parse(payload: &[u8]) -> Option<Self> {
+        let mut from = payload;
+        let record = Self::take(&mut from).ok().flatten()?;
+        from.is_empty().then_some(record)
+    }
+
+    fn take(from: &mut &[u8]) -> Result<Option<Self>, TryGetError> {
+        let record = match from.try_get_u8()? {
+            1 => {
+                let day_key = DayKeyId(from.try_get_u64()?);
+                let camera = CameraNumber::new(from.try_get_u16()?);
+                let public = PublicKey(take_array(from)?);
+                camera.map(|camera| Self::DayKeyMade { day_key, camera, public })
+            }
+            2 => {
+                let segment = SegmentId(from.try_get_u64()?);
+                let camera = CameraNumber::new(from.try_get_u16()?);
+                let start = Utc::from_micros(from.try_get_i64()?);
+                let day_key = DayKeyId(from.try_get_u64()?);
+                let head = Digest(take_array(from)?);
+                camera.map(|camera| Self::Opened { segment, camera, start, day_key, head })
+            }
+            3 => Some(Self::Sealed {
+                segment: SegmentId(from.try_get_u64()?),
+                chunks: from.try_get_u32()?,
+                bytes: from.try_get_u64()?,
+                allocated_bytes: from.try_get_u64()?,
+                end: Utc::from_micros(from.try_get_i64()?),
+                digest: Digest(take_array(from)?),
+                has_footer: from.try_get_u8()? != 0,
+                ranges: take_ranges(from)?,
+            }),
+            4 => {
+                let camera = CameraNumber::new(from.try_get_u16()?);
+                let (start, end) = (from.try_get_i64()?, from.try_get_i64()?);
+                let span = Span::new(Utc::from_micros(start), Utc::from_micros(end)).ok();
+                let cause = cause_from(from.try_get_u8()?);
+                camera.zip(span).zip(cause).map(|((camera, span), cause)| Self::Gap { camera, span, cause })
+            }
+            5 => Some(Self::SetApart { segment: SegmentId(from.try_get_u64()?) }),
+            6 => Some(Self::KeyDestroyed {
+                segment: SegmentId(from.try_get_u64()?),
+                at: Utc::from_micros(from.try_get_i64()?),
+            }),
+            7 => {
+                let segment = SegmentId(from.try_get_u64()?);
+                let at = Utc::from_micros(from.try_get_i64()?);
+                let trigger = trigger_from(from.try_get_u8()?);
+                let overwrite = overwrite_from(from.try_get_u8()?);
+                let bytes = from.try_get_u64()?;
+                trigger.zip(overwrite).map(|(trigger, overwrite)| Self::Erased {
+                    segment,
+                    at,
+                    trigger,
+                    overwrite,
+                    bytes,
+                })
+            }
+            8 => Some(Self::DayKeyDestroyed {
+                day_key: DayKeyId(from.try_get_u64()?),
+                at: Utc::from_micros(from.try_get_i64()?),
+            }),
+            _ => None,
+        };
+        Ok(record)
+    }
+}
+
+fn take_array<const N: usize>(from: &mut &[u8]) -> Result<[u8; N], TryGetError> {
+    let mut out = [0; N];
+    from.try_copy_to_slice(&mut out)?;
+    Ok(out)
+}
+
+fn take_ranges(from: &mut &[u8]) -> Result<Vec<PhysicalRange>, TryGetError> {
+    let count = from.try_get_u32()?;
+    let mut ranges = Vec::new();
+    for _ in 0..count {
+        ranges.push(PhysicalRange { offset_bytes: from.try_get_u64()?, length_bytes: from.try_get_u64()? });
+    }
+    Ok(ranges)
+}
+
+const CAUSES: [GapCause; 8] = [
+    GapCause::Unreachable,
+    GapCause::Unauthorized,
+    GapCause::Unreadable,
+    GapCause::Disconnected,
+    GapCause::Stalled,
+    GapCause::NotRunning,
+    GapCause::VolumeFailed,
+    GapCause::Overrun,
+];
+const TRIGGERS: [DestructionTrigger; 3] =
+    [DestructionTrigger::Expiry, DestructionTrigger::HoldEnded, DestructionTrigger::NeverCommitted];
+const OVERWRITES: [Overwrite; 5] = [
+    Overwrite::Proven,
+    Overwrite::DeviceUnproven,
+    Overwrite::RangesDiffer,
+    Overwrite::ReadBackDiffers,
+    Overwrite::NothingThere,
+];
+
+fn code_in<T: PartialEq>(list: &[T], value: &T) -> u8 {
+    list.iter().position(|known| known == value).and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX)
+}
+
+fn cause_code(cause: GapCause) -> u8 {
+    code_in(&CAUSES, &cause)
+}
+
+fn cause_from(code: u8) -> Option<GapCause> {
+    CAUSES.get(usize::from(code)).copied()
+}
+
+fn trigger_code(trigger: DestructionTrigger) -> u8 {
+    code_in(&TRIGGERS, &trigger)
+}
+
+fn trigger_from(code: u8) -> Option<DestructionTrigger> {
+    TRIGGERS.get(usize::from(code)).copied()
+}
+
+fn overwrite_code(overwrite: Overwrite) -> u8 {
+    code_in(&OVERWRITES, &overwrite)
+}
+
+fn overwrite_from(code: u8) -> Option<Overwrite> {
+    OVERWRITES.get(usize::from(code)).copied()
+}
+
+/// How far a manifest has come: what a checkpoint holds of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ManifestHead {
+    pub records: u64,
+    pub digest: Digest,
+}
+
+impl ManifestHead {
+    pub fn of_header(header: &ManifestHeader) -> Self {
+        Self { records: 0, digest: sha256(&header.to_bytes()) }
+    }
+
+    /// Goes on by one record, given as it is appended.
+    pub fn advance(&mut self, record_bytes: &[u8]) {
+        let mut running = RunningDigest::new();
+        running.update(&self.digest.0);
+        running.update(record_bytes.get(RECORD_PREFIX_BYTES..).unwrap_or_default());
+        *self = Self { records: self.records + 1, digest: running.so_far() };
+    }
+}
+
+/// Reads the records of a manifest one by one, and stops at the first that is not whole.
+#[derive(Debug)]
+pub struct RecordReader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    head: ManifestHead,
+}
+
+impl<'a> RecordReader<'a> {
+    /// # Errors
+    /// As [`ManifestHeader::parse`].
+    pub fn new(bytes: &'a [u8]) -> Result<(ManifestHeader, Self), SegmentError> {
+        let header = ManifestHeader::parse(bytes)?;
+        let head = ManifestHead::of_header(&header);
+        Ok((header, Self { bytes, at: MANIFEST_HEADER_BYTES, head }))
+    }
+
+    /// Where the record to be read next begins: after the last one, the end of what is whole.
+    pub fn offset_bytes(&self) -> u64 {
+        self.at as u64
+    }
+
+    /// The head after the records read so far.
+    pub fn head(&self) -> ManifestHead {
+        self.head
+    }
+}
+
+impl Iterator for RecordReader<'_> {
+    type Item = ManifestRecord;
+
+    fn next(&mut self) -> Option<ManifestRecord> {
+        let rest = self.bytes.get(self.at..)?;
+        let mut prefix = rest.get(..RECORD_PREFIX_BYTES)?;
+        let length = prefix.get_u32() as usize;
+        let crc = prefix.get_u32();
+        if length > RECORD_LIMIT_BYTES {
+            return None;
+        }
+        let whole = rest.get(..RECORD_PREFIX_BYTES + length)?;
+        let payload = &whole[RECORD_PREFIX_BYTES..];
+        if crc32c::crc32c(payload) != crc {
+            return None;
+        }
+        let record = ManifestRecord::parse(payload)?;
+        self.head.advance(whole);
+        self.at += whole.len();
+        Some(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn header() -> ManifestHeader {
+        ManifestHeader {
+            volume: VolumeId([9; 16]),
+            day: Day(20_000),
+            retention: Retention::Ceiling(Duration::from_secs(30 * 86_400)),
+        }
+    }
+
+    fn records() -> Vec<ManifestRecord> {
+        let camera = CameraNumber::new(7).unwrap();
+        let (segment, day_key, at) = (SegmentId(1), DayKeyId(2), Utc::from_micros(3));
+        let span = Span::new(Utc::from_micros(1), Utc::from_micros(2)).unwrap();
+        let mut all = vec![
+            ManifestRecord::DayKeyMade { day_key, camera, public: PublicKey([5; 32]) },
+            ManifestRecord::Opened { segment, camera, start: at, day_key, head: Digest([6; 32]) },
+            ManifestRecord::Sealed {
+                segment,
+                chunks: 61,
+                bytes: 30_000_000,
+                allocated_bytes: 31_457_280,
+                end: at,
+                digest: Digest([8; 32]),
+                has_footer: true,
+                ranges: vec![PhysicalRange { offset_bytes: 1, length_bytes: 2 }; 3],
+            },
+            ManifestRecord::SetApart { segment },
+            ManifestRecord::KeyDestroyed { segment, at },
+            ManifestRecord::DayKeyDestroyed { day_key, at },
+        ];
+        all.extend(CAUSES.map(|cause| ManifestRecord::Gap { camera, span, cause }));
+        for trigger in TRIGGERS {
+            all.extend(OVERWRITES.map(|overwrite| ManifestRecord::Erased {
+                segment,
+                at,
+                trigger,
+                overwrite,
+                bytes: 4,
+            }));
+        }
+        all
+    }
+
+    fn written(records: &[ManifestRecord]) -> (Vec<u8>, ManifestHead) {
+        let mut bytes = header().to_bytes().to_vec();
+        let mut head = ManifestHead::of_header(&header());
+        for record in records {
+            let record = record.to_bytes();
+            head.advance(&record);
+            bytes.extend_from_slice(&record);
+        }
+        (bytes, head)
+    }
+
+    #[test]
+    fn every_record_reads_back_and_the_heads_agree() {
+        let (bytes, head) = written(&records());
+        let (told, mut reader) = RecordReader::new(&bytes).unwrap();
+        assert_eq!(told, header());
+        assert_eq!(reader.by_ref().collect::<Vec<_>>(), records());
+        assert_eq!(reader.head(), head);
+        assert_eq!(reader.offset_bytes(), bytes.len() as u64);
+    }
+
+    #[test]
+    fn a_torn_tail_ends_the_reading_and_a_changed_record_changes_the_head() {
+        let (bytes, head) = written(&records());
+        let (_, mut reader) = RecordReader::new(&bytes[..bytes.len() - 1]).unwrap();
+        assert_eq!(reader.by_ref().count(), records().len() - 1);
+        let mut without_first = records();
+        without_first.remove(0);
+        assert_ne!(written(&without_first).1.digest, head.digest);
+    }
+
+    #[test]
+    fn a_newer_version_is_refused_by_name() {
+        let mut bytes = header().to_bytes();
+        bytes[9] = 2;
+        let told = ManifestHeader::parse(&bytes).unwrap_err().to_string();
+        assert_eq!(told, "a manifest is of format version 2, this program reads up to 1; use a newer Custodian");
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_neither_panics_nor_grows(mut bytes in prop::collection::vec(any::<u8>(), 0..4096)) {
+            let mut whole = header().to_bytes().to_vec();
+            whole.append(&mut bytes);
+            let (_, reader) = RecordReader::new(&whole).unwrap();
+            prop_assert!(reader.count() <= whole.len() / RECORD_PREFIX_BYTES);
+        }
+    }
+}

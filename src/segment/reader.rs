@@ -1,0 +1,222 @@
+//! Reads a segment: what it is and how far it goes without any key, its pictures with the data key.
+
+use super::chunk::{ChunkHeader, ChunkKind, HEADER_BYTES};
+use super::footer;
+use super::head::{HEAD_BYTES, SegmentHead};
+use super::{FragmentEntry, SegmentError};
+use crate::crypto::{RunningDigest, StreamOpener, TAG_BYTES};
+use crate::disk::DiskFile;
+use crate::domain::{Digest, Utc};
+
+/// Where a segment ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub enum Ending {
+    /// At its footer.
+    Footer { chunks: u32 },
+    /// At the chunk count last committed: it was cut short, or is still being written.
+    Cut { chunks: u32 },
+}
+
+impl Ending {
+    pub fn chunks(self) -> u32 {
+        match self {
+            Ending::Footer { chunks } | Ending::Cut { chunks } => chunks,
+        }
+    }
+}
+
+/// A chunk and where it stands in the file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ChunkAt {
+    pub header: ChunkHeader,
+    pub offset_bytes: u64,
+}
+
+/// A whole fragment, as the clear headers tell it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FragmentAt {
+    /// Its number within the segment, from 0.
+    pub number: u32,
+    pub entry: FragmentEntry,
+    pub from: Utc,
+    pub to: Utc,
+    first_offset_bytes: u64,
+}
+
+/// A segment's file, opened for reading.
+#[derive(Debug)]
+pub struct SegmentReader {
+    file: Box<dyn DiskFile>,
+    head: SegmentHead,
+    ending: Ending,
+}
+
+impl SegmentReader {
+    /// # Errors
+    /// What [`SegmentHead::parse`] says; after its key block was overwritten a segment is "damaged at byte 0".
+    pub fn open(file: Box<dyn DiskFile>, ending: Ending) -> Result<Self, SegmentError> {
+        let mut block = vec![0; HEAD_BYTES];
+        let got = file.read_at(&mut block, 0)?;
+        let head = SegmentHead::parse(&block[..got])?;
+        Ok(Self { file, head, ending })
+    }
+
+    pub fn head(&self) -> &SegmentHead {
+        &self.head
+    }
+
+    fn header_at(&self, offset_bytes: u64) -> Result<ChunkHeader, SegmentError> {
+        let mut bytes = [0; HEADER_BYTES];
+        if self.file.read_at(&mut bytes, offset_bytes)? < HEADER_BYTES {
+            return Err(SegmentError::Damaged { what: "a chunk's header", at_bytes: offset_bytes });
+        }
+        ChunkHeader::parse(&bytes, offset_bytes)
+    }
+
+    /// Walks the clear headers up to the segment's end.
+    ///
+    /// # Errors
+    /// [`SegmentError::Short`] where fewer chunks stand there than were committed; [`SegmentError::Damaged`].
+    pub fn chunks(&self) -> Result<Vec<ChunkAt>, SegmentError> {
+        let committed = self.ending.chunks();
+        // The file's length bounds the count, whatever a manifest claims.
+        let fits = self.file.len_bytes()? / (HEADER_BYTES + TAG_BYTES) as u64;
+        let mut chunks = Vec::with_capacity(usize::try_from(u64::from(committed).min(fits)).unwrap_or(0));
+        let mut offset_bytes = HEAD_BYTES as u64;
+        for index in 0..committed {
+            let header = match self.header_at(offset_bytes) {
+                Err(SegmentError::Damaged { .. }) => return Err(SegmentError::Short { found: index, committed }),
+                told => told?,
+            };
+            let is_last = index + 1 == committed;
+            let ends_rightly = match self.ending {
+                Ending::Footer { .. } => (header.kind == ChunkKind::Footer) == is_last,
+                Ending::Cut { .. } => header.kind != ChunkKind::Footer,
+            };
+            if header.index != index || !ends_rightly || (header.kind == ChunkKind::Init) != (index == 0) {
+                return Err(SegmentError::Damaged { what: "a chunk's header", at_bytes: offset_bytes });
+            }
+            chunks.push(ChunkAt { header, offset_bytes });
+            offset_bytes += header.stored_bytes();
+        }
+        Ok(chunks)
+    }
+
+    /// The fragments, put together from the clear headers.
+    ///
+    /// # Errors
+    /// As [`SegmentReader::chunks`].
+    pub fn fragments(&self) -> Result<Vec<FragmentAt>, SegmentError> {
+        let start = self.head.facts.start;
+        let mut fragments: Vec<FragmentAt> = Vec::new();
+        for chunk in self.chunks()?.iter().filter(|chunk| chunk.header.kind == ChunkKind::Fragment) {
+            let header = chunk.header;
+            if header.continues {
+                let Some(last) = fragments.last_mut() else {
+                    return Err(SegmentError::Damaged { what: "a fragment", at_bytes: chunk.offset_bytes });
+                };
+                last.entry.chunks += 1;
+                last.entry.bytes += u64::from(header.plain_bytes);
+                continue;
+            }
+            let entry = FragmentEntry {
+                first_chunk: header.index,
+                chunks: 1,
+                first_pts_90k: header.first_pts_90k,
+                duration_90k: header.duration_90k,
+                frames: header.frames,
+                sync: header.sync,
+                bytes: u64::from(header.plain_bytes),
+            };
+            fragments.push(FragmentAt {
+                number: u32::try_from(fragments.len()).unwrap_or(u32::MAX),
+                entry,
+                from: start.plus_90k(entry.first_pts_90k),
+                to: start.plus_90k(entry.first_pts_90k.saturating_add(u64::from(entry.duration_90k))),
+                first_offset_bytes: chunk.offset_bytes,
+            });
+        }
+        Ok(fragments)
+    }
+
+    /// Decrypts the init segment.
+    ///
+    /// # Errors
+    /// [`SegmentError::Unopened`], [`SegmentError::Damaged`].
+    pub fn open_init(&self, opener: &StreamOpener) -> Result<Vec<u8>, SegmentError> {
+        let header = self.header_at(HEAD_BYTES as u64)?;
+        if header.kind != ChunkKind::Init {
+            return Err(SegmentError::Damaged { what: "the init segment", at_bytes: HEAD_BYTES as u64 });
+        }
+        self.open_chunk(opener, &ChunkAt { header, offset_bytes: HEAD_BYTES as u64 })
+    }
+
+    /// Decrypts one fragment.
+    ///
+    /// # Errors
+    /// As [`SegmentReader::open_init`].
+    pub fn open_fragment(&self, opener: &StreamOpener, fragment: &FragmentAt) -> Result<Vec<u8>, SegmentError> {
+        let mut plain = Vec::new();
+        let mut offset_bytes = fragment.first_offset_bytes;
+        for part in 0..fragment.entry.chunks {
+            let header = self.header_at(offset_bytes)?;
+            if header.index != fragment.entry.first_chunk + part || header.kind != ChunkKind::Fragment {
+                return Err(SegmentError::Damaged { what: "a fragment", at_bytes: offset_bytes });
+            }
+            plain.extend_from_slice(&self.open_chunk(opener, &ChunkAt { header, offset_bytes })?);
+            offset_bytes += header.stored_bytes();
+        }
+        Ok(plain)
+    }
+
+    /// Decrypts the footer and holds it against the clear headers: nothing is missing, nothing was added.
+    ///
+    /// # Errors
+    /// [`SegmentError::Unopened`]; [`SegmentError::Damaged`] where the table differs or there is no footer.
+    pub fn check_footer(&self, opener: &StreamOpener) -> Result<(), SegmentError> {
+        let chunks = self.chunks()?;
+        let missing = SegmentError::Damaged { what: "a segment's footer", at_bytes: 0 };
+        let Some(last) = chunks.last().filter(|chunk| chunk.header.kind == ChunkKind::Footer) else {
+            return Err(missing);
+        };
+        let table = footer::decode(&self.open_chunk(opener, last)?)?;
+        let told: Vec<FragmentEntry> = self.fragments()?.iter().map(|fragment| fragment.entry).collect();
+        if table == told { Ok(()) } else { Err(missing) }
+    }
+
+    /// SHA-256 over the sealed bytes up to the segment's end, and how many those are.
+    ///
+    /// # Errors
+    /// As [`SegmentReader::chunks`].
+    pub fn digest(&self) -> Result<(Digest, u64), SegmentError> {
+        let end_bytes =
+            self.chunks()?.last().map_or(HEAD_BYTES as u64, |last| last.offset_bytes + last.header.stored_bytes());
+        let mut running = RunningDigest::new();
+        let mut buffer = vec![0; 1 << 20];
+        let mut offset_bytes = 0;
+        while offset_bytes < end_bytes {
+            let want = usize::try_from(end_bytes - offset_bytes).unwrap_or(usize::MAX).min(buffer.len());
+            let got = self.file.read_at(&mut buffer[..want], offset_bytes)?;
+            if got < want {
+                return Err(SegmentError::Damaged { what: "a segment", at_bytes: offset_bytes + got as u64 });
+            }
+            running.update(&buffer[..got]);
+            offset_bytes += got as u64;
+        }
+        Ok((running.so_far(), end_bytes))
+    }
+
+    fn open_chunk(&self, opener: &StreamOpener, chunk: &ChunkAt) -> Result<Vec<u8>, SegmentError> {
+        let mut associated = [0; 56 + HEADER_BYTES];
+        associated[..56].copy_from_slice(&self.head.facts.binding());
+        associated[56..].copy_from_slice(&chunk.header.to_bytes());
+        let mut sealed = vec![0; chunk.header.plain_bytes as usize + TAG_BYTES];
+        let got = self.file.read_at(&mut sealed, chunk.offset_bytes + HEADER_BYTES as u64)?;
+        if got < sealed.len() {
+            return Err(SegmentError::Unopened(crate::crypto::Unopened));
+        }
+        let length = opener.open(chunk.header.place(), &associated, &mut sealed)?.len();
+        sealed.truncate(length);
+        Ok(sealed)
+    }
+}
