@@ -1,6 +1,7 @@
 //! The words of the house: ids, spans of time, camera classes, roles. Pure; no input or output.
 
 pub mod camera;
+pub mod destruction;
 pub mod ids;
 pub mod people;
 pub mod request;
@@ -8,6 +9,7 @@ pub mod time;
 pub mod video;
 
 pub use camera::{CameraClass, FilmedArea, Retention, RetentionError};
+pub use destruction::{DestructionTrigger, ManifestHead, Overwrite};
 pub use ids::{AccountId, CameraNumber, DayKeyId, Digest, GrantId, RequestId, SegmentId, SiteId, VolumeId};
 pub use people::Role;
 pub use time::{Day, Span, SpanError, Utc};

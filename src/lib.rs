@@ -10,4 +10,5 @@ pub mod clock;
 pub mod crypto;
 pub mod disk;
 pub mod domain;
+pub mod ledger;
 pub mod segment;

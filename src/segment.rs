@@ -29,9 +29,7 @@ pub use chunk::{CHUNK_LIMIT_BYTES, ChunkHeader, ChunkKind};
 pub use commits::{COMMIT_REGION_BYTES, CommitEntry, CommitTable};
 pub use footer::FragmentEntry;
 pub use head::{HEAD_BYTES, SegmentFacts, SegmentHead};
-pub use manifest::{
-    DestructionTrigger, MANIFEST_HEADER_BYTES, ManifestHead, ManifestHeader, ManifestRecord, Overwrite, RecordReader,
-};
+pub use manifest::{MANIFEST_HEADER_BYTES, ManifestHeader, ManifestRecord, RecordReader, first_head, next_head};
 pub use reader::{ChunkAt, Ending, FragmentAt, SegmentReader};
 pub use slots::{SlotFile, SlotPurpose};
 pub use writer::{FragmentFacts, Progress, SealedSegment, SegmentWriter};

@@ -7,9 +7,11 @@
 use super::{FORMAT_VERSION, SegmentError};
 use crate::crypto::{PublicKey, RunningDigest, sha256};
 use crate::disk::PhysicalRange;
-use crate::domain::{CameraNumber, Day, DayKeyId, Digest, GapCause, Retention, SegmentId, Span, Utc, VolumeId};
+use crate::domain::{
+    CameraNumber, Day, DayKeyId, DestructionTrigger, Digest, GapCause, ManifestHead, Overwrite, Retention, SegmentId,
+    Span, Utc, VolumeId,
+};
 use bytes::{Buf, BufMut, TryGetError};
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 pub const MANIFEST_HEADER_BYTES: usize = 64;
@@ -71,34 +73,6 @@ impl ManifestHeader {
         };
         Ok(Self { volume: VolumeId(volume), day, retention })
     }
-}
-
-/// Why footage was destroyed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DestructionTrigger {
-    /// Its period ended.
-    Expiry,
-    /// Its period had ended before; the last hold on it ended.
-    HoldEnded,
-    /// Left over from a crash: it was never committed.
-    NeverCommitted,
-}
-
-/// Whether overwriting reached the blocks.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Overwrite {
-    /// The same physical ranges before and after, and read back as written.
-    Proven,
-    /// The volume's device does not allow the proof.
-    DeviceUnproven,
-    /// The physical ranges were not those recorded when the segment was sealed.
-    RangesDiffer,
-    /// What was read back is not what was written.
-    ReadBackDiffers,
-    /// The file was not there.
-    NothingThere,
 }
 
 /// One thing that happened.
@@ -339,25 +313,17 @@ fn overwrite_from(code: u8) -> Option<Overwrite> {
     OVERWRITES.get(usize::from(code)).copied()
 }
 
-/// How far a manifest has come: what a checkpoint holds of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ManifestHead {
-    pub records: u64,
-    pub digest: Digest,
+/// The head of a manifest without records.
+pub fn first_head(header: &ManifestHeader) -> ManifestHead {
+    ManifestHead { records: 0, digest: sha256(&header.to_bytes()) }
 }
 
-impl ManifestHead {
-    pub fn of_header(header: &ManifestHeader) -> Self {
-        Self { records: 0, digest: sha256(&header.to_bytes()) }
-    }
-
-    /// Goes on by one record, given as it is appended.
-    pub fn advance(&mut self, record_bytes: &[u8]) {
-        let mut running = RunningDigest::new();
-        running.update(&self.digest.0);
-        running.update(record_bytes.get(RECORD_PREFIX_BYTES..).unwrap_or_default());
-        *self = Self { records: self.records + 1, digest: running.so_far() };
-    }
+/// The head after one more record, given as it is appended.
+pub fn next_head(head: ManifestHead, record_bytes: &[u8]) -> ManifestHead {
+    let mut running = RunningDigest::new();
+    running.update(&head.digest.0);
+    running.update(record_bytes.get(RECORD_PREFIX_BYTES..).unwrap_or_default());
+    ManifestHead { records: head.records + 1, digest: running.so_far() }
 }
 
 /// Reads the records of a manifest one by one, and stops at the first that is not whole.
@@ -373,7 +339,7 @@ impl<'a> RecordReader<'a> {
     /// As [`ManifestHeader::parse`].
     pub fn new(bytes: &'a [u8]) -> Result<(ManifestHeader, Self), SegmentError> {
         let header = ManifestHeader::parse(bytes)?;
-        let head = ManifestHead::of_header(&header);
+        let head = first_head(&header);
         Ok((header, Self { bytes, at: MANIFEST_HEADER_BYTES, head }))
     }
 
@@ -405,7 +371,7 @@ impl Iterator for RecordReader<'_> {
             return None;
         }
         let record = ManifestRecord::parse(payload)?;
-        self.head.advance(whole);
+        self.head = next_head(self.head, whole);
         self.at += whole.len();
         Some(record)
     }
@@ -460,10 +426,10 @@ mod tests {
 
     fn written(records: &[ManifestRecord]) -> (Vec<u8>, ManifestHead) {
         let mut bytes = header().to_bytes().to_vec();
-        let mut head = ManifestHead::of_header(&header());
+        let mut head = first_head(&header());
         for record in records {
             let record = record.to_bytes();
-            head.advance(&record);
+            head = next_head(head, &record);
             bytes.extend_from_slice(&record);
         }
         (bytes, head)

@@ -1,0 +1,40 @@
+//! How footage came to its end, and how that is known.
+
+use super::Digest;
+use serde::{Deserialize, Serialize};
+
+/// Why footage was destroyed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DestructionTrigger {
+    /// Its period ended.
+    Expiry,
+    /// Its period had ended before; the last hold on it ended.
+    HoldEnded,
+    /// Left over from a crash: it was never committed.
+    NeverCommitted,
+}
+
+/// Whether overwriting reached the blocks.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overwrite {
+    /// The same physical ranges before and after, and read back as written.
+    Proven,
+    /// The volume's device does not allow the proof.
+    DeviceUnproven,
+    /// The physical ranges were not those recorded when the segment was sealed.
+    RangesDiffer,
+    /// What was read back is not what was written.
+    ReadBackDiffers,
+    /// The file was not there.
+    NothingThere,
+}
+
+/// How far a manifest has come: what a checkpoint holds of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ManifestHead {
+    pub records: u64,
+    /// The running digest over header and records.
+    pub digest: Digest,
+}

@@ -1,0 +1,24 @@
+//! The ledger: an append-only record of access, rights and destruction (Standard Guidelines, articles 42 and 44 to 47).
+//!
+//! One file a month. One row a line: 64 hexadecimal digits, a space, JSON. The digits are
+//! `SHA-256("custodian ledger 1" ‖ digest of the row before ‖ JSON)`; the first row of a file carries the digest
+//! before it in the clear, so that a file is verified by itself and months are verified together.
+//!
+//! Invariants
+//! - L1 A row is flushed (`fdatasync`) before whoever asked for it gets an answer.
+//! - L2 After a failed write or flush the ledger takes no more rows until a restart: what cannot be recorded does not
+//!   happen.
+//! - L3 A torn last line (no line end) was never answered: it is cut off at the start. Any other line that does not
+//!   fit is a fault, and the ledger does not open.
+//! - L4 No row holds a name, a contact or a key.
+
+#[cfg(test)]
+mod tests;
+
+mod file;
+mod row;
+mod verify;
+
+pub use file::{Ledger, LedgerError};
+pub use row::{Act, Actor, Checkpoint, Decision, DestructionReceipt, ManifestCheckpoint, Row, ViewRefusal};
+pub use verify::{Fault, Verified, verify_files};

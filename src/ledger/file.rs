@@ -1,0 +1,179 @@
+//! Appending rows, and reading them back at a start.
+
+use super::row::{Act, Actor, Row};
+use super::verify::{Fault, Line, VerifiedFile, chain, read_line, verify_file};
+use crate::disk::{Access, DiskFile, SharedDisk, read_file};
+use crate::domain::{Digest, SiteId, Utc};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A month of a very busy site is far below this.
+const FILE_LIMIT_BYTES: u64 = 4 << 30;
+const SUFFIX: &str = ".ledger";
+
+/// Why the ledger could not be opened or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    #[error("the ledger {file} is damaged: {fault}; restore it from a copy, the daemon does not run without it")]
+    Damaged { file: String, fault: Fault },
+    #[error("the ledger took no row because an earlier write failed; free or replace its disk, then restart")]
+    Latched,
+    #[error("the ledger could not be written ({source}); free or replace its disk, then restart")]
+    Write { source: io::Error },
+    #[error("the ledger {file} could not be read: {source}")]
+    Read { file: String, source: io::Error },
+    #[error("a row could not be put into JSON: {0}")]
+    Encoding(#[from] serde_json::Error),
+}
+
+/// The open ledger. There is one, and it is the only writer of its files.
+#[derive(Debug)]
+pub struct Ledger {
+    disk: SharedDisk,
+    dir: PathBuf,
+    site: SiteId,
+    current: Option<Current>,
+    next_sequence: u64,
+    head: Digest,
+    latched: bool,
+}
+
+#[derive(Debug)]
+struct Current {
+    month: String,
+    file: Box<dyn DiskFile>,
+    end_bytes: u64,
+}
+
+/// The names of all ledger files in a directory, oldest first.
+pub(super) fn file_names(disk: &SharedDisk, dir: &Path) -> io::Result<Vec<String>> {
+    Ok(disk.list_files(dir)?.into_iter().filter(|name| name.ends_with(SUFFIX)).collect())
+}
+
+impl Ledger {
+    /// Opens the ledger in `dir`, verifying every row; hands each to `each`, oldest first.
+    ///
+    /// # Errors
+    /// [`LedgerError::Damaged`] naming file and row; [`LedgerError::Read`].
+    pub fn open(disk: SharedDisk, dir: &Path, site: SiteId, mut each: impl FnMut(Row)) -> Result<Self, LedgerError> {
+        let mut ledger = Self {
+            disk,
+            dir: dir.to_path_buf(),
+            site,
+            current: None,
+            next_sequence: 1,
+            head: Digest::ZERO,
+            latched: false,
+        };
+        let read = |file: &str, source| LedgerError::Read { file: file.to_owned(), source };
+        let names = file_names(&ledger.disk, dir).map_err(|e| read(&dir.display().to_string(), e))?;
+        for (number, name) in names.iter().enumerate() {
+            let path = dir.join(name);
+            let bytes = read_file(&*ledger.disk, &path, FILE_LIMIT_BYTES).map_err(|e| read(name, e))?;
+            let before = (number > 0).then_some((ledger.next_sequence, ledger.head));
+            let told = verify_file(&bytes, before, Some(site), &mut each)
+                .map_err(|fault| LedgerError::Damaged { file: name.clone(), fault })?;
+            ledger.take_over(name, &path, &told).map_err(|e| read(name, e))?;
+        }
+        Ok(ledger)
+    }
+
+    /// Goes on where a verified file ends, cutting off a torn last line (L3).
+    fn take_over(&mut self, name: &str, path: &Path, told: &VerifiedFile) -> io::Result<()> {
+        let file = self.disk.open(path, Access::ReadWrite)?;
+        if told.torn_bytes > 0 {
+            tracing::warn!(file = name, bytes = told.torn_bytes, "a row that was never answered is cut off");
+            file.set_len(told.end_bytes)?;
+            file.sync_data()?;
+        }
+        self.next_sequence = told.next_sequence;
+        self.head = told.head;
+        let month = name.trim_end_matches(SUFFIX).to_owned();
+        self.current = Some(Current { month, file, end_bytes: told.end_bytes });
+        Ok(())
+    }
+
+    pub fn site(&self) -> SiteId {
+        self.site
+    }
+
+    /// The sequence and digest of the last row; 0 and zeros before the first.
+    pub fn head(&self) -> (u64, Digest) {
+        (self.next_sequence - 1, self.head)
+    }
+
+    /// Whether rows can still be written.
+    pub fn is_writable(&self) -> bool {
+        !self.latched
+    }
+
+    /// Appends one row and flushes it (L1). Returns it with its sequence.
+    ///
+    /// # Errors
+    /// [`LedgerError::Write`] the first time, [`LedgerError::Latched`] ever after (L2).
+    pub fn append(&mut self, at: Utc, actor: Actor, act: Act) -> Result<Row, LedgerError> {
+        if self.latched {
+            return Err(LedgerError::Latched);
+        }
+        let month = at.day().to_string().chars().take(7).collect::<String>();
+        // A clock that stepped back does not reopen an older month: names must sort as rows do.
+        let is_new = self.current.as_ref().is_none_or(|current| month > current.month);
+        if is_new {
+            self.begin_file(&month, at)?;
+        }
+        self.write_row(at, actor, act)
+    }
+
+    fn begin_file(&mut self, month: &str, at: Utc) -> Result<(), LedgerError> {
+        let path = self.dir.join(format!("{month}{SUFFIX}"));
+        let made = self.disk.create_new(&path).and_then(|file| {
+            self.disk.sync_dir(&self.dir)?;
+            Ok(file)
+        });
+        let file = made.map_err(|source| self.latch(source))?;
+        self.current = Some(Current { month: month.to_owned(), file, end_bytes: 0 });
+        let opened = Act::FileOpened { site: self.site, previous: self.head };
+        self.write_row(at, Actor::Daemon, opened)?;
+        Ok(())
+    }
+
+    fn write_row(&mut self, at: Utc, actor: Actor, act: Act) -> Result<Row, LedgerError> {
+        let row = Row { sequence: self.next_sequence, at, actor, act };
+        let json = serde_json::to_string(&row)?;
+        let head = chain(self.head, json.as_bytes());
+        let line = Line { digest: head, json: &json }.to_text();
+        let Some(current) = self.current.as_mut() else { return Err(LedgerError::Latched) };
+        let written =
+            current.file.write_all_at(line.as_bytes(), current.end_bytes).and_then(|()| current.file.sync_data());
+        if let Err(source) = written {
+            return Err(self.latch(source));
+        }
+        current.end_bytes += line.len() as u64;
+        self.head = head;
+        self.next_sequence += 1;
+        Ok(row)
+    }
+
+    fn latch(&mut self, source: io::Error) -> LedgerError {
+        self.latched = true;
+        tracing::error!(error = %source, "the ledger cannot be written: viewing and deciding stop until a restart");
+        LedgerError::Write { source }
+    }
+
+    /// Reads rows again, newest last.
+    ///
+    /// # Errors
+    /// [`LedgerError::Read`].
+    pub fn rows(&self, mut each: impl FnMut(Row)) -> Result<(), LedgerError> {
+        let read = |file: &str, source| LedgerError::Read { file: file.to_owned(), source };
+        for name in file_names(&self.disk, &self.dir).map_err(|e| read("directory", e))? {
+            let bytes = read_file(&*self.disk, &self.dir.join(&name), FILE_LIMIT_BYTES).map_err(|e| read(&name, e))?;
+            for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+                if let Some((_, row)) = read_line(line) {
+                    each(row);
+                }
+            }
+        }
+        Ok(())
+    }
+}

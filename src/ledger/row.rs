@@ -1,0 +1,209 @@
+//! What a row says. The JSON of these types is the format: fields are added, never renamed.
+
+use crate::crypto::{PublicKey, Signature, SigningKey, VerifyingKey};
+use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
+use crate::domain::{
+    AccountId, CameraNumber, Day, DestructionTrigger, Digest, GrantId, ManifestHead, Overwrite, RequestId, Role,
+    SiteId, Span, Utc, VolumeId,
+};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// Who did it, and from where (Safety Measures Notice, article 8).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "who")]
+pub enum Actor {
+    /// A person with an account.
+    Person { account: AccountId, address: IpAddr },
+    /// Somebody who did not sign in.
+    Nobody { address: IpAddr },
+    /// Somebody at the machine's console, with the site's files in hand.
+    Console,
+    /// The daemon by itself.
+    Daemon,
+}
+
+/// One row.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Row {
+    pub sequence: u64,
+    pub at: Utc,
+    pub actor: Actor,
+    pub act: Act,
+}
+
+/// How a request was decided.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "outcome")]
+pub enum Decision {
+    Approved {
+        grant: GrantId,
+        viewer: AccountId,
+        cameras: Vec<CameraNumber>,
+        /// What may be seen. Its start is moved back to the key frame at or before the span asked for.
+        span: Span,
+        ends: Utc,
+        segments: u32,
+        /// Digest of the grant's slots as they were staged. Slots that no row names are erased at a start.
+        slots: Digest,
+    },
+    Refused {
+        ground: RefusalGround,
+        reason: String,
+    },
+}
+
+/// Why a picture was not shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ViewRefusal {
+    NoGrant,
+    OutsideGrant,
+    GrantEnded,
+    Expired,
+}
+
+/// Footage that was destroyed (Standard Guidelines, article 42; NIST SP 800-88r2).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DestructionReceipt {
+    pub volume: VolumeId,
+    pub day: Day,
+    pub camera: CameraNumber,
+    pub span: Span,
+    pub segments: u32,
+    pub bytes: u64,
+    /// SHA-256 over each segment's id and digest, in order.
+    pub digest: Digest,
+    pub trigger: DestructionTrigger,
+    pub technique: String,
+    pub overwrite: Overwrite,
+}
+
+/// One manifest's head in a checkpoint.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ManifestCheckpoint {
+    pub volume: VolumeId,
+    pub manifest: String,
+    pub head: ManifestHead,
+}
+
+/// The ledger's and all manifests' heads, signed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Checkpoint {
+    pub site: SiteId,
+    /// The row before the checkpoint's own, and its digest.
+    pub sequence: u64,
+    pub head: Digest,
+    pub manifests: Vec<ManifestCheckpoint>,
+    pub signature: Option<Signature>,
+}
+
+impl Checkpoint {
+    fn signed_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut bytes = b"custodian checkpoint 1".to_vec();
+        serde_json::to_writer(&mut bytes, &Self { signature: None, ..self.clone() })?;
+        Ok(bytes)
+    }
+
+    /// # Errors
+    /// None in practice: the checkpoint's own JSON could not be written.
+    pub fn sign(mut self, key: &SigningKey) -> Result<Self, serde_json::Error> {
+        self.signature = Some(key.sign(&self.signed_bytes()?));
+        Ok(self)
+    }
+
+    /// Whether `key` signed it.
+    pub fn is_signed_by(&self, key: &VerifyingKey) -> bool {
+        let (Some(signature), Ok(bytes)) = (self.signature, self.signed_bytes()) else { return false };
+        key.verify(&bytes, &signature).is_ok()
+    }
+}
+
+/// What was done.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Act {
+    /// The first row of a file: what comes before it.
+    FileOpened {
+        site: SiteId,
+        previous: Digest,
+    },
+    /// The site was made.
+    SiteMade {
+        signer: VerifyingKey,
+        desk: PublicKey,
+        recovery: PublicKey,
+    },
+    /// An account was made with a role. Only keys that stand in such a row get anything sealed to them.
+    RightsGranted {
+        account: AccountId,
+        role: Role,
+        key: PublicKey,
+        release_key: Option<PublicKey>,
+        reason: String,
+    },
+    DaemonStarted {
+        version: String,
+        demo: bool,
+    },
+    DaemonStopped,
+    SignedIn,
+    SignInFailed {
+        account: Option<AccountId>,
+    },
+    SignedOut,
+    /// Somebody asked. Names and contacts stand in a sealed file; `persons` commits to them.
+    RequestSubmitted {
+        request: RequestId,
+        #[serde(rename = "asked")]
+        asked: RequestKind,
+        cameras: Vec<CameraNumber>,
+        span: Span,
+        due: Utc,
+        persons: Digest,
+    },
+    IdentityChecked {
+        request: RequestId,
+        document: IdentityDocument,
+    },
+    RequestDecided {
+        request: RequestId,
+        decision: Decision,
+    },
+    RequestClosed {
+        request: RequestId,
+    },
+    HoldPlaced {
+        request: RequestId,
+        cameras: Vec<CameraNumber>,
+        span: Span,
+    },
+    HoldReleased {
+        request: RequestId,
+    },
+    GrantEnded {
+        grant: GrantId,
+    },
+    /// Stands before the first byte of a picture leaves.
+    ViewIntended {
+        grant: GrantId,
+        request: RequestId,
+        camera: CameraNumber,
+        span: Span,
+    },
+    /// What did leave; `intended` is the row of the intent.
+    ViewServed {
+        intended: u64,
+        frames: u32,
+        bytes: u64,
+    },
+    ViewRefused {
+        request: Option<RequestId>,
+        camera: Option<CameraNumber>,
+        span: Option<Span>,
+        why: ViewRefusal,
+    },
+    FootageDestroyed(DestructionReceipt),
+    LedgerRead,
+    Checkpoint(Checkpoint),
+}

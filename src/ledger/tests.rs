@@ -1,0 +1,224 @@
+use super::row::Checkpoint;
+use super::verify::FaultKind;
+use super::*;
+use crate::crypto::{PublicKey, Secret, SigningKey};
+use crate::disk::{Access, Disk, DiskFile, RealDisk, SharedDisk};
+use crate::domain::{AccountId, Digest, SiteId, Utc};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const SITE: SiteId = SiteId([1; 16]);
+/// 2026-11-22T10:00:00Z.
+const NOW: Utc = Utc::from_micros(1_795_341_600_000_000);
+
+fn open(dir: &Path) -> (Ledger, Vec<Row>) {
+    let mut rows = Vec::new();
+    let ledger = Ledger::open(Arc::new(RealDisk), dir, SITE, |row| rows.push(row)).unwrap();
+    (ledger, rows)
+}
+
+fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let disk: SharedDisk = Arc::new(RealDisk);
+    file::file_names(&disk, dir)
+        .unwrap()
+        .into_iter()
+        .map(|name| (name.clone(), std::fs::read(dir.join(name)).unwrap()))
+        .collect()
+}
+
+fn signing_key() -> SigningKey {
+    SigningKey::from_seed(&Secret::new([4; 32])).unwrap()
+}
+
+/// A ledger over two months: five rows, then a checkpoint, then a new month with its own first row.
+fn written(dir: &Path) -> Ledger {
+    let (mut ledger, _) = open(dir);
+    let made =
+        Act::SiteMade { signer: signing_key().verifying_key(), desk: PublicKey([2; 32]), recovery: PublicKey([3; 32]) };
+    ledger.append(NOW, Actor::Console, made).unwrap();
+    for account in 1..=3 {
+        ledger.append(NOW, Actor::Daemon, Act::SignInFailed { account: Some(AccountId(account)) }).unwrap();
+    }
+    let (sequence, head) = ledger.head();
+    let checkpoint = Checkpoint { site: SITE, sequence, head, manifests: Vec::new(), signature: None };
+    ledger.append(NOW, Actor::Daemon, Act::Checkpoint(checkpoint.sign(&signing_key()).unwrap())).unwrap();
+    let next_month = NOW.saturating_add(std::time::Duration::from_secs(20 * 86_400));
+    ledger.append(next_month, Actor::Daemon, Act::DaemonStopped).unwrap();
+    ledger
+}
+
+#[test]
+fn rows_survive_and_the_chain_goes_on_over_a_restart_and_a_month() {
+    let dir = tempfile::tempdir().unwrap();
+    let head = written(dir.path()).head();
+    let (mut ledger, rows) = open(dir.path());
+    assert_eq!(ledger.head(), head);
+    assert_eq!(rows.len(), 8, "with the first row of each of two files");
+    ledger.append(NOW, Actor::Daemon, Act::DaemonStopped).unwrap();
+    let names: Vec<String> = files(dir.path()).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["2026-11.ledger", "2026-12.ledger"], "a clock that went back opens no older month");
+    assert_eq!(verify_files(&files(dir.path()), None).unwrap().rows, 9);
+}
+
+#[test]
+fn a_changed_byte_anywhere_names_its_row() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(written(dir.path()));
+    let whole = files(dir.path());
+    let first = &whole[0].1;
+    let mut line = 1;
+    for at in 0..first.len() {
+        let mut changed = whole.clone();
+        changed[0].1[at] ^= 0x01;
+        let (name, fault) = verify_files(&changed, None).unwrap_err();
+        if at == 0 || first[at] != b'\n' {
+            assert_eq!((name.as_str(), fault.line), ("2026-11.ledger", line), "byte {at}: {fault}");
+        } else {
+            line += 1;
+        }
+    }
+}
+
+#[test]
+fn a_row_taken_out_put_in_or_moved_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(written(dir.path()));
+    let whole = files(dir.path());
+    let lines: Vec<&[u8]> = whole[0].1.split_inclusive(|byte| *byte == b'\n').collect();
+    let with = |lines: Vec<&[u8]>| vec![(whole[0].0.clone(), lines.concat())];
+    let out = with([&lines[..2], &lines[3..]].concat());
+    assert_eq!(verify_files(&out, None).unwrap_err().1.line, 3);
+    let twice = with([&lines[..3], &lines[2..]].concat());
+    assert_eq!(verify_files(&twice, None).unwrap_err().1.line, 4);
+    let mut moved = lines.clone();
+    moved.swap(2, 3);
+    assert_eq!(verify_files(&with(moved), None).unwrap_err().1.line, 3);
+    let without_first = with(lines[1..].to_vec());
+    assert_eq!(verify_files(&without_first, None).unwrap_err().1.what, FaultKind::NoBeginning);
+    let second_alone = vec![whole[1].clone()];
+    assert!(verify_files(&second_alone, None).is_ok(), "a month verifies by itself");
+    let mut cut = whole.clone();
+    cut[0].1.truncate(whole[0].1.len() - lines[lines.len() - 1].len());
+    assert_eq!(verify_files(&cut, None).unwrap_err().1.what, FaultKind::Detached);
+}
+
+#[test]
+fn a_ledger_written_anew_with_another_key_fails_against_the_known_signer() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(written(dir.path()));
+    let other = SigningKey::from_seed(&Secret::new([5; 32])).unwrap().verifying_key();
+    assert!(verify_files(&files(dir.path()), Some(signing_key().verifying_key())).is_ok());
+    let (_, fault) = verify_files(&files(dir.path()), Some(other)).unwrap_err();
+    assert_eq!(fault.what, FaultKind::Checkpoint);
+}
+
+#[test]
+fn a_torn_last_line_is_cut_off_and_a_changed_one_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let head = written(dir.path()).head();
+    let path = dir.path().join("2026-12.ledger");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.extend_from_slice(b"0123 {\"torn");
+    std::fs::write(&path, &bytes).unwrap();
+    assert_eq!(open(dir.path()).0.head(), head);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let last = bytes.len() - 3;
+    bytes[last] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let told = Ledger::open(Arc::new(RealDisk), dir.path(), SITE, |_| {}).unwrap_err();
+    assert!(told.to_string().starts_with("the ledger 2026-12.ledger is damaged: row 2:"), "{told}");
+}
+
+#[test]
+fn another_sites_ledger_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(written(dir.path()));
+    let told = Ledger::open(Arc::new(RealDisk), dir.path(), SiteId([2; 16]), |_| {});
+    assert!(matches!(told, Err(LedgerError::Damaged { fault: Fault { line: 1, what: FaultKind::OtherSite }, .. })));
+}
+
+/// The real disk, whose flushes fail when told to.
+#[derive(Debug)]
+struct FailingDisk {
+    fails: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct FailingFile {
+    file: Box<dyn DiskFile>,
+    fails: Arc<AtomicBool>,
+}
+
+impl Disk for FailingDisk {
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = RealDisk.create_new(path)?;
+        Ok(Box::new(FailingFile { file, fails: Arc::clone(&self.fails) }))
+    }
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
+        RealDisk.open(path, access)
+    }
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        RealDisk.create_dir(path)
+    }
+    fn list_files(&self, dir: &Path) -> io::Result<Vec<String>> {
+        RealDisk.list_files(dir)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove_file(path)
+    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        RealDisk.sync_dir(dir)
+    }
+    fn sync_file_system(&self, dir: &Path) -> io::Result<()> {
+        RealDisk.sync_file_system(dir)
+    }
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        RealDisk.free_bytes(dir)
+    }
+}
+
+impl DiskFile for FailingFile {
+    fn read_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, offset_bytes)
+    }
+    fn write_all_at(&self, bytes: &[u8], offset_bytes: u64) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset_bytes)
+    }
+    fn allocate(&self, length_bytes: u64) -> io::Result<()> {
+        self.file.allocate(length_bytes)
+    }
+    fn set_len(&self, length_bytes: u64) -> io::Result<()> {
+        self.file.set_len(length_bytes)
+    }
+    fn len_bytes(&self) -> io::Result<u64> {
+        self.file.len_bytes()
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        if self.fails.load(Ordering::SeqCst) { Err(io::Error::from_raw_os_error(5)) } else { self.file.sync_data() }
+    }
+    fn extents(&self) -> io::Result<crate::disk::Extents> {
+        self.file.extents()
+    }
+}
+
+#[test]
+fn after_a_failed_flush_nothing_is_recorded_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let fails = Arc::new(AtomicBool::new(false));
+    let disk = Arc::new(FailingDisk { fails: Arc::clone(&fails) });
+    let mut ledger = Ledger::open(disk, &PathBuf::from(dir.path()), SITE, |_| {}).unwrap();
+    ledger.append(NOW, Actor::Daemon, Act::DaemonStopped).unwrap();
+    let head = ledger.head();
+    fails.store(true, Ordering::SeqCst);
+    assert!(matches!(ledger.append(NOW, Actor::Daemon, Act::DaemonStopped), Err(LedgerError::Write { .. })));
+    fails.store(false, Ordering::SeqCst);
+    assert!(matches!(ledger.append(NOW, Actor::Daemon, Act::DaemonStopped), Err(LedgerError::Latched)), "L2");
+    assert_eq!(ledger.head(), head);
+    assert!(!ledger.is_writable());
+    assert_ne!(head.1, Digest::ZERO);
+}
