@@ -6,9 +6,11 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::let_underscore_must_use)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod catalog;
 pub mod clock;
 pub mod crypto;
 pub mod disk;
 pub mod domain;
 pub mod ledger;
 pub mod segment;
+pub mod vault;

@@ -104,6 +104,8 @@ pub enum ManifestRecord {
     Erased { segment: SegmentId, at: Utc, trigger: DestructionTrigger, overwrite: Overwrite, bytes: u64 },
     /// All slots of a day key were overwritten.
     DayKeyDestroyed { day_key: DayKeyId, at: Utc },
+    /// Every erasure recorded before this is a flushed row of the ledger.
+    ReceiptsCopied,
 }
 
 impl ManifestRecord {
@@ -168,6 +170,7 @@ impl ManifestRecord {
                 to.put_u64(day_key.0);
                 to.put_i64(at.micros());
             }
+            Self::ReceiptsCopied => to.put_u8(9),
         }
         to
     }
@@ -244,6 +247,7 @@ impl ManifestRecord {
                 day_key: DayKeyId(from.try_get_u64()?),
                 at: Utc::from_micros(from.try_get_i64()?),
             }),
+            9 => Some(Self::ReceiptsCopied),
             _ => None,
         };
         Ok(record)
@@ -410,6 +414,7 @@ mod tests {
             ManifestRecord::SetApart { segment },
             ManifestRecord::KeyDestroyed { segment, at },
             ManifestRecord::DayKeyDestroyed { day_key, at },
+            ManifestRecord::ReceiptsCopied,
         ];
         all.extend(CAUSES.map(|cause| ManifestRecord::Gap { camera, span, cause }));
         for trigger in TRIGGERS {

@@ -42,7 +42,7 @@ fn write(finish: bool) -> Written {
     for (number, bytes) in contents().iter().enumerate() {
         writer.append_fragment(fragment(number as u64), bytes).unwrap();
     }
-    let progress = if finish { writer.finish().unwrap().progress } else { writer.progress() };
+    let progress = if finish { writer.finish().unwrap() } else { writer.progress() };
     Written { _dir: dir, path, day_key, progress }
 }
 

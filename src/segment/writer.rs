@@ -34,15 +34,6 @@ pub struct Progress {
     pub complete: bool,
 }
 
-/// A segment that is whole.
-#[derive(Debug)]
-pub struct SealedSegment {
-    pub facts: SegmentFacts,
-    pub progress: Progress,
-    /// Still open, so that its physical ranges can be asked for.
-    pub file: Box<dyn DiskFile>,
-}
-
 /// An open segment. It is the only holder of its data key, which goes when it goes.
 #[derive(Debug)]
 pub struct SegmentWriter {
@@ -170,7 +161,7 @@ impl SegmentWriter {
     ///
     /// # Errors
     /// As [`SegmentWriter::create`].
-    pub fn finish(mut self) -> Result<SealedSegment, SegmentError> {
+    pub fn finish(mut self) -> Result<Progress, SegmentError> {
         let footer = footer::encode(&self.table);
         let header = ChunkHeader {
             index: 0,
@@ -183,8 +174,7 @@ impl SegmentWriter {
             duration_90k: 0,
         };
         self.append(header, &footer)?;
-        let progress = self.progress_with(true);
-        Ok(SealedSegment { facts: self.facts, progress, file: self.file })
+        Ok(self.progress_with(true))
     }
 
     fn append(&mut self, header: ChunkHeader, plain: &[u8]) -> Result<(), SegmentError> {

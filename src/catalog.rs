@@ -1,0 +1,281 @@
+//! The index over the manifests: what footage there is of a camera and a span, in one look-up.
+//!
+//! sled holds it, and sled loses flushed data at a power cut and keeps deleted values in its files (both measured):
+//! so it holds nothing that cannot be rebuilt, no key and no person, and it is trusted only if it carries the mark of
+//! the very manifests that are there. Deleting its folder loses nothing.
+//!
+//! One record a camera and hour: 97 × 24 × 30 = 69,840 of them, not 4.19 million.
+
+use crate::domain::{CameraNumber, Digest, GapCause, SegmentId, Span, Utc, VolumeId};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::time::Duration;
+
+const MICROS_PER_HOUR: i64 = 3_600_000_000;
+const MARK: &[u8] = b"mark";
+/// No segment is longer: how far before a span one that reaches into it can begin.
+const LONGEST_SEGMENT: Duration = Duration::from_secs(3_600);
+
+/// Why the index did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    #[error("the index could not be used: {0}; delete its folder `catalog`, it is rebuilt at the next start")]
+    Sled(#[from] sled::Error),
+    #[error("an entry of the index is not readable; delete its folder `catalog`, it is rebuilt at the next start")]
+    Entry(#[from] postcard::Error),
+}
+
+/// What has become of a segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Fate {
+    /// Being written, or whole.
+    Kept,
+    Destroyed {
+        at_micros: i64,
+    },
+}
+
+/// One segment in the index.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CatalogEntry {
+    segment: u64,
+    volume: [u8; 16],
+    start_micros: i64,
+    /// `None` while it is being written.
+    end_micros: Option<i64>,
+    pub fate: Fate,
+}
+
+impl CatalogEntry {
+    pub fn new(volume: VolumeId, segment: SegmentId, start: Utc, end: Option<Utc>, fate: Fate) -> Self {
+        Self {
+            segment: segment.0,
+            volume: volume.0,
+            start_micros: start.micros(),
+            end_micros: end.map(Utc::micros),
+            fate,
+        }
+    }
+
+    pub fn segment(&self) -> SegmentId {
+        SegmentId(self.segment)
+    }
+
+    pub fn volume(&self) -> VolumeId {
+        VolumeId(self.volume)
+    }
+
+    pub fn start(&self) -> Utc {
+        Utc::from_micros(self.start_micros)
+    }
+
+    pub fn end(&self) -> Option<Utc> {
+        self.end_micros.map(Utc::from_micros)
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+struct Hour {
+    segments: Vec<CatalogEntry>,
+    gaps: Vec<(i64, i64, GapCause)>,
+}
+
+/// The open index.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    db: sled::Db,
+}
+
+fn hour_of(point: Utc) -> u32 {
+    u32::try_from(point.micros().div_euclid(MICROS_PER_HOUR)).unwrap_or(0)
+}
+
+fn key(camera: CameraNumber, hour: u32) -> [u8; 6] {
+    let mut key = [0; 6];
+    key[..2].copy_from_slice(&camera.get().to_be_bytes());
+    key[2..].copy_from_slice(&hour.to_be_bytes());
+    key
+}
+
+impl Catalog {
+    /// Opens the index in `dir`, or makes an empty one.
+    ///
+    /// # Errors
+    /// [`CatalogError`]; the caller then deletes the folder and opens anew.
+    pub fn open(dir: &Path) -> Result<Self, CatalogError> {
+        let db = sled::Config::new().path(dir).cache_capacity(16 << 20).flush_every_ms(Some(2_000)).open()?;
+        Ok(Self { db })
+    }
+
+    /// Takes the mark out and tells whether it was `of`: whether the index stands for these very manifests.
+    /// Without it the index must be rebuilt.
+    ///
+    /// # Errors
+    /// [`CatalogError::Sled`].
+    pub fn take_mark(&self, of: Digest) -> Result<bool, CatalogError> {
+        let found = self.db.remove(MARK)?;
+        self.db.flush()?;
+        Ok(found.is_some_and(|mark| mark.as_ref() == of.0))
+    }
+
+    /// Leaves the mark at a clean stop.
+    ///
+    /// # Errors
+    /// [`CatalogError::Sled`].
+    pub fn leave_mark(&self, of: Digest) -> Result<(), CatalogError> {
+        self.db.insert(MARK, &of.0)?;
+        self.db.flush()?;
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`CatalogError::Sled`].
+    pub fn clear(&self) -> Result<(), CatalogError> {
+        Ok(self.db.clear()?)
+    }
+
+    fn hour(&self, camera: CameraNumber, hour: u32) -> Result<Hour, CatalogError> {
+        match self.db.get(key(camera, hour))? {
+            Some(bytes) => Ok(postcard::from_bytes(&bytes)?),
+            None => Ok(Hour::default()),
+        }
+    }
+
+    fn change(&self, camera: CameraNumber, hour: u32, change: impl FnOnce(&mut Hour)) -> Result<(), CatalogError> {
+        let mut content = self.hour(camera, hour)?;
+        change(&mut content);
+        self.db.insert(key(camera, hour), postcard::to_stdvec(&content)?)?;
+        Ok(())
+    }
+
+    /// Puts a segment in, in the place of what was there of it. One writer a camera at a time.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn put(&self, camera: CameraNumber, entry: CatalogEntry) -> Result<(), CatalogError> {
+        self.change(camera, hour_of(entry.start()), |hour| {
+            match hour.segments.iter_mut().find(|known| known.segment == entry.segment) {
+                Some(known) => *known = entry,
+                None => {
+                    let at = hour.segments.partition_point(|known| known.start_micros <= entry.start_micros);
+                    hour.segments.insert(at, entry);
+                }
+            }
+        })
+    }
+
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn put_gap(&self, camera: CameraNumber, span: Span, cause: GapCause) -> Result<(), CatalogError> {
+        // A gap may be days long: it stands in every hour that it touches.
+        for hour in hour_of(span.from())..=hour_of(span.to()) {
+            self.change(camera, hour, |hour| {
+                let gap = (span.from().micros(), span.to().micros(), cause);
+                if !hour.gaps.contains(&gap) {
+                    hour.gaps.push(gap);
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    fn hours(&self, camera: CameraNumber, from: Utc, to: Utc) -> Result<Vec<Hour>, CatalogError> {
+        self.db
+            .range(key(camera, hour_of(from))..=key(camera, hour_of(to)))
+            .map(|found| Ok(postcard::from_bytes(&found?.1)?))
+            .collect()
+    }
+
+    /// The segments of a camera that reach into a span, by start. One being written reaches on for ever.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn segments(&self, camera: CameraNumber, span: Span) -> Result<Vec<CatalogEntry>, CatalogError> {
+        let hours = self.hours(camera, span.from().saturating_sub(LONGEST_SEGMENT), span.to())?;
+        Ok(hours
+            .into_iter()
+            .flat_map(|hour| hour.segments)
+            .filter(|entry| entry.start() < span.to() && entry.end().is_none_or(|end| end > span.from()))
+            .collect())
+    }
+
+    /// The recorded gaps of a camera that reach into a span, by start.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn gaps(&self, camera: CameraNumber, span: Span) -> Result<Vec<(Span, GapCause)>, CatalogError> {
+        let mut gaps: Vec<(Span, GapCause)> = self
+            .hours(camera, span.from(), span.to())?
+            .into_iter()
+            .flat_map(|hour| hour.gaps)
+            .filter_map(|(from, to, cause)| {
+                let gap = Span::new(Utc::from_micros(from), Utc::from_micros(to)).ok()?;
+                gap.overlaps(span).then_some((gap, cause))
+            })
+            .collect();
+        gaps.sort_by_key(|(gap, _)| gap.from());
+        gaps.dedup();
+        Ok(gaps)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Utc {
+        Utc::from_micros(1_800_000_000_000_000 + seconds * 1_000_000)
+    }
+
+    fn camera(number: u16) -> CameraNumber {
+        CameraNumber::new(number).unwrap()
+    }
+
+    fn entry(number: u64, start: i64, end: Option<i64>) -> CatalogEntry {
+        CatalogEntry::new(VolumeId([1; 16]), SegmentId(number), at(start), end.map(at), Fate::Kept)
+    }
+
+    fn found(catalog: &Catalog, of: u16, from: i64, to: i64) -> Vec<u64> {
+        let span = Span::new(at(from), at(to)).unwrap();
+        catalog.segments(camera(of), span).unwrap().iter().map(|entry| entry.segment).collect()
+    }
+
+    #[test]
+    fn a_span_finds_what_reaches_into_it_over_hours_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(dir.path()).unwrap();
+        for (number, start) in (0..180).map(|minute| (minute as u64, minute * 60)) {
+            catalog.put(camera(1), entry(number, start, Some(start + 60))).unwrap();
+        }
+        catalog.put(camera(2), entry(1_000, 0, None)).unwrap();
+        assert_eq!(found(&catalog, 1, 3_590, 3_610), [59, 60]);
+        assert_eq!(found(&catalog, 1, 60, 120), [1], "spans that touch do not overlap");
+        assert_eq!(found(&catalog, 1, 0, 10_800).len(), 180);
+        assert_eq!(found(&catalog, 2, 60, 61), [1_000], "an open segment reaches on");
+        assert!(found(&catalog, 3, 0, 10_800).is_empty());
+    }
+
+    #[test]
+    fn a_gap_is_found_from_any_hour_that_it_touches_and_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(dir.path()).unwrap();
+        let gap = Span::new(at(10), at(9_000)).unwrap();
+        catalog.put_gap(camera(1), gap, GapCause::Stalled).unwrap();
+        let found = |from, to| catalog.gaps(camera(1), Span::new(at(from), at(to)).unwrap()).unwrap();
+        assert_eq!(found(5_000, 5_001), [(gap, GapCause::Stalled)]);
+        assert_eq!(found(0, 20_000).len(), 1);
+        assert!(found(9_000, 9_001).is_empty());
+    }
+
+    #[test]
+    fn an_index_without_the_right_mark_is_not_trusted_and_a_mark_serves_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(dir.path()).unwrap();
+        assert!(!catalog.take_mark(Digest([1; 32])).unwrap());
+        catalog.leave_mark(Digest([1; 32])).unwrap();
+        assert!(!catalog.take_mark(Digest([2; 32])).unwrap());
+        catalog.leave_mark(Digest([1; 32])).unwrap();
+        assert!(catalog.take_mark(Digest([1; 32])).unwrap());
+        assert!(!catalog.take_mark(Digest([1; 32])).unwrap());
+    }
+}

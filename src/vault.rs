@@ -1,0 +1,182 @@
+//! The life of a segment: made, committed, sealed, opened under a grant, held, erased.
+//!
+//! Invariants
+//! - V1 What a commit has flushed is never lost. A commit writes all cameras' new data first, then the commit table,
+//!   then flushes the volume once.
+//! - V2 A manifest calls a segment sealed only after a flush that covered its footer.
+//! - V3 After a restart nothing is appended to an old segment: it is closed at its last committed chunk, and what
+//!   stands beyond is overwritten.
+//! - V4 A file that no manifest names was never committed: it is erased.
+//! - V5 Keys go before blocks: the key block is overwritten and flushed, then the rest, then the name.
+//! - V6 Nothing is opened that has expired, by the later of the two clocks, whether it is erased yet or not.
+//! - V7 What a hold covers is not erased; holds are read before any eraser runs.
+//! - V8 The daemon forgets a day key's private half as soon as it is sealed to the officers.
+//!
+//! Layout of a volume: `volume` (identity), `commits` (the commit table), `manifests/`, `keys/` (day keys),
+//! `rolling/` and `held/` (segments). Names are random numbers and tell nothing.
+
+mod anchor;
+mod commit;
+mod day_keys;
+mod erase;
+mod footage;
+mod grants;
+mod holds;
+mod inspect;
+mod manifests;
+mod recorder;
+mod recovery;
+#[cfg(test)]
+mod tests;
+mod volume;
+
+pub use anchor::TrustedClock;
+pub use erase::{DueSegment, ErasedBatch};
+pub use footage::{Availability, LiveSegment};
+pub use grants::{GrantFile, GrantStore, StagedSlot};
+pub use holds::{Hold, Holds};
+pub use inspect::{Inspection, VolumeFault, inspect};
+pub use recorder::CameraRecorder;
+pub use volume::{Volume, device_is_proven};
+
+use crate::catalog::{Catalog, CatalogError};
+use crate::crypto::{CryptoFailure, PublicKey, Unopened, sha256};
+use crate::disk::DeviceRefusal;
+use crate::domain::{CameraNumber, Digest, SegmentId, Utc};
+use crate::segment::SegmentError;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock};
+
+/// What the vault could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    #[error("{}: there is no volume here; make the site with `custodian init`, or mount the disk", dir.display())]
+    NoVolume { dir: PathBuf },
+    #[error("{}: this volume belongs to another site; mount the right disk", dir.display())]
+    OtherSite { dir: PathBuf },
+    #[error("{}: {why}. To run all the same, with every receipt saying \"not proven\", set allow_unproven = true for the volume", dir.display())]
+    Unproven { dir: PathBuf, why: DeviceRefusal },
+    #[error("{what}: {source}")]
+    Disk { what: String, source: io::Error },
+    #[error("no volume can take footage: each one failed or is full; see `custodian status`")]
+    NoRoom,
+    #[error("camera {camera} has no open segment")]
+    NotRecording { camera: CameraNumber },
+    #[error("no officer's key is known, so nothing could ever be opened again; the site is not set up")]
+    NoRecipients,
+    #[error("segment {segment} is not here")]
+    Unknown { segment: SegmentId },
+    #[error("destroyed on {at}")]
+    Destroyed { at: Utc },
+    #[error("its period ended on {at}")]
+    Expired { at: Utc },
+    #[error("this key does not open the day key of segment {segment}")]
+    WrongKey { segment: SegmentId },
+    #[error("the state file {file} is not readable: {what}")]
+    State { file: String, what: String },
+    #[error(transparent)]
+    Unopened(#[from] Unopened),
+    #[error(transparent)]
+    Crypto(#[from] CryptoFailure),
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
+impl VaultError {
+    /// Whether it is the full disk, which stops a camera but condemns no volume.
+    pub fn is_full_disk(&self) -> bool {
+        let source = match self {
+            VaultError::Disk { source, .. } => source,
+            VaultError::Segment(SegmentError::Disk(source)) => source,
+            _ => return false,
+        };
+        matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
+/// All volumes of a site, and the index over them.
+#[derive(Debug)]
+pub struct Vault {
+    volumes: Vec<Volume>,
+    catalog: Catalog,
+    recipients: RwLock<Vec<PublicKey>>,
+}
+
+impl Vault {
+    /// Takes the volumes over and brings each to a state that all invariants hold in; then the index, which is
+    /// rebuilt unless it stands for these very manifests.
+    ///
+    /// # Errors
+    /// [`VaultError`]; nothing is recorded then.
+    pub fn start(volumes: Vec<Volume>, catalog: Catalog, now: Utc) -> Result<Self, VaultError> {
+        // The mark is of the manifests as they were left at the last stop, before any mending.
+        for volume in &volumes {
+            volume.load_manifests()?;
+        }
+        let vault = Self { volumes, catalog, recipients: RwLock::default() };
+        let is_current = vault.catalog.take_mark(vault.mark())?;
+        for volume in &vault.volumes {
+            volume.recover(now)?;
+        }
+        if !is_current {
+            vault.rebuild_catalog()?;
+        }
+        Ok(vault)
+    }
+
+    /// Who can open day keys made from now on: officers' release keys and the recovery key.
+    pub fn set_recipients(&self, recipients: Vec<PublicKey>) {
+        *self.recipients.write().unwrap_or_else(PoisonError::into_inner) = recipients;
+    }
+
+    pub(crate) fn recipients(&self) -> Vec<PublicKey> {
+        self.recipients.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn volumes(&self) -> &[Volume] {
+        &self.volumes
+    }
+
+    /// A digest over all manifests' heads: what the index must carry to be trusted.
+    fn mark(&self) -> Digest {
+        let mut heads: Vec<String> = self
+            .volumes
+            .iter()
+            .flat_map(|volume| volume.manifest_heads().into_iter().map(|(name, head)| (volume.id(), name, head)))
+            .map(|(volume, name, head)| format!("{volume} {name} {} {}\n", head.records, head.digest))
+            .collect();
+        heads.sort();
+        sha256(heads.concat().as_bytes())
+    }
+
+    /// Last commit of a clean stop: what was written is flushed, and the index is marked as current.
+    ///
+    /// # Errors
+    /// [`VaultError`]; the index is then rebuilt at the next start.
+    pub fn stop(&self) -> Result<(), VaultError> {
+        // The first commit covers the last footers, the second the records that call them sealed.
+        self.commit()?;
+        self.commit()?;
+        Ok(self.catalog.leave_mark(self.mark())?)
+    }
+
+    fn rebuild_catalog(&self) -> Result<(), VaultError> {
+        tracing::info!("the index is rebuilt from the manifests");
+        self.catalog.clear()?;
+        for volume in &self.volumes {
+            let state = volume.lock();
+            for manifest in state.manifests.values() {
+                for (segment, record) in &manifest.segments {
+                    self.catalog.put(record.camera, footage::entry(volume.id, *segment, record))?;
+                }
+                for (camera, span, cause) in &manifest.gaps {
+                    self.catalog.put_gap(*camera, *span, *cause)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! The group commit: all open segments of a volume become durable with one flush.
+//!
+//! Order of commit N: progress of every open segment → commit table N → flush of the volume → "sealed" records of the
+//! segments whose footers that flush covered. Those records are durable with commit N + 1, and their entries stay in
+//! the table until then (V2).
+
+use super::volume::{OpenSegment, Volume};
+use super::{Vault, VaultError, footage};
+use crate::disk::{Access, Extents};
+use crate::domain::SegmentId;
+use crate::segment::{COMMIT_REGION_BYTES, CommitEntry, CommitTable, ManifestRecord};
+
+const COMMITS_NAME: &str = "commits";
+
+impl Vault {
+    /// Commits every volume in use. One that fails is latched, and the others go on.
+    ///
+    /// # Errors
+    /// The last failure, when no volume could be committed.
+    pub fn commit(&self) -> Result<(), VaultError> {
+        let mut failed = None;
+        let mut committed = 0;
+        for volume in self.volumes.iter().filter(|volume| !volume.is_latched()) {
+            match self.commit_volume(volume) {
+                Ok(()) => committed += 1,
+                Err(e) => {
+                    volume.latch(&e);
+                    failed = Some(e);
+                }
+            }
+        }
+        match failed {
+            Some(e) if committed == 0 => Err(e),
+            _ => Ok(()),
+        }
+    }
+
+    fn commit_volume(&self, volume: &Volume) -> Result<(), VaultError> {
+        let (number, footed) = volume.write_commit_table()?;
+        volume.disk.sync_file_system(&volume.dir).map_err(volume.on(&volume.dir))?;
+        for segment in footed {
+            volume.record_sealed(segment, number)?;
+            let state = volume.lock();
+            let found = state.where_is.get(&segment).and_then(|key| state.manifests.get(key)?.segments.get(&segment));
+            if let Some(record) = found {
+                self.catalog.put(record.camera, footage::entry(volume.id, segment, record))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Volume {
+    /// Writes the table of the next commit; returns its number and the segments that end with it.
+    fn write_commit_table(&self) -> Result<(u64, Vec<SegmentId>), VaultError> {
+        let mut state = self.lock();
+        state.commit_number += 1;
+        let number = state.commit_number;
+        // A record made after commit N was flushed by commit N + 1: from N + 2 on the table may forget it.
+        state.open.retain(|_, open| open.recorded_at.is_none_or(|recorded| number < recorded + 2));
+        let entries = state.open.iter();
+        let entries = entries.map(|(segment, open)| CommitEntry { segment: *segment, progress: open.progress });
+        let table = CommitTable { number, entries: entries.collect() };
+        let path = self.dir.join(COMMITS_NAME);
+        let file = self.disk.open(&path, Access::ReadWrite).map_err(self.on(&path))?;
+        file.write_all_at(&table.to_bytes()?, table.offset_bytes()).map_err(self.on(&path))?;
+        let ends = |open: &OpenSegment| open.recorded_at.is_none() && (open.progress.complete || open.given_up);
+        let footed = state.open.iter().filter(|(_, open)| ends(open)).map(|(segment, _)| *segment).collect();
+        Ok((number, footed))
+    }
+
+    /// Tells the manifest that a segment is whole, or ends where it stands.
+    fn record_sealed(&self, segment: SegmentId, number: u64) -> Result<(), VaultError> {
+        let path = self.segment_path(segment, false);
+        let file = self.disk.open(&path, Access::Read).map_err(self.on(&path))?;
+        let ranges = match file.extents().map_err(self.on(&path))? {
+            Extents::Known(ranges) => ranges,
+            Extents::Unknown(_) => Vec::new(),
+        };
+        let mut state = self.lock();
+        let Some(open) = state.open.get_mut(&segment) else { return Ok(()) };
+        open.recorded_at = Some(number);
+        let progress = open.progress;
+        let record = ManifestRecord::Sealed {
+            segment,
+            chunks: progress.chunks,
+            bytes: progress.bytes,
+            allocated_bytes: open.allocated_bytes,
+            end: progress.end,
+            digest: progress.digest,
+            has_footer: progress.complete,
+            ranges,
+        };
+        let Some(key) = state.where_is.get(&segment).copied() else { return Ok(()) };
+        match state.manifests.get_mut(&key) {
+            Some(manifest) => manifest.append(&record),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the commit table's file where it is missing, and reads its tables, newest first.
+    pub(super) fn read_commit_tables(&self) -> Result<Vec<CommitTable>, VaultError> {
+        let path = self.dir.join(COMMITS_NAME);
+        let whole = 2 * COMMIT_REGION_BYTES as u64;
+        match crate::disk::read_file(&*self.disk, &path, whole) {
+            Ok(bytes) => Ok(CommitTable::read_all(&bytes)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                let file = self.disk.create_new(&path).map_err(self.on(&path))?;
+                file.allocate(whole).map_err(self.on(&path))?;
+                file.sync_data().map_err(self.on(&path))?;
+                self.disk.sync_dir(&self.dir).map_err(self.on(&self.dir))?;
+                Ok(Vec::new())
+            }
+            Err(e) => Err(self.on(&path)(e)),
+        }
+    }
+}

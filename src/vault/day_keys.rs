@@ -1,0 +1,109 @@
+//! Day keys: one pair for each camera, UTC day and volume. The private half is sealed to every officer's release key
+//! and to the recovery key, and forgotten (V8).
+
+use super::volume::{Volume, VolumeState};
+use super::{Vault, VaultError};
+use crate::crypto::{Label, PrivateKey, PublicKey, generate_pair, random_u64};
+use crate::domain::{CameraNumber, Day, DayKeyId, Retention, SegmentId, VolumeId};
+use crate::segment::{ManifestRecord, SlotFile, SlotPurpose};
+use std::path::PathBuf;
+
+/// Officers and the recovery key together.
+const RECIPIENTS_LIMIT: u32 = 16;
+
+/// What a day key is bound to: opening it for another fails.
+fn context(volume: VolumeId, day_key: DayKeyId, public: &PublicKey) -> [u8; 56] {
+    let mut out = [0; 56];
+    out[..16].copy_from_slice(&volume.0);
+    out[16..24].copy_from_slice(&day_key.0.to_be_bytes());
+    out[24..].copy_from_slice(&public.0);
+    out
+}
+
+fn facts(volume: VolumeId, day_key: DayKeyId, public: &PublicKey) -> [u8; 64] {
+    let mut out = [0; 64];
+    out[..56].copy_from_slice(&context(volume, day_key, public));
+    out
+}
+
+impl Volume {
+    pub(super) fn day_key_path(&self, day_key: DayKeyId) -> PathBuf {
+        self.dir.join("keys").join(day_key.to_string())
+    }
+
+    /// The day key of a camera and day, made if there is none. Durable with the next flush of the volume, as is all
+    /// that is sealed to it.
+    pub(super) fn day_key(
+        &self,
+        state: &mut VolumeState,
+        camera: CameraNumber,
+        day: Day,
+        retention: Retention,
+        recipients: &[PublicKey],
+    ) -> Result<(DayKeyId, PublicKey), VaultError> {
+        if let Some(known) = state.day_keys.get(&(camera, day)) {
+            return Ok(*known);
+        }
+        if recipients.is_empty() {
+            return Err(VaultError::NoRecipients);
+        }
+        let day_key = DayKeyId(random_u64()?);
+        let (private, public) = generate_pair()?;
+        let path = self.day_key_path(day_key);
+        let facts = facts(self.id, day_key, &public);
+        let file = SlotFile::create(&*self.disk, &path, SlotPurpose::DayKey, RECIPIENTS_LIMIT, facts)?;
+        let context = context(self.id, day_key, &public);
+        for (index, recipient) in (0..RECIPIENTS_LIMIT).zip(recipients) {
+            let sealed = recipient.seal(Label::DayKey, &context, private.secret().expose())?;
+            file.fill(index, &recipient.0, &sealed)?;
+        }
+        file.flush()?;
+        self.record(state, day, retention, &ManifestRecord::DayKeyMade { day_key, camera, public })?;
+        state.day_keys.insert((camera, day), (day_key, public));
+        Ok((day_key, public))
+    }
+
+    /// Opens a day key's private half with an officer's release key, or the recovery key.
+    pub(super) fn open_day_key(
+        &self,
+        day_key: DayKeyId,
+        segment: SegmentId,
+        release: &PrivateKey,
+    ) -> Result<PrivateKey, VaultError> {
+        let wrong = || VaultError::WrongKey { segment };
+        let public = self
+            .lock()
+            .manifests
+            .values()
+            .find_map(|manifest| manifest.day_keys.get(&day_key).map(|(_, public)| *public))
+            .ok_or_else(wrong)?;
+        let file = SlotFile::open(&*self.disk, &self.day_key_path(day_key), SlotPurpose::DayKey)?;
+        let (_, sealed) = file.find(&release.public()?.0)?.ok_or_else(wrong)?;
+        let opened = release.open_secret(Label::DayKey, &context(self.id, day_key, &public), &sealed)?;
+        Ok(PrivateKey::from_secret(opened))
+    }
+
+    /// Overwrites all slots of a day key, and then its file. Every segment sealed to it is unreadable from here on.
+    pub(super) fn destroy_day_key(&self, day_key: DayKeyId) -> Result<(), VaultError> {
+        let path = self.day_key_path(day_key);
+        match SlotFile::open(&*self.disk, &path, SlotPurpose::DayKey) {
+            Ok(file) => {
+                file.blank_all()?;
+                file.flush()?;
+            }
+            Err(crate::segment::SegmentError::Disk(e)) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(e.into()),
+        }
+        self.disk.remove_file(&path).map_err(self.on(&path))?;
+        let dir = self.dir.join("keys");
+        self.disk.sync_dir(&dir).map_err(self.on(&dir))
+    }
+}
+
+impl Vault {
+    /// How many day keys the vault holds.
+    pub fn day_key_count(&self) -> usize {
+        let count = |volume: &Volume| volume.lock().manifests.values().map(|manifest| manifest.day_keys.len()).sum();
+        self.volumes.iter().map(count).fold(0, |sum: usize, count: usize| sum + count)
+    }
+}

@@ -1,0 +1,186 @@
+//! A grant's file: the data key of each approved segment, sealed to the one viewer, a slot each.
+//!
+//! Order: slots filled → flush → (the caller's ledger row, which names their digest). Slots that no row names are
+//! erased at a start. A segment's slot goes when the segment does.
+
+use super::VaultError;
+use crate::crypto::{DataKey, Label, PrivateKey, PublicKey, RunningDigest, Sealed};
+use crate::disk::SharedDisk;
+use crate::domain::{Digest, GrantId, SegmentId, VolumeId};
+use crate::segment::{SegmentError, SlotFile, SlotPurpose};
+use std::path::PathBuf;
+
+/// One approved segment's key, sealed to the viewer and not yet written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StagedSlot {
+    pub volume: VolumeId,
+    pub segment: SegmentId,
+    sealed: Sealed,
+}
+
+fn owner(volume: VolumeId, segment: SegmentId) -> [u8; 32] {
+    let mut out = [0; 32];
+    out[..16].copy_from_slice(&volume.0);
+    out[16..24].copy_from_slice(&segment.0.to_be_bytes());
+    out
+}
+
+fn context(grant: GrantId, volume: VolumeId, segment: SegmentId) -> [u8; 36] {
+    let mut out = [0; 36];
+    out[..4].copy_from_slice(&grant.0.to_be_bytes());
+    out[4..].copy_from_slice(&owner(volume, segment));
+    out
+}
+
+impl StagedSlot {
+    /// Seals a segment's key to the viewer, for this grant and segment alone.
+    ///
+    /// # Errors
+    /// [`VaultError::Crypto`].
+    pub fn seal(
+        grant: GrantId,
+        viewer: &PublicKey,
+        volume: VolumeId,
+        segment: SegmentId,
+        key: &DataKey,
+    ) -> Result<Self, VaultError> {
+        let sealed = viewer.seal(Label::GrantKey, &context(grant, volume, segment), key.expose())?;
+        Ok(Self { volume, segment, sealed })
+    }
+}
+
+/// The directory of all grants' files.
+#[derive(Clone, Debug)]
+pub struct GrantStore {
+    disk: SharedDisk,
+    dir: PathBuf,
+}
+
+/// One grant's open file.
+#[derive(Debug)]
+pub struct GrantFile {
+    grant: GrantId,
+    slots: SlotFile,
+}
+
+impl GrantStore {
+    pub fn new(disk: SharedDisk, dir: PathBuf) -> Self {
+        Self { disk, dir }
+    }
+
+    fn path(&self, grant: GrantId) -> PathBuf {
+        self.dir.join(format!("{:08x}", grant.0))
+    }
+
+    fn on(&self) -> impl Fn(std::io::Error) -> VaultError {
+        let what = self.dir.display().to_string();
+        move |source| VaultError::Disk { what: what.clone(), source }
+    }
+
+    /// Writes and flushes a grant's slots; returns the digest that the ledger row must name.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn stage(&self, grant: GrantId, viewer: &PublicKey, staged: &[StagedSlot]) -> Result<Digest, VaultError> {
+        let count = u32::try_from(staged.len()).map_err(|_| SegmentError::TooLarge { bytes: staged.len() })?;
+        let mut facts = [0; 64];
+        facts[..4].copy_from_slice(&grant.0.to_be_bytes());
+        facts[4..36].copy_from_slice(&viewer.0);
+        let path = self.path(grant);
+        let file = SlotFile::create(&*self.disk, &path, SlotPurpose::Grant, count, facts)?;
+        for (index, slot) in (0..count).zip(staged) {
+            file.fill(index, &owner(slot.volume, slot.segment), &slot.sealed)?;
+        }
+        file.flush()?;
+        self.disk.sync_dir(&self.dir).map_err(self.on())?;
+        Ok(digest(staged))
+    }
+
+    /// # Errors
+    /// [`VaultError::Segment`] where the file is gone or damaged.
+    pub fn open(&self, grant: GrantId) -> Result<GrantFile, VaultError> {
+        let slots = SlotFile::open(&*self.disk, &self.path(grant), SlotPurpose::Grant)?;
+        if slots.facts()[..4] != grant.0.to_be_bytes() {
+            return Err(SegmentError::Damaged { what: "a grant's file", at_bytes: 0 }.into());
+        }
+        Ok(GrantFile { grant, slots })
+    }
+
+    /// All grants that have a file.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn list(&self) -> Result<Vec<GrantId>, VaultError> {
+        let names = self.disk.list_files(&self.dir).map_err(self.on())?;
+        Ok(names.iter().filter_map(|name| u32::from_str_radix(name, 16).ok()).map(GrantId).collect())
+    }
+
+    /// Overwrites all slots of a grant and removes its file. One that is gone already is no error.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn destroy(&self, grant: GrantId) -> Result<(), VaultError> {
+        let path = self.path(grant);
+        match SlotFile::open(&*self.disk, &path, SlotPurpose::Grant) {
+            Ok(slots) => {
+                slots.blank_all()?;
+                slots.flush()?;
+            }
+            Err(SegmentError::Disk(e)) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            // Staged half at a crash: its header was never flushed, so nothing in it opens; the name goes all the same.
+            Err(SegmentError::Damaged { .. }) => {}
+            Err(e) => return Err(e.into()),
+        }
+        self.disk.remove_file(&path).map_err(self.on())?;
+        self.disk.sync_dir(&self.dir).map_err(self.on())
+    }
+
+    /// Overwrites the slots of segments, in every grant that has one.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn forget_segments(&self, segments: &[(VolumeId, SegmentId)]) -> Result<(), VaultError> {
+        for grant in self.list()? {
+            let file = self.open(grant)?;
+            let mut changed = false;
+            for (volume, segment) in segments {
+                if let Some((index, _)) = file.slots.find(&owner(*volume, *segment))? {
+                    file.slots.blank(index)?;
+                    changed = true;
+                }
+            }
+            if changed {
+                file.slots.flush()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl GrantFile {
+    /// Opens a segment's data key with the viewer's private half; `None` where the grant has no slot for it (any
+    /// more).
+    ///
+    /// # Errors
+    /// [`VaultError::Unopened`] for another's key.
+    pub fn open_key(
+        &self,
+        volume: VolumeId,
+        segment: SegmentId,
+        viewer: &PrivateKey,
+    ) -> Result<Option<DataKey>, VaultError> {
+        let Some((_, sealed)) = self.slots.find(&owner(volume, segment))? else { return Ok(None) };
+        Ok(Some(viewer.open_secret(Label::GrantKey, &context(self.grant, volume, segment), &sealed)?))
+    }
+}
+
+/// What binds a grant's slots to its ledger row.
+fn digest(staged: &[StagedSlot]) -> Digest {
+    let mut running = RunningDigest::new();
+    for slot in staged {
+        running.update(&owner(slot.volume, slot.segment));
+        running.update(&slot.sealed.encapsulated);
+        running.update(&slot.sealed.ciphertext);
+    }
+    running.so_far()
+}

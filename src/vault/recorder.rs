@@ -1,0 +1,205 @@
+//! The write way of one camera.
+//!
+//! Order of making a segment: day key → file (`O_EXCL`), reserved, head, init → manifest "opened". All of it is
+//! durable with the next commit; until then the file is an orphan to a restart (V4).
+
+use super::volume::{OpenSegment, Volume};
+use super::{Vault, VaultError, footage};
+use crate::crypto::random_u64;
+use crate::domain::{CameraNumber, Digest, GapCause, Retention, SegmentId, Span, Utc};
+use crate::segment::{FragmentFacts, ManifestRecord, SegmentFacts, SegmentWriter};
+use std::sync::Arc;
+
+const FIRST_EXPECTED_BYTES: u64 = 4 << 20;
+
+/// Writes the segments of one camera, one after the other. There is one a camera.
+#[derive(Debug)]
+pub struct CameraRecorder {
+    vault: Arc<Vault>,
+    camera: CameraNumber,
+    retention: Retention,
+    open: Option<Open>,
+    /// What the next segment will probably need, from the last one.
+    expected_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Open {
+    volume: usize,
+    writer: SegmentWriter,
+}
+
+impl CameraRecorder {
+    pub fn new(vault: Arc<Vault>, camera: CameraNumber, retention: Retention) -> Self {
+        Self { vault, camera, retention, open: None, expected_bytes: FIRST_EXPECTED_BYTES }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Begins a segment whose first frame was filmed at `start`. One that is open is given up where it stands.
+    ///
+    /// # Errors
+    /// [`VaultError::NoRoom`] where no volume takes it.
+    pub fn begin(&mut self, start: Utc, init: &[u8]) -> Result<(), VaultError> {
+        self.give_up();
+        let mut last_error = VaultError::NoRoom;
+        for volume in self.vault.volumes_to_try() {
+            match self.begin_on(volume, start, init) {
+                Ok(writer) => {
+                    self.open = Some(Open { volume, writer });
+                    return Ok(());
+                }
+                Err(e) => {
+                    self.vault.volumes[volume].note_failure(&e);
+                    last_error = e;
+                }
+            }
+        }
+        Err(last_error)
+    }
+
+    fn begin_on(&self, number: usize, start: Utc, init: &[u8]) -> Result<SegmentWriter, VaultError> {
+        let volume = &self.vault.volumes[number];
+        let recipients = self.vault.recipients();
+        let segment = SegmentId(random_u64()?);
+        let path = volume.segment_path(segment, false);
+        let mut state = volume.lock();
+        let (day_key, public) = volume.day_key(&mut state, self.camera, start.day(), self.retention, &recipients)?;
+        let previous = state.newest.get(&self.camera).map_or(Digest::ZERO, |(_, digest)| *digest);
+        let file = volume.disk.create_new(&path).map_err(volume.on(&path))?;
+        let facts = SegmentFacts { camera: self.camera, volume: volume.id, segment, start, day_key, previous };
+        let writer = SegmentWriter::create(file, facts, &public, init, self.expected_bytes)?;
+        let opened =
+            ManifestRecord::Opened { segment, camera: self.camera, start, day_key, head: writer.head_digest() };
+        volume.record(&mut state, start.day(), self.retention, &opened)?;
+        let open = OpenSegment {
+            progress: writer.progress(),
+            allocated_bytes: writer.allocated_bytes(),
+            recorded_at: None,
+            given_up: false,
+        };
+        state.open.insert(segment, open);
+        drop(state);
+        self.vault.catalog.put(self.camera, footage::opened_entry(volume.id, segment, start))?;
+        Ok(writer)
+    }
+
+    /// Seals and writes one fragment. After an error the segment is given up: nothing is ever appended to it again.
+    ///
+    /// # Errors
+    /// [`VaultError::NotRecording`] without an open segment; else what the disk says.
+    pub fn append(&mut self, facts: FragmentFacts, bytes: &[u8]) -> Result<(), VaultError> {
+        let camera = self.camera;
+        let open = self.open.as_mut().ok_or(VaultError::NotRecording { camera })?;
+        let volume = &self.vault.volumes[open.volume];
+        if let Err(e) = open.writer.append_fragment(facts, bytes) {
+            let e = VaultError::from(e);
+            volume.note_failure(&e);
+            self.give_up();
+            return Err(e);
+        }
+        let segment = open.writer.facts().segment;
+        if let Some(known) = volume.lock().open.get_mut(&segment) {
+            known.progress = open.writer.progress();
+            known.allocated_bytes = open.writer.allocated_bytes();
+        }
+        Ok(())
+    }
+
+    /// Writes the footer. The manifest calls the segment sealed after the next commit (V2).
+    ///
+    /// # Errors
+    /// What the disk says; the segment then ends at the last commit.
+    pub fn finish(&mut self) -> Result<(), VaultError> {
+        let Some(Open { volume, writer }) = self.open.take() else { return Ok(()) };
+        let volume = &self.vault.volumes[volume];
+        let SegmentFacts { segment, start, .. } = *writer.facts();
+        match writer.finish() {
+            Ok(progress) => {
+                self.expected_bytes = progress.bytes + progress.bytes / 8;
+                let mut state = volume.lock();
+                state.newest.insert(self.camera, (start, progress.digest));
+                if let Some(known) = state.open.get_mut(&segment) {
+                    known.progress = progress;
+                }
+                Ok(())
+            }
+            Err(e) => {
+                let e = VaultError::from(e);
+                volume.note_failure(&e);
+                volume.give_up(segment);
+                Err(e)
+            }
+        }
+    }
+
+    fn give_up(&mut self) {
+        if let Some(Open { volume, writer }) = self.open.take() {
+            self.vault.volumes[volume].give_up(writer.facts().segment);
+        }
+    }
+
+    /// Records that there is no footage for a span, and why.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn record_gap(&self, span: Span, cause: GapCause) -> Result<(), VaultError> {
+        let Some(number) = self.vault.volumes_to_try().into_iter().next() else { return Err(VaultError::NoRoom) };
+        let volume = &self.vault.volumes[number];
+        let gap = ManifestRecord::Gap { camera: self.camera, span, cause };
+        volume.record(&mut volume.lock(), span.to().day(), self.retention, &gap)?;
+        Ok(self.vault.catalog.put_gap(self.camera, span, cause)?)
+    }
+
+    /// When the newest footage of this camera ends, on any volume; `None` where there is none.
+    pub fn newest_end(&self) -> Option<Utc> {
+        self.vault.volumes.iter().filter_map(|volume| volume.newest_end(self.camera)).max()
+    }
+}
+
+impl Drop for CameraRecorder {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
+impl Vault {
+    /// The volumes that may take a new segment: those with the fewest open ones first, then those with most room.
+    fn volumes_to_try(&self) -> Vec<usize> {
+        let mut usable: Vec<(usize, u64, usize)> = Vec::new();
+        for (number, volume) in self.volumes.iter().enumerate() {
+            let state = volume.lock();
+            if !state.latched {
+                // A volume whose room cannot be told is tried last, never taken for endless.
+                usable.push((state.open.len(), u64::MAX - volume.free_bytes().unwrap_or(0), number));
+            }
+        }
+        usable.sort_unstable();
+        usable.into_iter().map(|(_, _, number)| number).collect()
+    }
+}
+
+impl Volume {
+    fn note_failure(&self, error: &VaultError) {
+        let is_device =
+            matches!(error, VaultError::Disk { .. } | VaultError::Segment(crate::segment::SegmentError::Disk(_)));
+        if is_device && !error.is_full_disk() {
+            self.latch(error);
+        }
+    }
+
+    fn give_up(&self, segment: SegmentId) {
+        if let Some(known) = self.lock().open.get_mut(&segment) {
+            known.given_up = true;
+        }
+    }
+
+    fn newest_end(&self, camera: CameraNumber) -> Option<Utc> {
+        let state = self.lock();
+        let whole = state.manifests.values().flat_map(|manifest| manifest.segments.values());
+        let ends = whole.filter(|record| record.camera == camera).filter_map(|record| record.whole().map(|w| w.end));
+        ends.max()
+    }
+}

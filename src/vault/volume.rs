@@ -1,0 +1,226 @@
+//! A volume: one directory on one file system, with its identity, its manifests and what is open on it.
+
+use super::VaultError;
+use super::manifests::ManifestFile;
+use crate::crypto::{PublicKey, random_array};
+use crate::disk::{DeviceCheck, SharedDisk, check_device, read_file};
+use crate::domain::{CameraNumber, Day, DayKeyId, Digest, ManifestHead, Retention, SegmentId, SiteId, Utc, VolumeId};
+use crate::segment::{FORMAT_VERSION, ManifestRecord, Progress};
+use bytes::{Buf, BufMut};
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+const IDENTITY_NAME: &str = "volume";
+const IDENTITY_MAGIC: &[u8; 8] = b"CUSTODVO";
+const IDENTITY_BYTES: usize = 52;
+
+/// Which manifest: a UTC day and a retention.
+pub(super) type ManifestKey = (Day, bool, u64);
+
+pub(super) fn manifest_key(day: Day, retention: Retention) -> ManifestKey {
+    (day, matches!(retention, Retention::Floor(_)), retention.period().as_secs())
+}
+
+/// A volume in use.
+#[derive(Debug)]
+pub struct Volume {
+    pub(super) id: VolumeId,
+    pub(super) dir: PathBuf,
+    pub(super) disk: SharedDisk,
+    /// Whether overwriting was shown to reach the blocks here.
+    pub(super) is_proven: bool,
+    pub(super) state: Mutex<VolumeState>,
+}
+
+/// What a volume knows of itself. Guarded by one lock that is never held across a flush of footage.
+#[derive(Debug, Default)]
+pub(super) struct VolumeState {
+    pub manifests: BTreeMap<ManifestKey, ManifestFile>,
+    pub where_is: HashMap<SegmentId, ManifestKey>,
+    pub open: BTreeMap<SegmentId, OpenSegment>,
+    pub day_keys: HashMap<(CameraNumber, Day), (DayKeyId, PublicKey)>,
+    pub commit_number: u64,
+    /// The digest of each camera's newest segment and when it started.
+    pub newest: HashMap<CameraNumber, (Utc, Digest)>,
+    pub latched: bool,
+}
+
+/// A segment that its manifest does not call sealed yet, or did so only in the commit before.
+#[derive(Debug)]
+pub(super) struct OpenSegment {
+    pub progress: Progress,
+    pub allocated_bytes: u64,
+    /// The commit after whose flush the manifest was told that the segment is sealed.
+    pub recorded_at: Option<u64>,
+    /// The writer gave the segment up after a failure: it ends at the last commit.
+    pub given_up: bool,
+}
+
+impl Volume {
+    /// Makes an empty volume for a site in `dir`.
+    ///
+    /// # Errors
+    /// [`VaultError::Disk`]; also where the directory holds a volume already.
+    pub fn create(disk: &SharedDisk, dir: &Path, site: SiteId) -> Result<VolumeId, VaultError> {
+        let on = |source| VaultError::Disk { what: dir.display().to_string(), source };
+        for sub in ["rolling", "held", "manifests", "keys"] {
+            disk.create_dir(&dir.join(sub)).map_err(on)?;
+        }
+        let id = VolumeId(random_array()?);
+        let mut identity = Vec::with_capacity(IDENTITY_BYTES);
+        identity.put_slice(IDENTITY_MAGIC);
+        identity.put_u16(FORMAT_VERSION);
+        identity.put_u16(0);
+        identity.put_u32(0);
+        identity.put_slice(&id.0);
+        identity.put_slice(&site.0);
+        identity.put_u32(crc32c::crc32c(&identity));
+        let file = disk.create_new(&dir.join(IDENTITY_NAME)).map_err(on)?;
+        file.write_all_at(&identity, 0).map_err(on)?;
+        file.sync_data().map_err(on)?;
+        disk.sync_file_system(dir).map_err(on)?;
+        Ok(id)
+    }
+
+    /// Whether `dir` holds a volume.
+    pub fn is_there(disk: &SharedDisk, dir: &Path) -> bool {
+        disk.open(&dir.join(IDENTITY_NAME), crate::disk::Access::Read).is_ok()
+    }
+
+    /// The identity of the volume in `dir`, which must be of this site.
+    ///
+    /// # Errors
+    /// [`VaultError::NoVolume`], [`VaultError::OtherSite`], [`VaultError::Disk`].
+    pub fn identify(disk: &SharedDisk, dir: &Path, site: SiteId) -> Result<VolumeId, VaultError> {
+        let no_volume = || VaultError::NoVolume { dir: dir.to_path_buf() };
+        let bytes = read_file(&**disk, &dir.join(IDENTITY_NAME), 4096).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => no_volume(),
+            _ => VaultError::Disk { what: dir.display().to_string(), source: e },
+        })?;
+        if bytes.len() != IDENTITY_BYTES || &bytes[..8] != IDENTITY_MAGIC {
+            return Err(no_volume());
+        }
+        let mut from = &bytes[8..];
+        let version = from.get_u16();
+        if version > FORMAT_VERSION {
+            return Err(crate::segment::SegmentError::NewerVersion { what: "a volume", found: version }.into());
+        }
+        from.advance(6);
+        let (mut id, mut of) = ([0; 16], [0; 16]);
+        from.copy_to_slice(&mut id);
+        from.copy_to_slice(&mut of);
+        if from.get_u32() != crc32c::crc32c(&bytes[..IDENTITY_BYTES - 4]) {
+            return Err(no_volume());
+        }
+        if SiteId(of) != site {
+            return Err(VaultError::OtherSite { dir: dir.to_path_buf() });
+        }
+        Ok(VolumeId(id))
+    }
+
+    /// Opens a volume and tests its device. Recovery is a step of its own.
+    ///
+    /// # Errors
+    /// As [`Volume::identify`]; [`VaultError::Unproven`] unless `allow_unproven`.
+    pub fn open(disk: SharedDisk, dir: &Path, site: SiteId, allow_unproven: bool) -> Result<Self, VaultError> {
+        let id = Self::identify(&disk, dir, site)?;
+        let is_proven = device_is_proven(&disk, dir, allow_unproven)?;
+        Ok(Self { id, dir: dir.to_path_buf(), disk, is_proven, state: Mutex::new(VolumeState::default()) })
+    }
+
+    pub fn id(&self) -> VolumeId {
+        self.id
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whether receipts can say that overwriting reached the blocks.
+    pub fn is_proven(&self) -> bool {
+        self.is_proven
+    }
+
+    /// Whether a failed write or flush took it out of use for recording.
+    pub fn is_latched(&self) -> bool {
+        self.lock().latched
+    }
+
+    /// # Errors
+    /// What the disk says.
+    pub fn free_bytes(&self) -> std::io::Result<u64> {
+        self.disk.free_bytes(&self.dir)
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, VolumeState> {
+        // A panic elsewhere leaves plain data behind; each change under this lock is one assignment or one record.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn on(&self, what: &Path) -> impl Fn(std::io::Error) -> VaultError {
+        let what = what.display().to_string();
+        move |source| VaultError::Disk { what: what.clone(), source }
+    }
+
+    /// After a failed write or flush nothing more is recorded here: what the disk holds is no longer known.
+    pub(super) fn latch(&self, why: &dyn std::fmt::Display) {
+        let mut state = self.lock();
+        if !state.latched {
+            tracing::error!(volume = %self.id, why = %why, "the volume failed: its cameras need another one");
+        }
+        state.latched = true;
+    }
+
+    /// Where a segment's file is: with the rolling footage or apart.
+    pub(super) fn segment_path(&self, segment: SegmentId, is_apart: bool) -> PathBuf {
+        self.dir.join(if is_apart { "held" } else { "rolling" }).join(segment.to_string())
+    }
+
+    /// Appends a record to a manifest and applies it, making the manifest if it is the first. Not flushed.
+    pub(super) fn record(
+        &self,
+        state: &mut VolumeState,
+        day: Day,
+        retention: Retention,
+        record: &ManifestRecord,
+    ) -> Result<(), VaultError> {
+        let key = manifest_key(day, retention);
+        let manifest = match state.manifests.entry(key) {
+            std::collections::btree_map::Entry::Occupied(found) => found.into_mut(),
+            std::collections::btree_map::Entry::Vacant(place) => {
+                place.insert(ManifestFile::create(&self.disk, &self.dir.join("manifests"), self.id, day, retention)?)
+            }
+        };
+        manifest.append(record)?;
+        if let ManifestRecord::Opened { segment, .. } = record {
+            state.where_is.insert(*segment, key);
+        }
+        Ok(())
+    }
+
+    /// The heads of all manifests, by file name.
+    pub fn manifest_heads(&self) -> Vec<(String, ManifestHead)> {
+        self.lock().manifests.values().map(|manifest| (manifest.name().to_owned(), manifest.head())).collect()
+    }
+}
+
+/// Tests the device that holds `dir`.
+///
+/// # Errors
+/// [`VaultError::Unproven`] where overwriting cannot be proven and `allow_unproven` is off; [`VaultError::Disk`].
+pub fn device_is_proven(disk: &SharedDisk, dir: &Path, allow_unproven: bool) -> Result<bool, VaultError> {
+    let told =
+        check_device(&**disk, dir).map_err(|source| VaultError::Disk { what: dir.display().to_string(), source })?;
+    match told {
+        DeviceCheck::Proven { file_system } => {
+            tracing::info!(dir = %dir.display(), file_system, "overwriting was shown to reach the blocks");
+            Ok(true)
+        }
+        DeviceCheck::Refused(why) if allow_unproven => {
+            tracing::warn!(dir = %dir.display(), why = %why, "overwriting is not proven here: every receipt says so");
+            Ok(false)
+        }
+        DeviceCheck::Refused(why) => Err(VaultError::Unproven { dir: dir.to_path_buf(), why }),
+    }
+}
