@@ -5,6 +5,7 @@ and ADTS (ISO/IEC 13818-7, 6.2).
 """
 
 import re
+from fractions import Fraction
 
 START_CODE = b"\x00\x00\x00\x01"
 AAC_SAMPLE_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
@@ -85,4 +86,4 @@ class Aac:
         )
 
     def frame_seconds(self):
-        return AAC_SAMPLES_A_FRAME / self.rate
+        return Fraction(AAC_SAMPLES_A_FRAME, self.rate)

@@ -23,11 +23,13 @@ watcher's coming to the last one's going; at_us is wall time in microseconds sin
 """
 
 import json
+import math
 import os
 import signal
 import sys
 import threading
 import time
+from fractions import Fraction
 
 import gi
 
@@ -37,6 +39,7 @@ gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
+sys.dont_write_bytecode = True
 from access_units import CODECS, Aac, read_video  # noqa: E402
 
 AUTH_METHODS = {"basic": GstRtsp.RTSPAuthMethod.BASIC, "digest": GstRtsp.RTSPAuthMethod.DIGEST}
@@ -128,10 +131,9 @@ class Take:
         media.connect("new-state", self.on_state)
         media.connect("unprepared", lambda _media: self.end())
         # The description waits for one frame of each stream. They stay where they are until somebody plays.
-        self.start_time = 0.0
-        self.push_audio(0.0)
-        self.first = self.buffer(self.mount.units[self.mount.next_unit][0], 0.0, 1 / mount.fps)
-        self.video.emit("push-buffer", self.first)
+        self.push_audio(0)
+        first = self.buffer(mount.units[self.mount.next_unit][0], 0, Fraction(1, mount.fps))
+        self.video.emit("push-buffer", first)
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
@@ -148,8 +150,9 @@ class Take:
     @staticmethod
     def buffer(data, at, length):
         buffer = Gst.Buffer.new_wrapped(data)
-        buffer.pts = buffer.dts = int(at * Gst.SECOND)
-        buffer.duration = int(length * Gst.SECOND)
+        # Up to the next nanosecond: RTP's 90 kHz rounds down, and frames shall be evenly spaced there.
+        buffer.pts = buffer.dts = math.ceil(at * Gst.SECOND)
+        buffer.duration = math.ceil(length * Gst.SECOND)
         return buffer
 
     def push_audio(self, until):
@@ -169,7 +172,7 @@ class Take:
         at_us = time.time_ns() // 1000
         # The first frame waits in the pipeline since the description, and leaves when somebody plays.
         if self.pushed_video > 0:
-            if self.video.emit("push-buffer", self.buffer(data, at, 1 / mount.fps)) != Gst.FlowReturn.OK:
+            if self.video.emit("push-buffer", self.buffer(data, at, Fraction(1, mount.fps))) != Gst.FlowReturn.OK:
                 self.end()
                 return
         mount.log.write(key, mount.next_unit, self.number, at_us)
@@ -182,8 +185,8 @@ class Take:
         started = time.monotonic()
         tick = 0
         while not self.over.is_set():
-            at = tick / mount.fps
-            self.over.wait(max(0.0, started + at - time.monotonic()))
+            at = Fraction(tick, mount.fps)
+            self.over.wait(max(0.0, started + float(at) - time.monotonic()))
             if self.over.is_set():
                 return
             if mount.stall_after is not None and self.pushed_video >= mount.stall_after:
@@ -193,6 +196,8 @@ class Take:
                 self.push_audio(at)
                 self.push_video(at)
             if mount.die_after is not None and self.pushed_video >= mount.die_after:
+                # The last frame shall be out before.
+                self.over.wait(0.5 / mount.fps)
                 mount.hang_up()
                 return
             tick += 1
@@ -204,7 +209,7 @@ class Cameras:
         self.server = GstRtspServer.RTSPServer()
         self.server.set_address("127.0.0.1")
         self.server.set_service(str(config.get("port", 0)))
-        self.server.connect("client-connected", self.on_client)
+        self.server.connect("client-connected", lambda _server, client: client.connect("play-request", self.on_play))
         self.mounts = {}
         self.auth = GstRtspServer.RTSPAuth()
         self.auth.set_supported_methods(AUTH_METHODS[config.get("auth", "digest")])
@@ -243,9 +248,6 @@ class Cameras:
         factory.set_permissions(permissions)
         self.server.get_mount_points().add_factory(config["path"], factory)
         self.mounts[config["path"]] = mount
-
-    def on_client(self, _server, client):
-        client.connect("play-request", self.on_play)
 
     def on_play(self, client, context):
         mount = self.mounts.get(context.uri.abspath.rstrip("/"))
