@@ -30,6 +30,16 @@ fn now_us() -> i64 {
 
 /// Watches the picture of a mount for `length`, or until the camera ends it.
 fn watch(url: String, creds: Option<(&str, &str)>, length: Duration) -> anyhow::Result<Vec<Arrived>> {
+    watch_after(Duration::ZERO, url, creds, length)
+}
+
+/// The same, with a rest between having set up and playing.
+fn watch_after(
+    rest: Duration,
+    url: String,
+    creds: Option<(&str, &str)>,
+    length: Duration,
+) -> anyhow::Result<Vec<Arrived>> {
     let options = SessionOptions::default().creds(
         creds.map(|(username, password)| Credentials { username: username.to_owned(), password: password.to_owned() }),
     );
@@ -39,6 +49,7 @@ fn watch(url: String, creds: Option<(&str, &str)>, length: Duration) -> anyhow::
             let mut session = Session::describe(url.parse()?, options).await?;
             let video = session.streams().iter().position(|stream| stream.media() == "video").unwrap();
             session.setup(video, SetupOptions::default()).await?;
+            tokio::time::sleep(rest).await;
             anyhow::Ok(session.play(PlayOptions::default()).await?.demuxed()?)
         };
         let mut session = tokio::time::timeout(SOON, opening).await??;
@@ -153,6 +164,31 @@ fn who_wants_no_sound_gets_every_picture() {
     assert!(seen.len() >= 58, "{} frames in 4 s", seen.len());
     let late = lateness_us(&seen, &server.frames("/hall").unwrap());
     assert!(late[late.len() / 2].abs() < CLOSE_US, "{late:?}");
+}
+
+#[test]
+fn h265_arrives_frame_by_frame_with_its_keys_in_place() {
+    let server = RtspServer::start(vec![Mount::new("/gate", Video::YardH265)]).unwrap();
+    let seen = watch(server.url("/gate"), None, Duration::from_secs(3)).unwrap();
+    assert!(seen.len() >= 28, "{} frames in 3 s", seen.len());
+    let keys: Vec<usize> = seen.iter().enumerate().filter(|(_, frame)| frame.key).map(|(at, _)| at).collect();
+    assert_eq!(keys[..3], [0, 10, 20]);
+    let late = lateness_us(&seen, &server.frames("/gate").unwrap());
+    assert!(late[late.len() / 2].abs() < CLOSE_US, "{late:?}");
+}
+
+#[test]
+fn who_takes_a_while_to_play_gets_frames_of_now() {
+    let server = RtspServer::start(vec![Mount::new("/hall", Video::Clock).with_sound()]).unwrap();
+    let rest = Duration::from_secs(3);
+    let asked_us = now_us();
+    let seen = watch_after(rest, server.url("/hall"), None, Duration::from_secs(2)).unwrap();
+    let logged = server.frames("/hall").unwrap();
+    assert!(logged[0].at_us - asked_us > 2_900_000, "nothing leaves before somebody plays");
+    assert!((28..=32).contains(&seen.len()), "{} frames in 2 s, not those of the rest besides", seen.len());
+    let late = lateness_us(&seen, &logged);
+    assert!(late[late.len() / 2].abs() < CLOSE_US, "{late:?}");
+    assert!(late[0] > -CLOSE_US, "no frame comes before it is logged: {late:?}");
 }
 
 #[test]
