@@ -103,7 +103,7 @@ impl Volume {
 impl Vault {
     /// How many day keys the vault holds.
     pub fn day_key_count(&self) -> usize {
-        let count = |volume: &Volume| volume.lock().manifests.values().map(|manifest| manifest.day_keys.len()).sum();
-        self.volumes.iter().map(count).fold(0, |sum: usize, count: usize| sum + count)
+        let count = |volume: &Volume| -> usize { volume.lock().manifests.values().map(|manifest| manifest.day_keys.len()).sum();
+        self.volumes.iter().map(count).sum()
     }
 }
