@@ -4,6 +4,7 @@ pub mod camera;
 pub mod ids;
 pub mod people;
 pub mod request;
+pub mod source;
 pub mod time;
 pub mod video;
 
