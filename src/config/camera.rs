@@ -360,7 +360,7 @@ password_file = "cam.password"
         assert_eq!(camera.notice.as_deref(), Some("Two\nlines."));
         assert_eq!(camera.consent_basis.as_deref(), Some("signed by all staff, 2026-03-02"));
         assert_eq!(camera.source.driver, Driver::Libav);
-        let wanted = Credentials::new("viewer".into(), SECRET.into());
+        let wanted = Credentials::new("viewer", SECRET);
         assert!(camera.source.credentials.as_ref() == Some(&wanted));
         assert!(!format!("{camera:?}").contains(SECRET));
     }
