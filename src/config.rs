@@ -19,7 +19,7 @@ mod watch;
 
 pub use camera::Camera;
 pub use error::{ConfigError, ConfigErrors, Fault, PasswordFault, Place};
-pub use pace::{Compression, Pace};
+pub use pace::Pace;
 pub use private::check_private;
 pub use set::{CameraChange, CameraSet};
 pub use site::{AccessLimits, FRAGMENT_LIMIT, LoopbackAddr, Recording, SITE_FILE, Site, VolumePlace};

@@ -20,7 +20,7 @@ pub enum Pace {
 
 /// What a demonstration puts in the place of the configured periods.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Compression {
+pub(super) struct Compression {
     pub segment: Duration,
     /// Every camera's retention ceiling. There is no floor: operating rooms are refused.
     pub ceiling: Duration,
