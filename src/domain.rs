@@ -4,11 +4,13 @@ pub mod camera;
 pub mod ids;
 pub mod people;
 pub mod request;
+pub mod source;
 pub mod time;
 pub mod video;
 
 pub use camera::{CameraClass, FilmedArea, Retention, RetentionError};
 pub use ids::{AccountId, CameraNumber, DayKeyId, Digest, GrantId, RequestId, SegmentId, SiteId, VolumeId};
 pub use people::Role;
+pub use source::{Credentials, Driver, Password, Source, Transport};
 pub use time::{Day, Span, SpanError, Utc};
 pub use video::{Codec, Frame, GapCause, VideoParameters};

@@ -10,3 +10,5 @@ pub mod clock;
 pub mod disk;
 pub mod domain;
 pub mod fragment;
+pub mod ingest;
+pub mod worker;
