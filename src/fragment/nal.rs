@@ -133,9 +133,9 @@ pub fn access_unit(codec: Codec, framing: Framing, bytes: &[u8]) -> Result<Acces
     for unit in units(bytes, length_bytes) {
         let unit = unit?;
         match kind(codec, unit) {
-            Kind::Vps => sets.vps.push(unit.to_vec()),
-            Kind::Sps => sets.sps.push(unit.to_vec()),
-            Kind::Pps => sets.pps.push(unit.to_vec()),
+            Kind::Vps => keep(&mut sets.vps, unit),
+            Kind::Sps => keep(&mut sets.sps, unit),
+            Kind::Pps => keep(&mut sets.pps, unit),
             Kind::Superfluous => continue,
             Kind::RandomAccess => (sync, picture) = (true, true),
             Kind::Picture => picture = true,
@@ -148,6 +148,13 @@ pub fn access_unit(codec: Codec, framing: Framing, bytes: &[u8]) -> Result<Acces
     }
     let data = if picture { data.freeze() } else { Bytes::new() };
     Ok(AccessUnit { data, sync, sets })
+}
+
+/// Cameras like to send a set twice with one frame.
+fn keep(sets: &mut Vec<Vec<u8>>, unit: &[u8]) {
+    if !sets.iter().any(|set| set == unit) {
+        sets.push(unit.to_vec());
+    }
 }
 
 /// Whether decoding can begin at a frame whose NAL units stand after 4-byte lengths.

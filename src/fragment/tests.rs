@@ -230,8 +230,11 @@ fn annex_b(codec: Codec, sets: &ParameterSets, frame: &Frame) -> Vec<u8> {
     };
     let sets = sets.vps.iter().chain(&sets.sps).chain(&sets.pps);
     for set in sets.filter(|_| frame.sync) {
-        out.extend([0, 0, 1]);
-        out.extend(set);
+        // Twice, as cameras do.
+        for _ in 0..2 {
+            out.extend([0, 0, 1]);
+            out.extend(set);
+        }
     }
     let mut rest = &frame.data[..];
     while let Some((length, behind)) = rest.split_first_chunk::<4>() {
@@ -257,6 +260,7 @@ fn annex_b_becomes_what_the_muxer_would_have_written() {
             let unit = nal::access_unit(codec, Framing::AnnexB, &annex_b(codec, &sets, frame)).unwrap();
             assert_eq!(unit.sync, nal::is_random_access(codec, &frame.data));
             assert_eq!(unit.sets.is_complete(codec), frame.sync);
+            assert!(!frame.sync || unit.sets == sets);
             let same = nal::access_unit(codec, Framing::Lengths(4), &frame.data).unwrap();
             assert_eq!(unit.data, same.data);
             frames.push(Frame { data: unit.data, ..frame.clone() });

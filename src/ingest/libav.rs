@@ -18,6 +18,10 @@ use tokio::sync::mpsc::Sender;
 const LEAVING: Duration = Duration::from_secs(2);
 /// Frames without a time, after which it is no stream.
 const MOST_TIMELESS: usize = 64;
+/// Frames further apart than this do not tell how far others are.
+const FARTHEST_APART_90K: i64 = 10 * 90_000;
+/// What stands for it then: 25 frames a second.
+const UNTOLD_APART_90K: i64 = 3_600;
 /// A PTS beyond this is a lie (a thousand years), and none below makes a sum overflow.
 const FARTHEST_PTS_90K: u64 = 1 << 52;
 
@@ -103,9 +107,10 @@ impl Session<'_> {
         }
         let mut coded: Option<Coded> = None;
         let mut times = Times::default();
+        let mut before: Option<Arrival> = None;
         loop {
             let message = self.next().await?;
-            let at = outlet.arrival();
+            let now = outlet.arrival();
             match message {
                 Message::Parameters { codec, extra_data } => {
                     let mut next = Coded::begin(codec, &extra_data)?;
@@ -125,6 +130,7 @@ impl Session<'_> {
                     if unit.data.is_empty() || !coded.told {
                         continue;
                     }
+                    let at = before.replace(now).filter(|_| comes_a_frame_late(source)).unwrap_or(now);
                     for received in times.timed(at, pts_90k, unit)? {
                         outlet.frame(received).await?;
                     }
@@ -146,7 +152,7 @@ impl Session<'_> {
             Ok(Ok(None) | Err(pipe::PipeError::Broken(_))) => Err(self.died().await),
             Ok(Err(e)) => Err(SourceError::WorkerBroken(e)),
             Err(_) if self.opened => Err(SourceError::Stalled { limit }),
-            Err(_) => Err(SourceError::NoAnswer { request: "being opened", limit }),
+            Err(_) => Err(SourceError::NoAnswer { request: "the opening of its stream", limit }),
         }
     }
 
@@ -166,14 +172,23 @@ impl Session<'_> {
             Failure::Unauthorized if self.source.credentials.is_none() => SourceError::CredentialsMissing,
             Failure::Unauthorized => SourceError::Unauthorized,
             Failure::Refused | Failure::Unreadable => SourceError::Unreadable { detail },
+            Failure::NoVideo if text.is_empty() => SourceError::NoVideo { offered: "no streams at all".into() },
             Failure::NoVideo => SourceError::NoVideo { offered: detail },
             Failure::Stalled if self.opened => SourceError::Stalled { limit: self.limits.frame },
-            Failure::Stalled => SourceError::NoAnswer { request: "being opened", limit: self.limits.answer },
+            Failure::Stalled => {
+                SourceError::NoAnswer { request: "the opening of its stream", limit: self.limits.answer }
+            }
             Failure::Disconnected => SourceError::Disconnected { detail },
             Failure::Scheme => SourceError::Scheme { scheme: detail },
             Failure::Confinement | Failure::Order => SourceError::WorkerDied { how: detail },
         }
     }
+}
+
+/// Over these, libav learns that a frame is complete when the next one begins. So that frame arrived when the one before
+/// it was told.
+fn comes_a_frame_late(source: &Source) -> bool {
+    matches!(source.url.scheme(), "rtsp" | "rtsps" | "udp")
 }
 
 fn told(status: ExitStatus) -> String {
@@ -214,41 +229,53 @@ impl Coded {
     }
 }
 
-/// Gives a time to frames that came without one: libav's first packets, now and then.
+/// Gives a time to frames that came without one, as libav's very first does.
 #[derive(Default)]
 struct Times {
-    waiting: Vec<(Arrival, AccessUnit)>,
+    /// Until two times are known: they tell how far apart frames are.
+    waiting: Vec<(Arrival, Option<i64>, AccessUnit)>,
     last: Option<(Arrival, i64)>,
 }
 
 impl Times {
     fn timed(&mut self, at: Arrival, pts_90k: Option<i64>, unit: AccessUnit) -> Result<Vec<Received>, SourceError> {
-        let known = pts_90k.or_else(|| {
-            // As much later as it came later.
-            self.last.map(|(then, pts)| pts + ticks_90k(at.monotonic.saturating_sub(then.monotonic)).max(1))
-        });
-        let Some(pts_90k) = known else {
-            self.waiting.push((at, unit));
-            return if self.waiting.len() > MOST_TIMELESS {
-                Err(SourceError::Unreadable { detail: "frames without times".into() })
-            } else {
-                Ok(Vec::new())
-            };
-        };
-        if pts_90k.unsigned_abs() > FARTHEST_PTS_90K {
+        if pts_90k.is_some_and(|pts| pts.unsigned_abs() > FARTHEST_PTS_90K) {
             return Err(SourceError::Unreadable { detail: "a frame with an impossible time".into() });
         }
-        let mut next_90k = pts_90k;
-        let mut earlier = Vec::new();
-        for (then, unit) in self.waiting.drain(..).rev() {
-            next_90k = (next_90k - 1).min(pts_90k - ticks_90k(at.monotonic.saturating_sub(then.monotonic)));
-            earlier.push(received(then, next_90k, unit));
+        if let Some((then, last)) = self.last {
+            // As much later as it came later.
+            let later = || last.saturating_add(ticks_90k(at.monotonic.saturating_sub(then.monotonic)).max(1));
+            let pts_90k = pts_90k.unwrap_or_else(later);
+            self.last = Some((at, pts_90k));
+            return Ok(vec![received(at, pts_90k, unit)]);
         }
-        self.last = Some((at, pts_90k));
-        earlier.reverse();
-        earlier.push(received(at, pts_90k, unit));
-        Ok(earlier)
+        self.waiting.push((at, pts_90k, unit));
+        if self.waiting.len() > MOST_TIMELESS {
+            return Err(SourceError::Unreadable { detail: "frames without times".into() });
+        }
+        let times: Vec<Option<i64>> = self.waiting.iter().map(|(_, pts, _)| *pts).collect();
+        let Some((first, apart)) = evenly(&times) else { return Ok(Vec::new()) };
+        let mut out = Vec::new();
+        for (place, (at, pts, unit)) in (0_i64..).zip(self.waiting.drain(..)) {
+            let pts_90k = pts.unwrap_or(first + place * apart);
+            self.last = Some((at, pts_90k));
+            out.push(received(at, pts_90k, unit));
+        }
+        Ok(out)
     }
+}
+
+/// The first frame's time and the distance from frame to frame, where enough is known to tell.
+fn evenly(times: &[Option<i64>]) -> Option<(i64, i64)> {
+    let mut known = (0_i64..).zip(times).filter_map(|(place, time)| time.map(|time| (place, time)));
+    let (place, time) = known.next()?;
+    if place == 0 {
+        return Some((time, 0));
+    }
+    let (next_place, next_time) = known.next()?;
+    let apart = (next_time - time) / (next_place - place);
+    let apart = if (1..=FARTHEST_APART_90K).contains(&apart) { apart } else { UNTOLD_APART_90K };
+    Some((time - place * apart, apart))
 }
 
 fn received(at: Arrival, pts_90k: i64, unit: AccessUnit) -> Received {
@@ -282,4 +309,37 @@ async fn some(from: &mut (impl AsyncRead + Unpin), chunk: &mut [u8]) -> Option<u
 fn log_line(source: &Source, line: &[u8], credentials: Option<&Credentials>) {
     let text = censored(&String::from_utf8_lossy(line), credentials);
     tracing::debug!(camera = %source.camera, text, "the worker's log");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Utc;
+    use bytes::Bytes;
+
+    fn times(told: &[Option<i64>]) -> Result<Vec<i64>, SourceError> {
+        let mut times = Times::default();
+        let mut out = Vec::new();
+        for (i, pts) in told.iter().enumerate() {
+            let monotonic = Duration::from_millis(100 * i as u64);
+            let at = Arrival { wall: Utc::from_micros(0).saturating_add(monotonic), monotonic };
+            let unit = AccessUnit { data: Bytes::from_static(b"x"), sync: i == 0, sets: ParameterSets::default() };
+            out.extend(times.timed(at, *pts, unit)?.into_iter().map(|received| received.pts_90k));
+        }
+        Ok(out)
+    }
+
+    #[test]
+    fn frames_without_a_time_get_one_that_fits_the_others() {
+        let told = [None, Some(9_000), Some(18_000), None, Some(36_000)];
+        assert_eq!(times(&told).unwrap(), [0, 9_000, 18_000, 27_000, 36_000]);
+        assert_eq!(times(&[None, None, Some(5_000), Some(8_000)]).unwrap(), [-1_000, 2_000, 5_000, 8_000]);
+        assert_eq!(times(&[Some(7), None]).unwrap(), [7, 9_007]);
+        assert_eq!(times(&[None, Some(9_000), Some(0)]).unwrap(), [5_400, 9_000, 0]);
+        assert!(times(&[None, Some(9_000)]).unwrap().is_empty());
+        assert!(times(&[None; 65]).is_err());
+        for lie in [i64::MIN, i64::MAX] {
+            assert!(times(&[Some(lie)]).is_err());
+        }
+    }
 }

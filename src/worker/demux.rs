@@ -19,8 +19,8 @@ pub(super) fn deliver(order: &Order, out: &mut impl Write) -> Result<(), Stopped
     let options = options(order)?;
     let mut url = order.url.clone();
     if let Some(username) = &order.username {
-        let password = order.password.as_deref();
-        if url.set_username(username).and_then(|()| url.set_password(password)).is_err() {
+        let password = order.password.as_deref().map(escaped);
+        if url.set_username(&escaped(username)).and_then(|()| url.set_password(password.as_deref())).is_err() {
             return Err(scheme(&order.url));
         }
     }
@@ -39,6 +39,20 @@ fn parent_is_gone() -> bool {
     let mut watched = [PollFd::new(&stdin, PollFlags::empty())];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut watched, Some(&now)).is_ok() && watched[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+}
+
+/// Percent-encoded (RFC 3986, 2.1) but for letters and digits: libav decodes, and `url` leaves a `%` as it stands.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() * 3);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            out.push_str(&hex::encode_upper([byte]));
+        }
+    }
+    out
 }
 
 fn scheme(url: &url::Url) -> Stopped {
