@@ -24,7 +24,7 @@ mod tests;
 mod viewing;
 
 pub use decisions::{Approval, Refusal};
-pub use people::{NewAccount, Person};
+pub use people::{NewAccount, Password, Person};
 pub use registry::{GrantState, RequestState};
 pub use requests::{NewRequest, PersonFields, RequestView};
 pub use sessions::{Caller, SessionLimits};
@@ -133,6 +133,8 @@ pub struct Access {
     registry: Mutex<Registry>,
     sessions: Sessions,
     configured: RwLock<BTreeSet<CameraNumber>>,
+    /// Held while a number is given out and its row is written.
+    numbering: Mutex<()>,
     periods: Periods,
 }
 

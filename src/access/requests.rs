@@ -339,7 +339,7 @@ impl Access {
 }
 
 /// Why there is nothing to be seen; `None` where there is something.
-fn nothing_left(pieces: &[Availability]) -> Option<String> {
+pub(super) fn nothing_left(pieces: &[Availability]) -> Option<String> {
     let mut reason = None;
     for piece in pieces {
         match piece {

@@ -241,13 +241,12 @@ impl Access {
         let (found, view) = self.granted(caller, grant, camera)?;
         let now = self.later();
         let asked = (Some(&found), camera, None);
-        let volume = self.vault.volume_of(segment);
-        let live = match volume.and_then(|volume| self.vault.live(volume, segment, now).transpose_unknown()) {
-            Some(Ok(live)) if live.camera == camera && live.span.overlaps(view.span) => live,
-            Some(Err(e)) => return self.refuse_view(caller, asked, ViewRefusal::Expired, e.into()),
-            Some(Ok(_)) | None => {
+        let live = match self.vault.find(segment, now) {
+            Ok(live) if live.camera == camera && live.span.overlaps(view.span) => live,
+            Ok(_) | Err(VaultError::Unknown { .. }) => {
                 return self.refuse_view(caller, asked, ViewRefusal::OutsideGrant, AccessError::OutsideGrant);
             }
+            Err(e) => return self.refuse_view(caller, asked, ViewRefusal::Expired, e.into()),
         };
         let file = self.grants.open(grant)?;
         let Some(key) = file.open_key(live.volume, segment, caller.private())? else {
