@@ -75,7 +75,9 @@ pub enum AccessError {
     OutsideGrant,
     #[error("unavailable: {why}")]
     Unavailable { why: String },
-    #[error("the act could not be recorded, so it did not happen; tell the installer that the ledger's disk needs care")]
+    #[error(
+        "the act could not be recorded, so it did not happen; tell the installer that the ledger's disk needs care"
+    )]
     NotRecorded(#[source] LedgerError),
     #[error("something failed inside; the log says what")]
     Inside(#[source] VaultError),
@@ -129,7 +131,6 @@ pub struct Access {
     people: People,
     desk: Desk,
     requests_dir: std::path::PathBuf,
-    disk: crate::disk::SharedDisk,
     registry: Mutex<Registry>,
     sessions: Sessions,
     configured: RwLock<BTreeSet<CameraNumber>>,

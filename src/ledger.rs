@@ -21,6 +21,8 @@ mod shared;
 mod verify;
 
 pub use file::{Ledger, LedgerError};
-pub use row::{Act, Actor, Checkpoint, Decision, DestructionReceipt, GrantedView, ManifestCheckpoint, Row, ViewRefusal};
+pub use row::{
+    Act, Actor, Checkpoint, Decision, DestructionReceipt, GrantedView, ManifestCheckpoint, Row, ViewRefusal,
+};
 pub use shared::SharedLedger;
 pub use verify::{Fault, Verified, verify_files};

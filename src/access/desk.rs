@@ -74,9 +74,7 @@ impl Desk {
         let fields = serde_json::to_string(fields).map_err(|e| failed(e.to_string()))?;
         let salt = random_array()?;
         let committed = commitment(&salt, fields.as_bytes());
-        let salted = Zeroizing::new(
-            serde_json::to_vec(&Salted { salt, fields }).map_err(|e| failed(e.to_string()))?,
-        );
+        let salted = Zeroizing::new(serde_json::to_vec(&Salted { salt, fields }).map_err(|e| failed(e.to_string()))?);
         let persons = self.public.seal(Label::RequestPersons, &request.0.to_be_bytes(), &salted)?;
         let stored = serde_json::to_vec(&Stored { version: 1, request, persons }).map_err(|e| failed(e.to_string()))?;
         replace_file(&*self.disk, &path_of(dir, request), &stored).map_err(|e| failed(e.to_string()))?;

@@ -18,13 +18,31 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RequestState {
     Submitted,
-    Identified { document: IdentityDocument },
-    Approved { document: IdentityDocument, grant: GrantId },
+    Identified {
+        document: IdentityDocument,
+    },
+    Approved {
+        document: IdentityDocument,
+        grant: GrantId,
+    },
     /// An existence check was answered.
-    Confirmed { document: IdentityDocument, exists: bool },
-    Refused { document: IdentityDocument, ground: RefusalGround, reason: String },
-    Unavailable { reason: String },
-    Closed { document: Option<IdentityDocument>, grant: Option<GrantId>, answer: Option<String> },
+    Confirmed {
+        document: IdentityDocument,
+        exists: bool,
+    },
+    Refused {
+        document: IdentityDocument,
+        ground: RefusalGround,
+        reason: String,
+    },
+    Unavailable {
+        reason: String,
+    },
+    Closed {
+        document: Option<IdentityDocument>,
+        grant: Option<GrantId>,
+        answer: Option<String>,
+    },
 }
 
 /// The answer to an existence check, in words.

@@ -137,12 +137,7 @@ impl Sessions {
     }
 
     /// Begins a session and returns its token: 64 hexadecimal digits.
-    pub fn begin(
-        &self,
-        person: &Person,
-        private: PrivateKey,
-        desk: Option<PrivateKey>,
-    ) -> Result<String, AccessError> {
+    pub fn begin(&self, person: &Person, private: PrivateKey, desk: Option<PrivateKey>) -> Result<String, AccessError> {
         let token = hex::encode(random_array::<32>()?);
         let now = self.clock.monotonic();
         let session = Session {

@@ -208,7 +208,8 @@ impl Access {
         let opener = StreamOpener::new(&opened.key)?;
         let plain = opened.reader.open_fragment(&opener, fragment).map_err(VaultError::from)?;
         let start = opened.live.span.from();
-        let damaged = |_| VaultError::Segment(crate::segment::SegmentError::Damaged { what: "a fragment", at_bytes: 0 });
+        let damaged =
+            |_| VaultError::Segment(crate::segment::SegmentError::Damaged { what: "a fragment", at_bytes: 0 });
         let kept = trim(&plain, shown.to().ticks_90k_since(start)).map_err(damaged)?;
         let Some(kept) = kept else {
             return self.refuse_view(caller, outside(), ViewRefusal::OutsideGrant, AccessError::OutsideGrant);
@@ -218,8 +219,7 @@ impl Access {
         // All segments of a view lie on one timeline, which begins where the view does.
         rebase(&mut bytes, start.ticks_90k_since(opened.view.span.from())).map_err(damaged)?;
         let Grant { number: grant, request, .. } = opened.grant;
-        let intended =
-            self.record(caller.actor(), Act::ViewIntended { grant, request, camera, span: shown })?.sequence;
+        let intended = self.record(caller.actor(), Act::ViewIntended { grant, request, camera, span: shown })?.sequence;
         Ok(Picture { bytes, frames, intended })
     }
 

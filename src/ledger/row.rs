@@ -173,7 +173,10 @@ pub enum Act {
         persons: Digest,
     },
     /// Nothing is left of what was asked for, or there never was.
-    RequestUnavailable { request: RequestId, reason: String },
+    RequestUnavailable {
+        request: RequestId,
+        reason: String,
+    },
     IdentityChecked {
         request: RequestId,
         document: IdentityDocument,
