@@ -2,7 +2,7 @@
 //!
 //! Started as `custodian worker` with nothing but three pipes: an order on stdin, messages on stdout ([`pipe`]),
 //! FFmpeg's log on stderr. Before it looks at a byte from the network it gives up what it does not need
-//! ([`confine`]): it holds no key, can write no file, read only what name resolution and TLS read, start no program,
+//! (`confine`): it holds no key, can write no file, read only what name resolution and TLS read, start no program,
 //! and use only so much memory. Invariants:
 //! - **W1** The worker never sees footage at rest, a key, or another camera's credentials.
 //! - **W2** Whatever it is made to do by a hostile stream, its parent reads bounded messages, and can kill it.

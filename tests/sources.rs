@@ -70,7 +70,7 @@ fn with_login(source: Source, username: &str, password: &str) -> Source {
 }
 
 fn short() -> Limits {
-    Limits { answer: Duration::from_secs(3), frame: Duration::from_secs(2), delivery: Duration::from_secs(1) }
+    Limits { answer: Duration::from_secs(3), frame: Duration::from_secs(2), ..Limits::default() }
 }
 
 fn worker() -> PathBuf {

@@ -55,6 +55,15 @@ fn a_segment_of_h265_is_a_file_that_players_open() {
     assert_eq!(decoded_frames(&whole), 40);
     assert_eq!(probe(&whole, &["-show_entries", "stream=codec_name,codec_tag_string"]), ["hevc,hvc1"]);
     assert!(HEVC.frames.iter().all(|frame| nal::is_random_access(Codec::H265, &frame.data) == frame.sync));
+    // Open GOPs begin with CRA pictures (NAL type 21), which are no IDR.
+    let open = film(Codec::H265, 3, &["-g", "10", "-bf", "2", "-x265-params", "open-gop=1:log-level=error"]);
+    let is_cra = |frame: &&Frame| frame.data.len() > 4 && (frame.data[4] >> 1) & 0x3F == 21;
+    let cra: Vec<&Frame> = open.frames.iter().filter(is_cra).collect();
+    assert!(!cra.is_empty(), "the footage has no open GOP");
+    assert!(cra.iter().all(|frame| nal::is_random_access(Codec::H265, &frame.data)));
+    let made = fragments(FragmentLimits::default(), &open.frames);
+    assert_eq!(decoded_frames(&file(&open.parameters, &made)), 30);
+    assert!(made.len() > 1 && made.iter().all(|fragment| fragment.sync));
 }
 
 #[test]

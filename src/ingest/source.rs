@@ -17,13 +17,20 @@ pub struct Limits {
     pub answer: Duration,
     /// From one frame to the next.
     pub frame: Duration,
+    /// From a session's first frame to the first at which decoding can begin.
+    pub key_frame: Duration,
     /// Until the receiver of events takes one. Then whole GOPs are dropped.
     pub delivery: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { answer: Duration::from_secs(10), frame: Duration::from_secs(10), delivery: Duration::from_secs(1) }
+        Self {
+            answer: Duration::from_secs(10),
+            frame: Duration::from_secs(10),
+            key_frame: Duration::from_secs(60),
+            delivery: Duration::from_secs(1),
+        }
     }
 }
 
@@ -32,17 +39,14 @@ impl Default for Limits {
 pub enum SourceEvent {
     /// Before the first frame, and before the first one that is coded otherwise.
     Parameters(VideoParameters),
+    /// In decode order. A session's first is a sync frame.
     Frame(Frame),
     /// The camera's clock and ours no longer fitted: frames from here on are counted from another point.
     Reanchored(Reanchored),
     /// RTP packets that did not arrive. The next frame, or the one before, may show blocks.
-    Lost {
-        packets: u32,
-    },
+    Lost { packets: u32 },
     /// Frames that the receiver of these events was too slow for (whole GOPs): [`GapCause::Overrun`].
-    Dropped {
-        frames: u32,
-    },
+    Dropped { frames: u32 },
 }
 
 /// Why a session ended. The texts are for who mounted the camera; they hold neither address nor password.
@@ -76,6 +80,8 @@ pub enum SourceError {
         "addresses that begin with `{scheme}:` cannot be opened by this driver; write driver = \"libav\", or another address"
     )]
     Scheme { scheme: String },
+    #[error("the camera sent no key frame for {limit:?}; set its key frame interval to some seconds")]
+    NoKeyFrame { limit: Duration },
     #[error("the worker process could not be started; the installation is damaged")]
     WorkerStart(#[source] std::io::Error),
     #[error("the worker process died ({how}); the stream is damaged or its format not supported")]
@@ -96,6 +102,7 @@ impl SourceError {
             | SourceError::NoVideo { .. }
             | SourceError::Unreadable { .. }
             | SourceError::BadFrame(_)
+            | SourceError::NoKeyFrame { .. }
             | SourceError::Scheme { .. } => GapCause::Unreadable,
             SourceError::Disconnected { .. }
             | SourceError::Ended

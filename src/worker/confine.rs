@@ -71,3 +71,55 @@ pub(super) fn confine() -> Result<(), ConfineError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::process::Command;
+
+    /// Names the directory to try in; set for the process that confines itself.
+    const TRY_IN: &str = "CUSTODIAN_TEST_TRY_CONFINED";
+
+    /// Runs in a process of its own, started below: nothing of it could be undone.
+    #[test]
+    fn tries_what_it_may_not() {
+        let Ok(dir) = std::env::var(TRY_IN) else { return };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        super::confine().unwrap();
+        let tried = [
+            ("reads a password", std::fs::read("/etc/passwd").is_ok()),
+            ("reads footage", std::fs::read(format!("{dir}/footage")).is_ok()),
+            ("lists a directory", std::fs::read_dir(&dir).is_ok()),
+            ("writes a file", std::fs::write(format!("{dir}/new"), b"x").is_ok()),
+            ("removes a file", std::fs::remove_file(format!("{dir}/footage")).is_ok()),
+            ("starts a program", Command::new("/bin/true").status().is_ok()),
+            ("takes a gigabyte", Vec::<u8>::new().try_reserve_exact(1 << 30).is_ok()),
+            (
+                "raises a limit",
+                super::setrlimit(super::Resource::Core, super::Rlimit { current: Some(1), maximum: Some(1) }).is_ok()
+                    && !rustix::process::getuid().is_root(),
+            ),
+        ];
+        for (what, done) in tried {
+            println!("{what}: {done}");
+        }
+        println!("connects: {}", TcpStream::connect(listener.local_addr().unwrap()).is_ok());
+        println!("resolves names: {}", std::fs::read("/etc/nsswitch.conf").is_ok());
+    }
+
+    #[test]
+    fn only_the_network_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("footage"), b"sealed").unwrap();
+        let mut tries = Command::new(std::env::current_exe().unwrap());
+        tries.args(["--exact", "worker::confine::tests::tries_what_it_may_not", "--nocapture"]);
+        let output = tries.env(TRY_IN, dir.path()).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+        let done: Vec<&str> = told.lines().filter_map(|line| line.strip_suffix(": true")).collect();
+        let refused = told.lines().filter(|line| line.ends_with(": false")).count();
+        assert_eq!(done, ["connects", "resolves names"], "{told}");
+        assert_eq!(refused, 8, "{told}");
+        assert!(dir.path().join("footage").exists());
+    }
+}
