@@ -1,8 +1,9 @@
-//! One camera: its session, and what it delivers.
+//! Cameras: the session of each, what it delivers, and how that becomes segments.
 //!
 //! ```text
 //! camera ─RTSP→ rtsp (retina) ─────────────┐
 //! camera ─any→ worker ─pipe→ libav ────────┴→ timing (when was it filmed?) → outlet → SourceEvent
+//! SourceEvent → segments (where one ends and the next begins) → vault          supervisor: one task a camera
 //! ```
 //! Invariants:
 //! - **I1** Sound is never asked for: exactly one stream is set up, and it is video (PIPA 25(5)).
@@ -14,7 +15,11 @@
 pub mod libav;
 mod outlet;
 pub mod rtsp;
+mod segments;
 pub mod source;
+mod supervisor;
 pub mod timing;
 
+pub use segments::RecordError;
 pub use source::{Limits, SourceError, SourceEvent, receive};
+pub use supervisor::{CameraState, CameraStatus, CameraWatchers, Cameras, Receiving};
