@@ -87,14 +87,14 @@ impl Init {
     /// The commented template, with the volume's place filled in.
     fn site_file(&self, volume: &Path) -> anyhow::Result<String> {
         let mut text = Site::template(&self.name);
-        if self.volume.is_some() || self.allow_unproven {
+        if self.volume.is_some() {
             let path = std::path::absolute(volume)?;
             let path = path.to_str().context("the volume's path is not valid UTF-8")?;
-            text.push_str(&format!(
-                "\n[[volume]]\npath = {}\nallow_unproven = {}\n",
-                toml::Value::String(path.to_owned()),
-                self.allow_unproven
-            ));
+            let path = toml::Value::String(path.to_owned()).to_string();
+            text = text.replacen("\"volumes/v1\"", &path, 1);
+        }
+        if self.allow_unproven {
+            text = text.replacen("allow_unproven = false", "allow_unproven = true", 1);
         }
         Ok(text)
     }
