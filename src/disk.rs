@@ -5,11 +5,13 @@
 
 mod aligned;
 mod kernel;
+mod lock;
 mod probe;
 mod real;
 
 pub use aligned::AlignedBuffer;
 pub use kernel::clock_is_synchronised;
+pub use lock::SiteLock;
 pub use probe::{DeviceCheck, DeviceRefusal, check_device};
 pub use real::RealDisk;
 

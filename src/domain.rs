@@ -5,6 +5,7 @@ pub mod destruction;
 pub mod ids;
 pub mod people;
 pub mod request;
+pub mod source;
 pub mod time;
 pub mod video;
 
@@ -12,5 +13,6 @@ pub use camera::{CameraClass, FilmedArea, Retention, RetentionError};
 pub use destruction::{DestructionTrigger, ManifestHead, Overwrite};
 pub use ids::{AccountId, CameraNumber, DayKeyId, Digest, GrantId, RequestId, SegmentId, SiteId, VolumeId};
 pub use people::Role;
+pub use source::{Credentials, Driver, Password, Source, Transport};
 pub use time::{Day, Span, SpanError, Utc};
 pub use video::{Codec, Frame, GapCause, VideoParameters};

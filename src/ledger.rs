@@ -17,8 +17,12 @@ mod tests;
 
 mod file;
 mod row;
+mod shared;
 mod verify;
 
 pub use file::{Ledger, LedgerError};
-pub use row::{Act, Actor, Checkpoint, Decision, DestructionReceipt, ManifestCheckpoint, Row, ViewRefusal};
+pub use row::{
+    Act, Actor, Checkpoint, Decision, DestructionReceipt, GrantedView, ManifestCheckpoint, Row, ViewRefusal,
+};
+pub use shared::SharedLedger;
 pub use verify::{Fault, Verified, verify_files};

@@ -140,6 +140,11 @@ impl Vault {
         &self.volumes
     }
 
+    /// Whether any manifest names a camera.
+    pub fn has_camera(&self, camera: CameraNumber) -> bool {
+        self.volumes.iter().any(|volume| volume.lock().newest.contains_key(&camera))
+    }
+
     /// A digest over all manifests' heads: what the index must carry to be trusted.
     fn mark(&self) -> Digest {
         let mut heads: Vec<String> = self

@@ -60,6 +60,11 @@ impl PasswordSealed {
         Ok(Self { strength, salt, sealed })
     }
 
+    /// How much work a guess costs.
+    pub fn strength(&self) -> Strength {
+        self.strength
+    }
+
     /// Opens it again. Takes as long as the strength asks, whether the password is right or not.
     ///
     /// # Errors

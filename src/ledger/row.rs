@@ -32,6 +32,14 @@ pub struct Row {
     pub act: Act,
 }
 
+/// What may be seen of one camera. It begins at the key frame at or before the moment asked for, since nothing can be
+/// decoded without that, and ends exactly where it was asked to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct GrantedView {
+    pub camera: CameraNumber,
+    pub span: Span,
+}
+
 /// How a request was decided.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "outcome")]
@@ -39,13 +47,15 @@ pub enum Decision {
     Approved {
         grant: GrantId,
         viewer: AccountId,
-        cameras: Vec<CameraNumber>,
-        /// What may be seen. Its start is moved back to the key frame at or before the span asked for.
-        span: Span,
+        views: Vec<GrantedView>,
         ends: Utc,
         segments: u32,
         /// Digest of the grant's slots as they were staged. Slots that no row names are erased at a start.
         slots: Digest,
+    },
+    /// The answer to an existence check. Nothing is shown for it.
+    Confirmed {
+        exists: bool,
     },
     Refused {
         ground: RefusalGround,
@@ -161,6 +171,11 @@ pub enum Act {
         span: Span,
         due: Utc,
         persons: Digest,
+    },
+    /// Nothing is left of what was asked for, or there never was.
+    RequestUnavailable {
+        request: RequestId,
+        reason: String,
     },
     IdentityChecked {
         request: RequestId,

@@ -69,11 +69,11 @@ fn a_changed_byte_anywhere_names_its_row() {
     let whole = files(dir.path());
     let first = &whole[0].1;
     let mut line = 1;
-    for at in 0..first.len() {
+    for (at, byte) in first.iter().enumerate() {
         let mut changed = whole.clone();
         changed[0].1[at] ^= 0x01;
         let (name, fault) = verify_files(&changed, None).unwrap_err();
-        if at == 0 || first[at] != b'\n' {
+        if at == 0 || *byte != b'\n' {
             assert_eq!((name.as_str(), fault.line), ("2026-11.ledger", line), "byte {at}: {fault}");
         } else {
             line += 1;

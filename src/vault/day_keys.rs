@@ -103,7 +103,8 @@ impl Volume {
 impl Vault {
     /// How many day keys the vault holds.
     pub fn day_key_count(&self) -> usize {
-        let count = |volume: &Volume| -> usize { volume.lock().manifests.values().map(|manifest| manifest.day_keys.len()).sum();
+        let count =
+            |volume: &Volume| volume.lock().manifests.values().map(|manifest| manifest.day_keys.len()).sum::<usize>();
         self.volumes.iter().map(count).sum()
     }
 }

@@ -228,10 +228,8 @@ impl Volume {
         let over = state.manifests.iter().filter(|(_, manifest)| manifest.header.day.end() <= now);
         over.flat_map(|(key, manifest)| {
             let spent = manifest.day_keys.keys().filter(|day_key| {
-                let of_key = manifest.segments.values().filter(|record| record.day_key == **day_key);
-                of_key.fold(true, |spent, record| {
-                    spent && matches!(record.life, Life::KeyDestroyed(..) | Life::Erased { .. })
-                })
+                let mut of_key = manifest.segments.values().filter(|record| record.day_key == **day_key);
+                of_key.all(|record| matches!(record.life, Life::KeyDestroyed(..) | Life::Erased { .. }))
             });
             spent.map(|day_key| (*key, *day_key)).collect::<Vec<_>>()
         })

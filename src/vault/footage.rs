@@ -107,6 +107,16 @@ impl Vault {
         self.volumes.iter().find(|known| known.id == volume).ok_or(VaultError::Unknown { segment })?.live(segment, now)
     }
 
+    /// A segment by its id alone, on whichever volume.
+    ///
+    /// # Errors
+    /// As [`Vault::live`].
+    pub fn find(&self, segment: SegmentId, now: Utc) -> Result<LiveSegment, VaultError> {
+        let found = self.volumes.iter().map(|volume| volume.live(segment, now));
+        let known = found.filter(|told| !matches!(told, Err(VaultError::Unknown { .. })));
+        known.take(1).next().unwrap_or(Err(VaultError::Unknown { segment }))
+    }
+
     /// Opens a segment's file for reading.
     ///
     /// # Errors

@@ -1,0 +1,317 @@
+//! People, requests, decisions, grants: the only way to plaintext.
+//!
+//! Invariants
+//! - A1 What cannot be recorded does not happen: the ledger's row is flushed before the answer, and before the first
+//!   byte of a picture leaves.
+//! - A2 A submission freezes the footage asked for before it is answered.
+//! - A3 Whoever entered a request does not decide it; whoever decides it does not watch it.
+//! - A4 An approval is a hand-over of keys: exactly the approved segments, to exactly one viewer. The daemon narrows
+//!   it to the frame.
+//! - A5 Everything here that lasts is rebuilt from the ledger at a start; files without their row are destroyed.
+//!
+//! Calls block (they derive keys and flush files): those who have an executor to keep free call from a blocking
+//! thread.
+
+mod decisions;
+mod desk;
+mod people;
+mod registry;
+mod requests;
+mod sessions;
+mod site;
+#[cfg(test)]
+mod tests;
+mod viewing;
+
+pub use decisions::{Approval, Refusal};
+pub use people::{NewAccount, Password, Person};
+pub use registry::{GrantState, RequestState};
+pub use requests::{NewRequest, PersonFields, RequestView};
+pub use sessions::{Caller, SessionLimits};
+pub use site::{NewSite, SiteFiles, StartError};
+pub use viewing::{GrantView, Picture, Playlist, PlaylistEntry};
+
+use crate::crypto::{SigningKey, Unopened};
+use crate::domain::{AccountId, CameraNumber, Role, Utc};
+use crate::ledger::{Act, Actor, LedgerError, ManifestCheckpoint, Row, SharedLedger};
+use crate::vault::{GrantStore, Hold, Holds, TrustedClock, Vault, VaultError};
+use desk::Desk;
+use people::People;
+use registry::Registry;
+use sessions::Sessions;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+/// Why something was not done. The message is for the person who asked; nothing of the inside is in it.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    #[error("sign in first")]
+    NotSignedIn,
+    #[error("the name or the password is not right")]
+    WrongCredentials,
+    #[error("too many wrong passwords; try again in {retry_s} seconds")]
+    TooManyAttempts { retry_s: u64 },
+    #[error("your role does not allow this")]
+    Forbidden,
+    #[error("there is no such request")]
+    NoSuchRequest,
+    #[error("the request is {state}: this cannot be done to it any more, or not yet")]
+    WrongState { state: &'static str },
+    #[error("who entered a request cannot decide it; ask another officer")]
+    FourEyes,
+    #[error("there is no camera {camera}")]
+    UnknownCamera { camera: CameraNumber },
+    #[error("the span ends in the future; ask for what has been filmed")]
+    SpanInFuture,
+    #[error("{field} looks like it holds an identity number; those are never stored, take it out")]
+    IdNumber { field: &'static str },
+    #[error("{field}: {what}")]
+    BadInput { field: &'static str, what: &'static str },
+    #[error("no approved request lets you see this")]
+    NoGrant,
+    #[error("this is outside what was approved")]
+    OutsideGrant,
+    #[error("unavailable: {why}")]
+    Unavailable { why: String },
+    #[error(
+        "the act could not be recorded, so it did not happen; tell the installer that the ledger's disk needs care"
+    )]
+    NotRecorded(#[source] LedgerError),
+    #[error("something failed inside; the log says what")]
+    Inside(#[source] VaultError),
+}
+
+impl From<VaultError> for AccessError {
+    fn from(e: VaultError) -> Self {
+        match e {
+            VaultError::Destroyed { at } => AccessError::Unavailable { why: format!("destroyed on {at}") },
+            VaultError::Expired { at } => AccessError::Unavailable { why: format!("destroyed on {at}") },
+            e => AccessError::Inside(e),
+        }
+    }
+}
+
+impl From<LedgerError> for AccessError {
+    fn from(e: LedgerError) -> Self {
+        AccessError::NotRecorded(e)
+    }
+}
+
+impl From<Unopened> for AccessError {
+    fn from(e: Unopened) -> Self {
+        AccessError::Inside(e.into())
+    }
+}
+
+impl From<crate::crypto::CryptoFailure> for AccessError {
+    fn from(e: crate::crypto::CryptoFailure) -> Self {
+        AccessError::Inside(e.into())
+    }
+}
+
+/// The periods that the site's configuration sets.
+#[derive(Clone, Copy, Debug)]
+pub struct Periods {
+    pub session: SessionLimits,
+    /// In which a request must be answered (PIPA 35, Decree 41: ten days).
+    pub due: Duration,
+}
+
+/// Everything between a person and the footage.
+#[derive(Debug)]
+pub struct Access {
+    vault: Arc<Vault>,
+    time: Arc<TrustedClock>,
+    ledger: SharedLedger,
+    signing_key: SigningKey,
+    holds: Arc<Mutex<Holds>>,
+    grants: GrantStore,
+    people: People,
+    desk: Desk,
+    requests_dir: std::path::PathBuf,
+    registry: Mutex<Registry>,
+    sessions: Sessions,
+    configured: RwLock<BTreeSet<CameraNumber>>,
+    /// Held while a number is given out and its row is written.
+    numbering: Mutex<()>,
+    periods: Periods,
+}
+
+impl Access {
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        // Each change under this lock is the applying of one row.
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn holds(&self) -> MutexGuard<'_, Holds> {
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Utc {
+        self.time.trusted()
+    }
+
+    /// What access compares expiries with: the later of the two clocks.
+    fn later(&self) -> Utc {
+        self.time.later()
+    }
+
+    /// Which cameras are configured: those that can be asked for, besides those that have footage still.
+    pub fn set_cameras(&self, cameras: BTreeSet<CameraNumber>) {
+        *self.configured.write().unwrap_or_else(PoisonError::into_inner) = cameras;
+    }
+
+    fn knows_camera(&self, camera: CameraNumber) -> bool {
+        self.configured.read().unwrap_or_else(PoisonError::into_inner).contains(&camera)
+            || self.vault.has_camera(camera)
+    }
+
+    /// Writes a row and applies it (A1).
+    fn record(&self, actor: Actor, act: Act) -> Result<Row, AccessError> {
+        let row = self.ledger.append(self.now(), actor, act)?;
+        self.registry().apply(&row);
+        Ok(row)
+    }
+
+    /// Writes a signed checkpoint over the ledger and all manifests.
+    ///
+    /// # Errors
+    /// [`AccessError::NotRecorded`].
+    pub fn checkpoint(&self) -> Result<(), AccessError> {
+        let heads = self.vault.volumes().iter().flat_map(|volume| {
+            let heads = volume.manifest_heads().into_iter();
+            heads.map(|(manifest, head)| ManifestCheckpoint { volume: volume.id(), manifest, head })
+        });
+        self.ledger.checkpoint(self.now(), &self.signing_key, heads.collect())?;
+        Ok(())
+    }
+
+    /// Records that the daemon started or stopped.
+    ///
+    /// # Errors
+    /// [`AccessError::NotRecorded`].
+    pub fn record_daemon(&self, act: Act) -> Result<(), AccessError> {
+        self.record(Actor::Daemon, act).map(drop)
+    }
+
+    /// The ledger's newest row: sequence and digest, and whether it takes rows.
+    ///
+    /// # Errors
+    /// [`AccessError::Forbidden`] but for officers and auditors.
+    pub fn ledger_head(&self, caller: &Caller) -> Result<(u64, crate::domain::Digest, bool), AccessError> {
+        caller.must_be(&[Role::Officer, Role::Auditor])?;
+        let (sequence, head) = self.ledger.head();
+        Ok((sequence, head, self.ledger.is_writable()))
+    }
+
+    /// Rows after a sequence, oldest first, at most `limit` that `wanted` takes. Reading is itself a row.
+    ///
+    /// # Errors
+    /// [`AccessError::Forbidden`] but for officers and auditors; [`AccessError::NotRecorded`].
+    pub fn ledger_rows(
+        &self,
+        caller: &Caller,
+        after: u64,
+        limit: usize,
+        wanted: impl Fn(&Act) -> bool,
+    ) -> Result<Vec<Row>, AccessError> {
+        caller.must_be(&[Role::Officer, Role::Auditor])?;
+        self.record(caller.actor(), Act::LedgerRead)?;
+        let mut rows = Vec::new();
+        self.ledger.rows(|row| {
+            if row.sequence > after && rows.len() < limit && wanted(&row.act) {
+                rows.push(row);
+            }
+        })?;
+        Ok(rows)
+    }
+
+    /// Signs a person in: opens the private key, and gives a token that stands for it.
+    ///
+    /// # Errors
+    /// [`AccessError::WrongCredentials`], the same for an unknown name; [`AccessError::TooManyAttempts`].
+    pub fn sign_in(&self, name: &str, password: &str, address: IpAddr) -> Result<(String, Person), AccessError> {
+        self.sessions.may_try(name, address)?;
+        let found = self.people.find(name);
+        let opened = self.people.open_session(found.as_ref(), password);
+        let (Some(person), Ok(private)) = (found, opened) else {
+            self.sessions.note_failure(name, address);
+            let account = self.people.find(name).map(|person| person.account);
+            self.record(Actor::Nobody { address }, Act::SignInFailed { account })?;
+            return Err(AccessError::WrongCredentials);
+        };
+        let desk = if person.role.reads_persons() { Some(self.desk.open(&private)?) } else { None };
+        self.record(Actor::Person { account: person.account, address }, Act::SignedIn)?;
+        let token = self.sessions.begin(&person, private, desk)?;
+        self.sessions.forget_failures(name, address);
+        Ok((token, person))
+    }
+
+    /// Whose token this is.
+    ///
+    /// # Errors
+    /// [`AccessError::NotSignedIn`] for none, an unknown, an idle or an ended one.
+    pub fn caller(&self, token: &str, address: IpAddr) -> Result<Caller, AccessError> {
+        self.sessions.caller(token, address)
+    }
+
+    /// Ends a session. Its keys are wiped.
+    ///
+    /// # Errors
+    /// [`AccessError::NotRecorded`]; the session is over all the same.
+    pub fn sign_out(&self, token: &str, caller: &Caller) -> Result<(), AccessError> {
+        self.sessions.end(token);
+        self.record(caller.actor(), Act::SignedOut).map(drop)
+    }
+
+    /// All accounts.
+    ///
+    /// # Errors
+    /// [`AccessError::Forbidden`] but for officers.
+    pub fn accounts(&self, caller: &Caller) -> Result<Vec<Person>, AccessError> {
+        caller.must_be(&[Role::Officer])?;
+        Ok(self.people.list())
+    }
+
+    /// Brings holds and grants into agreement with the ledger: the last step of a start (A5).
+    fn reconcile(&self) -> Result<(), AccessError> {
+        let (held, open_grants) = {
+            let registry = self.registry();
+            (registry.wanted_holds(), registry.open_grants())
+        };
+        let mut holds = self.holds();
+        let stray: Vec<_> = holds.list().iter().map(|hold| hold.request).collect();
+        for request in stray.into_iter().filter(|request| !held.iter().any(|hold| hold.request == *request)) {
+            holds.release(request)?;
+        }
+        let missing: Vec<Hold> = held.into_iter().filter(|hold| !holds.list().contains(hold)).collect();
+        for hold in missing {
+            holds.place(hold)?;
+        }
+        drop(holds);
+        for grant in self.grants.list()?.into_iter().filter(|grant| !open_grants.contains(grant)) {
+            tracing::warn!(grant = %grant, "keys that no open grant names are destroyed");
+            self.grants.destroy(grant)?;
+        }
+        Ok(())
+    }
+
+    /// Ends grants whose time is over: their keys are destroyed.
+    ///
+    /// # Errors
+    /// [`AccessError::NotRecorded`], [`AccessError::Inside`].
+    pub fn end_grants(&self) -> Result<(), AccessError> {
+        let over = self.registry().grants_over(self.later());
+        for grant in over {
+            self.record(Actor::Daemon, Act::GrantEnded { grant })?;
+            self.grants.destroy(grant)?;
+        }
+        Ok(())
+    }
+
+    fn account_of(&self, account: AccountId) -> Option<Person> {
+        self.people.list().into_iter().find(|person| person.account == account)
+    }
+}

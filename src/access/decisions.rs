@@ -1,0 +1,212 @@
+//! The decision. To approve is to hand over keys: the day keys needed are opened with the officer's release key, then
+//! the data keys of exactly the approved segments, and those are sealed to the viewer.
+//!
+//! Order: slots staged and flushed → ledger row naming their digest → checkpoint. Without the row the slots are
+//! destroyed, here or at the next start.
+
+use super::registry::Request;
+use super::{Access, AccessError, Caller, RequestView};
+use crate::crypto::PrivateKey;
+use crate::domain::request::{RefusalGround, RequestKind};
+use crate::domain::{AccountId, CameraNumber, RequestId, Role, Span, Utc};
+use crate::ledger::{Act, Decision, GrantedView};
+use crate::vault::{LiveSegment, StagedSlot};
+use std::sync::PoisonError;
+use std::time::Duration;
+
+/// How long a grant lasts where the officer names no end.
+const DEFAULT_GRANT: Duration = Duration::from_secs(7 * 86_400);
+const REASON_LIMIT_CHARS: usize = 2_000;
+
+/// An approval: wholly, or partly in cameras and span.
+#[derive(Clone, Debug)]
+pub struct Approval {
+    /// Who may watch; an existence check has none.
+    pub viewer: Option<AccountId>,
+    pub cameras: Option<Vec<CameraNumber>>,
+    pub span: Option<Span>,
+    pub ends: Option<Utc>,
+}
+
+/// A refusal: its ground in law, and the reason in words.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    pub ground: RefusalGround,
+    pub reason: String,
+}
+
+impl Access {
+    /// Approves a request. The officer's password opens the release key for this one decision.
+    ///
+    /// # Errors
+    /// [`AccessError::WrongCredentials`], [`AccessError::FourEyes`], [`AccessError::WrongState`],
+    /// [`AccessError::Unavailable`] where nothing is left; [`AccessError::NotRecorded`], and then nothing is granted.
+    pub fn approve(
+        &self,
+        caller: &Caller,
+        request: RequestId,
+        approval: &Approval,
+        password: &str,
+    ) -> Result<RequestView, AccessError> {
+        let found = self.begin_decision(caller, request, password)?;
+        let done = self.with_release_key(caller, password, |release| match found.kind {
+            RequestKind::ExistenceCheck => self.confirm(caller, &found),
+            RequestKind::Viewing => self.hand_over(caller, &found, approval, release),
+        });
+        self.registry().deciding.remove(&request);
+        done?;
+        self.request(caller, request)
+    }
+
+    /// Refuses a request.
+    ///
+    /// # Errors
+    /// As [`Access::approve`].
+    pub fn refuse(
+        &self,
+        caller: &Caller,
+        request: RequestId,
+        refusal: &Refusal,
+        password: &str,
+    ) -> Result<RequestView, AccessError> {
+        if refusal.reason.trim().is_empty() || refusal.reason.chars().count() > REASON_LIMIT_CHARS {
+            return Err(AccessError::BadInput { field: "reason", what: "is wanted, in at most 2,000 characters" });
+        }
+        self.begin_decision(caller, request, password)?;
+        let decision = Decision::Refused { ground: refusal.ground, reason: refusal.reason.clone() };
+        let done = self.with_release_key(caller, password, |_| {
+            self.record(caller.actor(), Act::RequestDecided { request, decision })?;
+            self.checkpoint()
+        });
+        self.registry().deciding.remove(&request);
+        done?;
+        self.request(caller, request)
+    }
+
+    /// Checks who decides what, and marks the request, so that of two officers one is told to wait (trap 10).
+    fn begin_decision(&self, caller: &Caller, request: RequestId, password: &str) -> Result<Request, AccessError> {
+        caller.must_be(&[Role::Officer])?;
+        self.sessions.may_try(&caller.person().name, caller.address())?;
+        if password.is_empty() {
+            return Err(AccessError::WrongCredentials);
+        }
+        let mut registry = self.registry();
+        let found = registry.requests.get(&request).cloned().ok_or(AccessError::NoSuchRequest)?;
+        let refused = Decision::Refused { ground: RefusalGround::OtherJustCause, reason: String::new() };
+        if found.state.apply(&Act::RequestDecided { request, decision: refused }).is_none() {
+            return Err(AccessError::WrongState { state: found.state.name() });
+        }
+        if found.entered_by == Some(caller.account()) {
+            return Err(AccessError::FourEyes);
+        }
+        if !registry.deciding.insert(request) {
+            return Err(AccessError::WrongState { state: "being decided by somebody else" });
+        }
+        Ok(found)
+    }
+
+    fn with_release_key(
+        &self,
+        caller: &Caller,
+        password: &str,
+        act: impl FnOnce(&PrivateKey) -> Result<(), AccessError>,
+    ) -> Result<(), AccessError> {
+        match self.people.open_release(caller.account(), password) {
+            Ok(release) => act(&release),
+            Err(_) => {
+                self.sessions.note_failure(&caller.person().name, caller.address());
+                self.record(caller.actor(), Act::SignInFailed { account: Some(caller.account()) })?;
+                Err(AccessError::WrongCredentials)
+            }
+        }
+    }
+
+    fn confirm(&self, caller: &Caller, found: &Request) -> Result<(), AccessError> {
+        let mut exists = false;
+        for camera in &found.cameras {
+            exists |= !self.vault.live_segments(*camera, found.span, self.later())?.is_empty();
+        }
+        let decision = Decision::Confirmed { exists };
+        self.record(caller.actor(), Act::RequestDecided { request: found.number, decision })?;
+        self.checkpoint()
+    }
+
+    fn hand_over(
+        &self,
+        caller: &Caller,
+        found: &Request,
+        approval: &Approval,
+        release: &PrivateKey,
+    ) -> Result<(), AccessError> {
+        let bad = |field, what| AccessError::BadInput { field, what };
+        let viewer = approval
+            .viewer
+            .and_then(|viewer| self.account_of(viewer))
+            .filter(|person| person.role == Role::Viewer)
+            .ok_or(bad("viewer", "is wanted: an account of role viewer"))?;
+        let (cameras, span) = narrowed(found, approval)?;
+        let now = self.later();
+        let ends = approval.ends.unwrap_or(now.saturating_add(DEFAULT_GRANT));
+        if ends <= now {
+            return Err(bad("ends", "is in the past"));
+        }
+        let mut views = Vec::new();
+        let mut segments: Vec<LiveSegment> = Vec::new();
+        for camera in cameras {
+            let live = self.vault.live_segments(camera, span, now)?;
+            if let Some(from) = self.decodable_from(&live, span.from(), now)? {
+                let span = Span::new(from, span.to()).map_err(|_| bad("span", "is empty"))?;
+                views.push(GrantedView { camera, span });
+                segments.extend(live);
+            }
+        }
+        if segments.is_empty() {
+            return Err(AccessError::Unavailable { why: "nothing is left of it".into() });
+        }
+        let keys = self.vault.open_keys(&segments, release, now)?;
+        let _numbering = self.numbering.lock().unwrap_or_else(PoisonError::into_inner);
+        let grant = self.registry().next_grant();
+        let staged = keys
+            .iter()
+            .map(|(live, key)| StagedSlot::seal(grant, &viewer.key, live.volume, live.segment, key))
+            .collect::<Result<Vec<_>, _>>()?;
+        let slots = self.grants.stage(grant, &viewer.key, &staged)?;
+        let count = u32::try_from(staged.len()).unwrap_or(u32::MAX);
+        let decision = Decision::Approved { grant, viewer: viewer.account, views, ends, segments: count, slots };
+        let recorded = self.record(caller.actor(), Act::RequestDecided { request: found.number, decision });
+        if let Err(e) = recorded {
+            self.grants.destroy(grant)?;
+            return Err(e);
+        }
+        self.checkpoint()
+    }
+
+    /// Where viewing must begin so that `from` can be decoded: the key frame at or before it in the first segment, or
+    /// the first one after. `None` where there is none.
+    fn decodable_from(&self, live: &[LiveSegment], from: Utc, now: Utc) -> Result<Option<Utc>, AccessError> {
+        for segment in live {
+            let reader = self.vault.read(segment, now)?;
+            let fragments = reader.fragments().map_err(crate::vault::VaultError::from)?;
+            let keys = fragments.iter().filter(|fragment| fragment.entry.sync);
+            let before = keys.clone().filter(|fragment| fragment.from <= from).next_back();
+            if let Some(key) = before.or_else(|| keys.clone().next()) {
+                return Ok(Some(key.from));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The cameras and span of an approval: those asked for, or a part of them.
+fn narrowed(found: &Request, approval: &Approval) -> Result<(Vec<CameraNumber>, Span), AccessError> {
+    let bad = |field, what| Err(AccessError::BadInput { field, what });
+    let cameras = approval.cameras.clone().unwrap_or_else(|| found.cameras.clone());
+    if cameras.is_empty() || cameras.iter().any(|camera| !found.cameras.contains(camera)) {
+        return bad("cameras", "must be among those asked for");
+    }
+    let span = approval.span.unwrap_or(found.span);
+    if found.span.intersection(span) != Some(span) {
+        return bad("span", "must be within the one asked for");
+    }
+    Ok((cameras, span))
+}

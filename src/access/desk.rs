@@ -1,0 +1,107 @@
+//! The desk: one key pair a site, for what requests hold of persons. Its private half stands in slots, one for each
+//! person whose role reads persons, and one for the recovery key.
+
+use super::AccessError;
+use super::site::StartError;
+use crate::crypto::{Label, PrivateKey, PublicKey, commitment, generate_pair, random_array};
+use crate::disk::{SharedDisk, read_file, replace_file};
+use crate::domain::{Digest, RequestId};
+use crate::segment::{SlotFile, SlotPurpose};
+use crate::vault::VaultError;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+const SLOTS: u32 = 64;
+const FILE_LIMIT_BYTES: u64 = 1 << 20;
+
+/// The desk's public half, and where its slots are.
+#[derive(Debug)]
+pub(super) struct Desk {
+    disk: SharedDisk,
+    path: PathBuf,
+    public: PublicKey,
+}
+
+/// What a request holds of persons, as it is stored: sealed to the desk.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    version: u16,
+    request: RequestId,
+    persons: crate::crypto::Sealed,
+}
+
+/// Salt and fields: only with both can the ledger's commitment be checked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Salted {
+    #[serde(with = "hex::serde")]
+    salt: [u8; 32],
+    fields: String,
+}
+
+impl Desk {
+    /// Makes the desk's pair, sealed to everybody who reads persons.
+    pub fn create(disk: &SharedDisk, path: &Path, recipients: &[PublicKey]) -> Result<PublicKey, StartError> {
+        let (private, public) = generate_pair()?;
+        let mut facts = [0; 64];
+        facts[..32].copy_from_slice(&public.0);
+        let file = SlotFile::create(&**disk, path, SlotPurpose::Desk, SLOTS, facts).map_err(VaultError::from)?;
+        for (index, recipient) in (0..SLOTS).zip(recipients) {
+            let sealed = recipient.seal(Label::DeskKey, &public.0, private.secret().expose())?;
+            file.fill(index, &recipient.0, &sealed).map_err(VaultError::from)?;
+        }
+        file.flush().map_err(VaultError::from)?;
+        Ok(public)
+    }
+
+    pub fn new(disk: SharedDisk, path: PathBuf, public: PublicKey) -> Self {
+        Self { disk, path, public }
+    }
+
+    /// Opens the desk's private half with a person's key.
+    pub fn open(&self, person: &PrivateKey) -> Result<PrivateKey, AccessError> {
+        let slots = SlotFile::open(&*self.disk, &self.path, SlotPurpose::Desk).map_err(VaultError::from)?;
+        let found = slots.find(&person.public()?.0).map_err(VaultError::from)?;
+        let (_, sealed) = found.ok_or(AccessError::Forbidden)?;
+        Ok(PrivateKey::from_secret(person.open_secret(Label::DeskKey, &self.public.0, &sealed)?))
+    }
+
+    /// Seals what a request holds of persons, writes and flushes it; returns the commitment for the ledger.
+    pub fn store(&self, dir: &Path, request: RequestId, fields: &impl Serialize) -> Result<Digest, AccessError> {
+        let failed = |what: String| VaultError::State { file: format!("request {request}"), what };
+        let fields = serde_json::to_string(fields).map_err(|e| failed(e.to_string()))?;
+        let salt = random_array()?;
+        let committed = commitment(&salt, fields.as_bytes());
+        let salted = Zeroizing::new(serde_json::to_vec(&Salted { salt, fields }).map_err(|e| failed(e.to_string()))?);
+        let persons = self.public.seal(Label::RequestPersons, &request.0.to_be_bytes(), &salted)?;
+        let stored = serde_json::to_vec(&Stored { version: 1, request, persons }).map_err(|e| failed(e.to_string()))?;
+        replace_file(&*self.disk, &path_of(dir, request), &stored).map_err(|e| failed(e.to_string()))?;
+        Ok(committed)
+    }
+
+    /// Opens what a request holds of persons, and holds it against the ledger's commitment.
+    pub fn read<T: DeserializeOwned>(
+        &self,
+        dir: &Path,
+        request: RequestId,
+        committed: Digest,
+        desk: &PrivateKey,
+    ) -> Result<T, AccessError> {
+        let failed = |what: String| AccessError::Inside(VaultError::State { file: format!("request {request}"), what });
+        let bytes =
+            read_file(&*self.disk, &path_of(dir, request), FILE_LIMIT_BYTES).map_err(|e| failed(e.to_string()))?;
+        let stored: Stored = serde_json::from_slice(&bytes).map_err(|e| failed(e.to_string()))?;
+        let salted = desk.open(Label::RequestPersons, &request.0.to_be_bytes(), &stored.persons)?;
+        let salted: Salted = serde_json::from_slice(&salted).map_err(|e| failed(e.to_string()))?;
+        if commitment(&salted.salt, salted.fields.as_bytes()) != committed {
+            return Err(failed("is not what the ledger committed to: it was changed".into()));
+        }
+        serde_json::from_str(&salted.fields).map_err(|e| failed(e.to_string()))
+    }
+}
+
+fn path_of(dir: &Path, request: RequestId) -> PathBuf {
+    dir.join(format!("{:08x}", request.0))
+}

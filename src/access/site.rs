@@ -1,0 +1,243 @@
+//! Making a site, and opening one.
+//!
+//! Order of making: directories → keys and accounts → the ledger's first rows. Without those rows no account counts,
+//! so a site whose making was broken off is not a site.
+
+use super::desk::Desk;
+use super::people::{Account, People};
+use super::registry::Registry;
+use super::sessions::Sessions;
+use super::{Access, AccessError, NewAccount, Periods};
+use crate::clock::Clock;
+use crate::crypto::{CryptoFailure, PrivateKey, Secret, SigningKey, Strength, Unopened, generate_pair, random_array};
+use crate::disk::{SharedDisk, read_file, replace_file};
+use crate::domain::{AccountId, Role, SiteId};
+use crate::ledger::{Act, Actor, Ledger, LedgerError, SharedLedger};
+use crate::vault::{GrantStore, Holds, TrustedClock, Vault, VaultError};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, RwLock};
+
+const SITE_NAME: &str = "site";
+const SIGNING_KEY_NAME: &str = "signing.key";
+const PASSWORD_SHORTEST_CHARS: usize = 10;
+
+/// Why a site could not be made or opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("there is a site here already; nothing was changed")]
+    AlreadyThere,
+    #[error("there is no site in {}; make one with `custodian init`", dir.display())]
+    NoSite { dir: PathBuf },
+    #[error("at least two officers are wanted, one and a deputy: who enters a request cannot decide it")]
+    TooFewOfficers,
+    #[error("the name {name:?} is given twice; each person has an account of their own")]
+    TwiceTheName { name: String },
+    #[error("a name may have 1 to 64 letters, digits, `.`, `-` or `_`; {name:?} has something else")]
+    BadName { name: String },
+    #[error("the password of {name} is shorter than {PASSWORD_SHORTEST_CHARS} characters")]
+    ShortPassword { name: String },
+    #[error("state/{file}: {what}")]
+    State { file: String, what: String },
+    #[error("the ledger begins without saying what the site's keys are; restore it from a copy")]
+    NoSiteKeys,
+    #[error(transparent)]
+    Crypto(#[from] CryptoFailure),
+    #[error(transparent)]
+    Unopened(#[from] Unopened),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    #[error(transparent)]
+    Access(#[from] Box<AccessError>),
+}
+
+impl StartError {
+    pub(super) fn state(file: &str, what: &dyn std::fmt::Display) -> Self {
+        StartError::State { file: file.to_owned(), what: what.to_string() }
+    }
+}
+
+/// A site that is to be made.
+#[derive(Debug)]
+pub struct NewSite<'a> {
+    pub accounts: &'a [NewAccount],
+    pub strength: Strength,
+}
+
+impl NewSite<'_> {
+    /// Makes the state directory of a site. Returns its id and the recovery key, which is kept nowhere.
+    ///
+    /// # Errors
+    /// [`StartError`]; a site that is there already is left as it is.
+    pub fn make(&self, disk: &SharedDisk, state: &Path, clock: &Clock) -> Result<(SiteId, PrivateKey), StartError> {
+        self.check()?;
+        if disk.open(&state.join(SITE_NAME), crate::disk::Access::Read).is_ok() {
+            return Err(StartError::AlreadyThere);
+        }
+        for dir in ["ledger", "grants", "requests", "people"] {
+            disk.create_dir(&state.join(dir)).map_err(|e| StartError::state(dir, &e))?;
+        }
+        let site = SiteId(random_array()?);
+        let (recovery, recovery_public) = generate_pair()?;
+        let signer = Secret::<32>::random()?;
+        write_once(disk, &state.join(SIGNING_KEY_NAME), signer.expose())?;
+        let accounts = (1..)
+            .zip(self.accounts)
+            .map(|(number, new)| Account::make(AccountId(number), new, self.strength))
+            .collect::<Result<Vec<_>, _>>()?;
+        for account in &accounts {
+            account.store(disk, &state.join("people"))?;
+        }
+        let mut desk_keys = vec![recovery_public];
+        let readers = accounts.iter().zip(self.accounts).filter(|(_, new)| new.role.reads_persons());
+        desk_keys.extend(readers.map(|(account, _)| account.key()));
+        let desk = Desk::create(disk, &state.join("desk"), &desk_keys)?;
+
+        let mut ledger = Ledger::open(Arc::clone(disk), &state.join("ledger"), site, |_| {})?;
+        let made =
+            Act::SiteMade { signer: SigningKey::from_seed(&signer)?.verifying_key(), desk, recovery: recovery_public };
+        ledger.append(clock.wall(), Actor::Console, made)?;
+        for (account, (number, new)) in accounts.iter().zip((1..).zip(self.accounts)) {
+            let granted = Act::RightsGranted {
+                account: AccountId(number),
+                role: new.role,
+                key: account.key(),
+                release_key: account.release_key(),
+                reason: "the site was made".into(),
+            };
+            ledger.append(clock.wall(), Actor::Console, granted)?;
+        }
+        // Last of all: with this name the site is there.
+        replace_file(&**disk, &state.join(SITE_NAME), format!("{site}\n").as_bytes())
+            .map_err(|e| StartError::state(SITE_NAME, &e))?;
+        Ok((site, recovery))
+    }
+
+    fn check(&self) -> Result<(), StartError> {
+        if self.accounts.iter().filter(|account| account.role == Role::Officer).count() < 2 {
+            return Err(StartError::TooFewOfficers);
+        }
+        let mut names = BTreeSet::new();
+        for NewAccount { name, password, .. } in self.accounts {
+            let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+            if name.is_empty() || name.chars().count() > 64 || !name.chars().all(plain) {
+                return Err(StartError::BadName { name: name.clone() });
+            }
+            if !names.insert(name) {
+                return Err(StartError::TwiceTheName { name: name.clone() });
+            }
+            if password.expose().chars().count() < PASSWORD_SHORTEST_CHARS {
+                return Err(StartError::ShortPassword { name: name.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_once(disk: &SharedDisk, path: &Path, bytes: &[u8]) -> Result<(), StartError> {
+    let failed = |e: std::io::Error| StartError::state(SIGNING_KEY_NAME, &e);
+    let file = disk.create_new(path).map_err(failed)?;
+    file.write_all_at(bytes, 0).map_err(failed)?;
+    file.sync_data().map_err(failed)
+}
+
+/// The state directory of a site that is there.
+#[derive(Clone, Debug)]
+pub struct SiteFiles {
+    disk: SharedDisk,
+    state: PathBuf,
+    site: SiteId,
+}
+
+impl SiteFiles {
+    /// # Errors
+    /// [`StartError::NoSite`].
+    pub fn open(disk: SharedDisk, state: &Path) -> Result<Self, StartError> {
+        let no_site = || StartError::NoSite { dir: state.to_path_buf() };
+        let bytes = read_file(&*disk, &state.join(SITE_NAME), 128).map_err(|_| no_site())?;
+        let mut id = [0; 16];
+        hex::decode_to_slice(bytes.trim_ascii(), &mut id).map_err(|_| no_site())?;
+        Ok(Self { disk, state: state.to_path_buf(), site: SiteId(id) })
+    }
+
+    pub fn site(&self) -> SiteId {
+        self.site
+    }
+
+    pub fn disk(&self) -> &SharedDisk {
+        &self.disk
+    }
+
+    /// The directory of the ledger's files.
+    pub fn ledger_dir(&self) -> PathBuf {
+        self.state.join("ledger")
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.state.join(name)
+    }
+
+    fn signing_key(&self) -> Result<SigningKey, StartError> {
+        let bytes = read_file(&*self.disk, &self.path(SIGNING_KEY_NAME), 64)
+            .map_err(|e| StartError::state(SIGNING_KEY_NAME, &e))?;
+        let bytes = zeroize::Zeroizing::new(bytes);
+        let seed = Secret::from_slice(&bytes).ok_or_else(|| StartError::state(SIGNING_KEY_NAME, &"is not 32 bytes"))?;
+        Ok(SigningKey::from_seed(&seed)?)
+    }
+}
+
+impl Access {
+    /// Opens the ledger and builds everything from it; tells the vault whose keys may open day keys; destroys what
+    /// has no row (A5).
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is shown to anybody then.
+    pub fn start(
+        files: &SiteFiles,
+        vault: Arc<Vault>,
+        time: Arc<TrustedClock>,
+        holds: Arc<Mutex<Holds>>,
+        periods: Periods,
+    ) -> Result<(Self, SharedLedger), StartError> {
+        let mut registry = Registry::default();
+        let disk = Arc::clone(&files.disk);
+        let ledger = Ledger::open(Arc::clone(&disk), &files.ledger_dir(), files.site, |row| registry.apply(&row))?;
+        let ledger = SharedLedger::new(ledger);
+        let keys = registry.site.ok_or(StartError::NoSiteKeys)?;
+        let signing_key = files.signing_key()?;
+        if signing_key.verifying_key() != keys.signer {
+            return Err(StartError::state(SIGNING_KEY_NAME, &"is not the key that the ledger names"));
+        }
+        let people = People::open(&disk, &files.path("people"), |account, role, key, release| {
+            registry.grants_rights(account, role, key, release)
+        })?;
+        let mut recipients = people.release_keys();
+        recipients.push(keys.recovery);
+        vault.set_recipients(recipients);
+        let access = Self {
+            vault,
+            ledger: ledger.clone(),
+            signing_key,
+            holds,
+            grants: GrantStore::new(Arc::clone(&disk), files.path("grants")),
+            people,
+            desk: Desk::new(Arc::clone(&disk), files.path("desk"), keys.desk),
+            requests_dir: files.path("requests"),
+            registry: Mutex::new(registry),
+            sessions: Sessions::new(time.clock().clone(), periods.session),
+            time,
+            configured: RwLock::default(),
+            numbering: Mutex::default(),
+            periods,
+        };
+        access.reconcile().map_err(Box::new)?;
+        Ok((access, ledger))
+    }
+
+    /// The keys of grants, for the eraser: expired segments go from them too.
+    pub fn grant_store(&self) -> GrantStore {
+        self.grants.clone()
+    }
+}

@@ -1,0 +1,374 @@
+//! The composition root: builds every room, runs them, and lets them end in order. Nothing else knows more than its
+//! neighbours.
+//!
+//! Order of a start: lock → device tests → holds → volumes (recovery) → index → ledger, accounts → eraser → cameras →
+//! HTTP. Order of a stop: HTTP → cameras (their segments are ended) → eraser → last commit → ledger's last row.
+
+mod status;
+
+pub use status::{CONTROL_NAME, Status, ask_status};
+
+use crate::access::{Access, Periods, SessionLimits, SiteFiles, StartError};
+use crate::catalog::{Catalog, CatalogError};
+use crate::clock::Clock;
+use crate::config::{CameraChange, CameraSet, CameraWatch, Site, WatchError};
+use crate::disk::{SharedDisk, SiteLock};
+use crate::http::{self, KnownCameras, Routes};
+use crate::ingest::{Cameras, Limits, Receiving};
+use crate::ledger::Act;
+use crate::retention::Eraser;
+use crate::vault::{Holds, TrustedClock, Vault, VaultError, Volume, device_is_proven};
+use status::StatusDesk;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
+const ANCHOR_EVERY: Duration = Duration::from_secs(60);
+const ERASER_EVERY: Duration = Duration::from_millis(500);
+const GRANTS_EVERY: Duration = Duration::from_secs(1);
+/// Answers under way have this long to come to their end at a stop.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why the daemon did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error("the daemon is already running on this site; see `custodian status`")]
+    AlreadyRunning,
+    #[error("{what}: {source}")]
+    Disk { what: String, source: io::Error },
+    #[error("the address {address} cannot be used: {source}; choose another with --listen or in site.toml")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    #[error("the cameras' directory cannot be watched: {0}")]
+    Watch(#[from] WatchError),
+    #[error("the ledger takes no rows: {0}")]
+    Access(#[from] crate::access::AccessError),
+    #[error("a part of the daemon broke off: {0}")]
+    Broken(#[from] tokio::task::JoinError),
+    #[error("the HTTP server failed: {0}")]
+    Http(io::Error),
+}
+
+/// What a test puts its own in the place of: the disk, the clock, the peers.
+#[derive(Clone, Debug)]
+pub struct Doors {
+    pub disk: SharedDisk,
+    pub clock: Clock,
+    pub clock_is_synchronised: fn() -> bool,
+    /// The program that is started with the argument `worker`.
+    pub worker_program: PathBuf,
+}
+
+/// Where the state of a site is.
+pub fn state_dir(site: &Site) -> PathBuf {
+    site.dir.join("state")
+}
+
+/// A daemon that was built and has not begun to work.
+#[derive(Debug)]
+pub struct Daemon {
+    site: Site,
+    doors: Doors,
+    vault: Arc<Vault>,
+    time: Arc<TrustedClock>,
+    access: Arc<Access>,
+    eraser: Arc<Eraser>,
+    desk: StatusDesk,
+    cameras: Cameras,
+    known: KnownCameras,
+    listener: TcpListener,
+    address: SocketAddr,
+    demo: bool,
+    _lock: SiteLock,
+}
+
+impl Daemon {
+    /// Builds everything, up to the point where pictures could be received and questions answered.
+    ///
+    /// # Errors
+    /// [`AppError`]; nothing was changed that a later start would not change too.
+    pub async fn build(site: Site, doors: Doors) -> Result<Self, AppError> {
+        let demo = site.pace.is_demo();
+        let state = state_dir(&site);
+        let files = SiteFiles::open(Arc::clone(&doors.disk), &state)?;
+        let on = |what: &Path| {
+            let what = what.display().to_string();
+            move |source| AppError::Disk { what, source }
+        };
+        let lock_path = state.join("lock");
+        let lock = SiteLock::take(&lock_path).map_err(on(&lock_path))?.ok_or(AppError::AlreadyRunning)?;
+        if demo {
+            tracing::warn!("DEMONSTRATION: retention is compressed, footage is destroyed after about 90 seconds");
+        }
+        let listener = TcpListener::bind(site.listen.get())
+            .await
+            .map_err(|source| AppError::Listen { address: site.listen.get(), source })?;
+        let address = listener.local_addr().map_err(AppError::Http)?;
+        let built = {
+            let (site, doors, state) = (site.clone(), doors.clone(), state.clone());
+            tokio::task::spawn_blocking(move || Built::new(&site, &doors, &files, &state)).await??
+        };
+        let Built { vault, time, holds, access, eraser, ledger } = built;
+        let receiving = Receiving {
+            vault: Arc::clone(&vault),
+            time: Arc::clone(&time),
+            limits: Limits::default(),
+            segment: site.recording.segment,
+            worker_program: doors.worker_program.clone(),
+        };
+        let cameras = Cameras::new(receiving);
+        let known = KnownCameras::default();
+        let desk = StatusDesk::new(
+            Arc::clone(&vault),
+            Arc::clone(&time),
+            holds,
+            ledger,
+            cameras.watchers(),
+            known.clone(),
+            address,
+            demo,
+        );
+        Ok(Self {
+            site,
+            doors,
+            vault,
+            time,
+            access,
+            eraser,
+            desk,
+            cameras,
+            known,
+            listener,
+            address,
+            demo,
+            _lock: lock,
+        })
+    }
+
+    /// Where the API is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Works until `stop`, then ends in order.
+    ///
+    /// # Errors
+    /// [`AppError`] where the end could not be recorded, or a part broke off.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), AppError> {
+        let Self { site, doors, vault, time, access, eraser, desk, mut cameras, known, listener, address, demo, _lock } =
+            self;
+        let clock = doors.clock.clone();
+        let started = Act::DaemonStarted { version: env!("CARGO_PKG_VERSION").to_owned(), demo };
+        blocking(&access, move |access| access.record_daemon(started)).await??;
+        let inner = CancellationToken::new();
+        let mut work: JoinSet<()> = JoinSet::new();
+        let commit_vault = Arc::clone(&vault);
+        work.spawn(every(clock.clone(), site.recording.commit, inner.clone(), "commit", move || {
+            commit_vault.commit().map_err(|e| e.to_string())
+        }));
+        let (round_desk, round_eraser) = (desk.clone(), Arc::clone(&eraser));
+        work.spawn(every(clock.clone(), ERASER_EVERY, inner.clone(), "erasing", move || {
+            let told = round_eraser.round().map_err(|e| e.to_string());
+            round_desk.note_round(&told);
+            told.map(drop)
+        }));
+        let ending = Arc::clone(&access);
+        work.spawn(every(clock.clone(), GRANTS_EVERY, inner.clone(), "ending grants", move || {
+            ending.end_grants().map_err(|e| e.to_string())
+        }));
+        let checkpointing = Arc::clone(&access);
+        work.spawn(every(clock.clone(), CHECKPOINT_EVERY, inner.clone(), "checkpoint", move || {
+            checkpointing.checkpoint().map_err(|e| e.to_string())
+        }));
+        let keeping = Arc::clone(&time);
+        work.spawn(every(clock.clone(), ANCHOR_EVERY, inner.clone(), "keeping the clock", move || {
+            keeping.keep().map_err(|e| e.to_string())
+        }));
+        work.spawn(status::answer(desk.clone(), state_dir(&site).join(CONTROL_NAME), inner.clone()));
+
+        let routes = Routes { access: Arc::clone(&access), watchers: cameras.watchers(), cameras: known.clone(), demo };
+        let http_stop = CancellationToken::new();
+        let mut server = tokio::spawn(http::serve(listener, routes, http_stop.clone()));
+        // The watch begins before the first reading, so that no change falls in between.
+        let mut watch = CameraWatch::start(&site.camera_dir, clock.clone())?;
+        let mut set = CameraSet::default();
+        set = follow(&site, set, &mut cameras, &access, &known).await?;
+        tracing::info!(address = %address, demo, "listening");
+        let served = loop {
+            tokio::select! {
+                () = stop.cancelled() => break Ok(()),
+                ended = &mut server => break ended?.map_err(AppError::Http),
+                () = watch.changed() => set = follow(&site, set, &mut cameras, &access, &known).await?,
+            }
+        };
+        tracing::info!("stopping");
+        http_stop.cancel();
+        if !server.is_finished() && clock.timeout(DRAIN_LIMIT, &mut server).await.is_err() {
+            tracing::warn!("answers that took too long were broken off");
+            server.abort();
+        }
+        cameras.stop_all().await;
+        inner.cancel();
+        while let Some(ended) = work.join_next().await {
+            ended?;
+        }
+        let stopping = Arc::clone(&vault);
+        let ended = tokio::task::spawn_blocking(move || stopping.stop()).await?;
+        blocking(&access, |access| access.checkpoint().and_then(|()| access.record_daemon(Act::DaemonStopped)))
+            .await??;
+        tokio::task::spawn_blocking(move || time.keep()).await??;
+        ended?;
+        served
+    }
+}
+
+/// The rooms that block while they are built.
+struct Built {
+    vault: Arc<Vault>,
+    time: Arc<TrustedClock>,
+    holds: Arc<Mutex<Holds>>,
+    access: Arc<Access>,
+    eraser: Arc<Eraser>,
+    ledger: crate::ledger::SharedLedger,
+}
+
+impl Built {
+    fn new(site: &Site, doors: &Doors, files: &SiteFiles, state: &Path) -> Result<Self, AppError> {
+        let allow_unproven = site.volumes.iter().any(|volume| volume.allow_unproven);
+        // Keys and grants are erased too: their disk must pass the same test as the volumes.
+        device_is_proven(&doors.disk, state, allow_unproven)?;
+        let time = Arc::new(TrustedClock::start(
+            doors.clock.clone(),
+            Arc::clone(&doors.disk),
+            state.join("clock"),
+            site.max_forward,
+            doors.clock_is_synchronised,
+        )?);
+        let holds = Arc::new(Mutex::new(Holds::open(Arc::clone(&doors.disk), state.join("holds"))?));
+        let mut volumes = Vec::new();
+        let mut refused = None;
+        for place in &site.volumes {
+            match Volume::open(Arc::clone(&doors.disk), &place.path, files.site(), place.allow_unproven) {
+                Ok(volume) => volumes.push(volume),
+                Err(e) => {
+                    tracing::error!(volume = %place.path.display(), error = %e, "a volume is not used");
+                    refused = Some(e);
+                }
+            }
+        }
+        if volumes.is_empty() {
+            return Err(refused.map_or(AppError::Vault(VaultError::NoRoom), AppError::Vault));
+        }
+        let catalog = open_catalog(&state.join("catalog"))?;
+        let vault = Arc::new(Vault::start(volumes, catalog, time.trusted())?);
+        let periods = Periods {
+            session: SessionLimits { idle: site.access.session_idle, whole: site.access.session_max },
+            due: site.access.request_due,
+        };
+        let (access, ledger) =
+            Access::start(files, Arc::clone(&vault), Arc::clone(&time), Arc::clone(&holds), periods)?;
+        let grants = access.grant_store();
+        let eraser = Eraser::new(Arc::clone(&vault), Arc::clone(&time), Arc::clone(&holds), grants, ledger.clone());
+        Ok(Self { vault, time, holds, access: Arc::new(access), eraser: Arc::new(eraser), ledger })
+    }
+}
+
+/// Opens the index; one that cannot be opened is thrown away, since it is rebuilt from the manifests.
+fn open_catalog(dir: &Path) -> Result<Catalog, AppError> {
+    match Catalog::open(dir) {
+        Ok(catalog) => Ok(catalog),
+        Err(e) => {
+            tracing::warn!(error = %e, "the index is damaged: it is thrown away and rebuilt");
+            std::fs::remove_dir_all(dir)
+                .map_err(|source| AppError::Disk { what: dir.display().to_string(), source })?;
+            Ok(Catalog::open(dir)?)
+        }
+    }
+}
+
+/// Runs `act` on a blocking thread again and again. A failure is told once, until it succeeds or fails otherwise.
+async fn every(
+    clock: Clock,
+    pause: Duration,
+    stop: CancellationToken,
+    what: &'static str,
+    act: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+) {
+    let act = Arc::new(act);
+    let mut failed: Option<String> = None;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = clock.sleep(pause) => {}
+        }
+        let acting = Arc::clone(&act);
+        let told = match tokio::task::spawn_blocking(move || acting()).await {
+            Ok(told) => told.err(),
+            Err(e) => Some(e.to_string()),
+        };
+        if told != failed {
+            match &told {
+                Some(e) => tracing::error!(what, error = %e, "a regular task fails"),
+                None => tracing::info!(what, "a regular task succeeds again"),
+            }
+        }
+        failed = told;
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    access: &Arc<Access>,
+    act: impl FnOnce(&Access) -> T + Send + 'static,
+) -> Result<T, AppError> {
+    let access = Arc::clone(access);
+    Ok(tokio::task::spawn_blocking(move || act(&access)).await?)
+}
+
+/// Reads the cameras' files again and brings what runs into line. A file that is not right changes nothing.
+async fn follow(
+    site: &Site,
+    set: CameraSet,
+    cameras: &mut Cameras,
+    access: &Arc<Access>,
+    known: &KnownCameras,
+) -> Result<CameraSet, AppError> {
+    let before = set.clone();
+    let reading = site.clone();
+    let (after, errors) = tokio::task::spawn_blocking(move || set.reload(&reading)).await?;
+    for error in &errors {
+        tracing::error!(error = %error, "a camera's file is not right; what was right before goes on");
+    }
+    for change in CameraSet::diff(&before, &after) {
+        match change {
+            CameraChange::Added(camera) => {
+                tracing::info!(camera = %camera.number, "a camera was added");
+                cameras.start(camera.source, camera.retention);
+            }
+            CameraChange::Changed { was, is } => {
+                if was.source != is.source || was.retention != is.retention {
+                    tracing::info!(camera = %is.number, "a camera was changed");
+                    cameras.stop(is.number).await;
+                    cameras.start(is.source, is.retention);
+                }
+            }
+            CameraChange::Removed(camera) => {
+                tracing::info!(camera = %camera.number, "a camera was removed; its footage stays until it expires");
+                cameras.stop(camera.number).await;
+            }
+        }
+    }
+    access.set_cameras(after.iter().map(|camera| camera.number).collect());
+    known.set(after.clone());
+    Ok(after)
+}

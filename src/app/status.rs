@@ -1,0 +1,246 @@
+//! How the daemon is: asked over a socket in the state directory, which only the site's owner can open.
+
+use crate::domain::{CameraNumber, Utc, VolumeId};
+use crate::http::KnownCameras;
+use crate::ingest::{CameraState, CameraStatus, CameraWatchers};
+use crate::ledger::SharedLedger;
+use crate::retention::Round;
+use crate::vault::{Holds, TrustedClock, Vault};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+
+/// The socket's name in the state directory.
+pub const CONTROL_NAME: &str = "control.sock";
+const STATUS_LIMIT_BYTES: u64 = 4 << 20;
+
+/// How one camera is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CameraLine {
+    pub number: CameraNumber,
+    pub name: String,
+    pub state: String,
+    pub since: Option<Utc>,
+    pub newest_frame: Option<Utc>,
+    pub detail: Option<String>,
+}
+
+/// How one volume is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VolumeLine {
+    pub volume: VolumeId,
+    pub dir: PathBuf,
+    pub free_bytes: Option<u64>,
+    pub overwriting_is_proven: bool,
+    pub failed: bool,
+}
+
+/// How the daemon is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    pub demo: bool,
+    pub address: SocketAddr,
+    /// The trusted time.
+    pub now: Utc,
+    pub clock_in_doubt: bool,
+    pub cameras: Vec<CameraLine>,
+    pub volumes: Vec<VolumeLine>,
+    pub day_keys: usize,
+    pub holds: usize,
+    pub due: usize,
+    pub destroyed: u64,
+    pub destroyed_unproven: u64,
+    pub ledger_sequence: u64,
+    pub ledger_writable: bool,
+    /// What a person must look at. Empty: all is well.
+    pub alarms: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Erased {
+    total: u64,
+    unproven: u64,
+    failing: Option<String>,
+}
+
+/// Puts a status together.
+#[derive(Clone, Debug)]
+pub(super) struct StatusDesk {
+    vault: Arc<Vault>,
+    time: Arc<TrustedClock>,
+    holds: Arc<Mutex<Holds>>,
+    ledger: SharedLedger,
+    watchers: CameraWatchers,
+    known: KnownCameras,
+    address: SocketAddr,
+    demo: bool,
+    erased: Arc<Mutex<Erased>>,
+}
+
+impl StatusDesk {
+    #[allow(clippy::too_many_arguments, reason = "one of each room that is asked")]
+    pub fn new(
+        vault: Arc<Vault>,
+        time: Arc<TrustedClock>,
+        holds: Arc<Mutex<Holds>>,
+        ledger: SharedLedger,
+        watchers: CameraWatchers,
+        known: KnownCameras,
+        address: SocketAddr,
+        demo: bool,
+    ) -> Self {
+        Self { vault, time, holds, ledger, watchers, known, address, demo, erased: Arc::default() }
+    }
+
+    /// Takes note of what the eraser did.
+    pub fn note_round(&self, told: &Result<Round, String>) {
+        let mut erased = self.erased.lock().unwrap_or_else(PoisonError::into_inner);
+        match told {
+            Ok(round) => {
+                erased.total += u64::from(round.erased);
+                erased.unproven += u64::from(round.unproven);
+                erased.failing = None;
+            }
+            Err(e) => erased.failing = Some(e.clone()),
+        }
+    }
+
+    fn cameras(&self) -> Vec<CameraLine> {
+        let statuses: BTreeMap<CameraNumber, CameraStatus> = self.watchers.all();
+        let line = |camera: &crate::config::Camera| {
+            let status = statuses.get(&camera.number);
+            CameraLine {
+                number: camera.number,
+                name: camera.name.clone(),
+                state: status.map_or("starting", |status| state_name(status.state)).to_owned(),
+                since: status.map(|status| status.since),
+                newest_frame: status.and_then(|status| status.newest_frame),
+                detail: status.and_then(|status| status.detail.clone()),
+            }
+        };
+        self.known.get().iter().map(line).collect()
+    }
+
+    fn volumes(&self) -> Vec<VolumeLine> {
+        let line = |volume: &crate::vault::Volume| VolumeLine {
+            volume: volume.id(),
+            dir: volume.dir().to_path_buf(),
+            free_bytes: volume.free_bytes().ok(),
+            overwriting_is_proven: volume.is_proven(),
+            failed: volume.is_latched(),
+        };
+        self.vault.volumes().iter().map(line).collect()
+    }
+
+    fn status(&self) -> Status {
+        let (cameras, volumes) = (self.cameras(), self.volumes());
+        let (ledger_sequence, _) = self.ledger.head();
+        let mut alarms = Vec::new();
+        for camera in cameras.iter().filter(|camera| camera.state == state_name(CameraState::Waiting)) {
+            let detail = camera.detail.as_deref().unwrap_or("no reason is known");
+            alarms.push(format!("camera {} ({}) is not recorded: {detail}", camera.number, camera.name));
+        }
+        for volume in volumes.iter().filter(|volume| volume.failed) {
+            alarms.push(format!("volume {} failed and takes nothing more: replace its disk", volume.dir.display()));
+        }
+        if !self.ledger.is_writable() {
+            alarms.push("the ledger cannot be written, so nothing is shown: free or replace its disk, restart".into());
+        }
+        if self.time.is_in_doubt() {
+            alarms.push("the clock is in doubt: synchronise it; nothing is destroyed beyond the trusted time".into());
+        }
+        let (destroyed, destroyed_unproven) = {
+            let erased = self.erased.lock().unwrap_or_else(PoisonError::into_inner);
+            alarms.extend(erased.failing.iter().cloned());
+            (erased.total, erased.unproven)
+        };
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            demo: self.demo,
+            address: self.address,
+            now: self.time.trusted(),
+            clock_in_doubt: self.time.is_in_doubt(),
+            cameras,
+            volumes,
+            day_keys: self.vault.day_key_count(),
+            holds: self.holds.lock().unwrap_or_else(PoisonError::into_inner).list().len(),
+            due: self.vault.due(self.time.trusted()).len(),
+            destroyed,
+            destroyed_unproven,
+            ledger_sequence,
+            ledger_writable: self.ledger.is_writable(),
+            alarms,
+        }
+    }
+}
+
+fn state_name(state: CameraState) -> &'static str {
+    match state {
+        CameraState::Connecting => "connecting",
+        CameraState::Recording => "recording",
+        CameraState::Waiting => "waiting",
+    }
+}
+
+/// Answers everybody who opens the socket with one status.
+pub(super) async fn answer(desk: StatusDesk, path: PathBuf, stop: CancellationToken) {
+    // The site's lock is held: a socket that is there already is a left-over.
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            tracing::error!(error = %e, "the control socket cannot be made anew");
+            return;
+        }
+        _ => {}
+    }
+    let listener = match UnixListener::bind(&path) {
+        Ok(listener) => listener,
+        Err(e) => {
+            tracing::error!(error = %e, "there is no control socket: `custodian status` will not work");
+            return;
+        }
+    };
+    loop {
+        let stream = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(e) => {
+                    tracing::warn!(error = %e, "the control socket failed");
+                    continue;
+                }
+            },
+        };
+        if let Err(e) = answer_one(&desk, stream).await {
+            tracing::debug!(error = %e, "somebody who asked for the status went away");
+        }
+    }
+}
+
+async fn answer_one(desk: &StatusDesk, mut stream: UnixStream) -> io::Result<()> {
+    let desk = desk.clone();
+    let text = tokio::task::spawn_blocking(move || serde_json::to_vec(&desk.status())).await??;
+    stream.write_all(&text).await?;
+    stream.shutdown().await
+}
+
+/// Asks a running daemon how it is; `None` where none is running.
+///
+/// # Errors
+/// What the socket says; `InvalidData` for an answer that is no status.
+pub async fn ask_status(state: &Path) -> io::Result<Option<Status>> {
+    let stream = match UnixStream::connect(state.join(CONTROL_NAME)).await {
+        Ok(stream) => stream,
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let mut text = Vec::new();
+    stream.take(STATUS_LIMIT_BYTES).read_to_end(&mut text).await?;
+    Ok(Some(serde_json::from_slice(&text)?))
+}

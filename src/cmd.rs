@@ -1,0 +1,66 @@
+//! The command line: one file a subcommand.
+
+mod init;
+mod ledger;
+mod serve;
+mod status;
+mod verify;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Keeps a clinic's CCTV footage exactly as long as the notice says, and shows it to nobody without an approved,
+/// recorded reason.
+#[derive(Debug, Parser)]
+#[command(name = "custodian", version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a site: keys, accounts, a first volume. Prints the recovery key once.
+    Init(init::Init),
+    /// Record, keep, show and destroy, until it is told to stop.
+    Serve(serve::Serve),
+    /// Ask the running daemon how it is. Exit status: 0 all is well, 1 an alarm, 2 it is not running.
+    Status(status::StatusCommand),
+    /// Check that everything on the disks agrees. Exit status: 0 sound, 1 faults.
+    Verify(verify::Verify),
+    /// Work with ledger files.
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
+    /// The confined process that opens odd cameras. Started by the daemon.
+    #[command(hide = true)]
+    Worker,
+}
+
+/// Which site.
+#[derive(Debug, clap::Args)]
+struct SiteArg {
+    /// The site's directory.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/custodian")]
+    site: PathBuf,
+}
+
+/// Runs the command that was given.
+pub fn run() -> ExitCode {
+    let told = match Cli::parse().command {
+        // Before any thread: the worker confines itself for good.
+        Command::Worker => return crate::worker::run(),
+        Command::Init(init) => init.run(),
+        Command::Serve(serve) => serve.run(),
+        Command::Status(status) => status.run(),
+        Command::Verify(verify) => verify.run(),
+        Command::Ledger(ledger) => ledger.run(),
+    };
+    match told {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("custodian: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! `custodian init`.
+
+use super::SiteArg;
+use crate::access::{NewAccount, NewSite, Password};
+use crate::clock::Clock;
+use crate::config::{SITE_FILE, Site};
+use crate::crypto::Strength;
+use crate::disk::{RealDisk, SharedDisk};
+use crate::domain::Role;
+use crate::vault::{Volume, device_is_proven};
+use anyhow::{Context, bail};
+use serde::Deserialize;
+use std::io::{BufRead, IsTerminal, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Make a site: key pairs, the first officer, a deputy, a viewer and staff, and the recovery key.
+///
+/// Each person types their own password here: their keys are made from it, and nobody else ever knows it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Init {
+    #[command(flatten)]
+    site: SiteArg,
+    /// The clinic's name, as on the notice.
+    #[arg(long, default_value = "Clinic")]
+    name: String,
+    /// Where the first volume of footage is to be (default: volumes/v1 in the site's directory).
+    #[arg(long, value_name = "DIR")]
+    volume: Option<PathBuf>,
+    /// A TOML file of accounts, mode 0600, in place of typing: [[account]] name, role, password.
+    #[arg(long, value_name = "FILE")]
+    accounts: Option<PathBuf>,
+    /// Take a disk where overwriting cannot be proven. Every receipt will say "not proven".
+    #[arg(long)]
+    allow_unproven: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountsFile {
+    account: Vec<AccountEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountEntry {
+    name: String,
+    role: Role,
+    password: String,
+}
+
+impl Init {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let disk: SharedDisk = Arc::new(RealDisk);
+        let dir = &self.site.site;
+        if dir.join(SITE_FILE).exists() || dir.join("state/site").exists() {
+            bail!("{}: there is a site here already; nothing was changed", dir.display());
+        }
+        let accounts = match &self.accounts {
+            Some(file) => read_accounts(file)?,
+            None => ask_accounts()?,
+        };
+        make_private(dir)?;
+        device_is_proven(&disk, dir, self.allow_unproven)?;
+        let volume = self.volume.clone().unwrap_or_else(|| dir.join("volumes/v1"));
+        let new = NewSite { accounts: &accounts, strength: Strength::RECOMMENDED };
+        let (site, recovery) = new.make(&disk, &dir.join("state"), &Clock::system())?;
+        Volume::create(&disk, &volume, site)?;
+        device_is_proven(&disk, &volume, self.allow_unproven)?;
+        make_private(&dir.join("camera-config"))?;
+        std::fs::write(dir.join(SITE_FILE), self.site_file(&volume)?)
+            .with_context(|| format!("{} could not be written", dir.join(SITE_FILE).display()))?;
+
+        println!("The site is made: {}", dir.display());
+        println!();
+        println!("recovery key: {}", hex::encode(recovery.secret().expose()));
+        println!("It is shown this once and kept nowhere. It opens everything: print it, seal it, lock it away from");
+        println!("this machine. Without it and without the officers' passwords, footage cannot be opened by anybody.");
+        println!();
+        println!("Next: put one file a camera into {}, then:", dir.join("camera-config").display());
+        println!("  custodian serve --site {}", dir.display());
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The commented template, with the volume's place filled in.
+    fn site_file(&self, volume: &Path) -> anyhow::Result<String> {
+        let mut text = Site::template(&self.name);
+        if self.volume.is_some() {
+            let path = std::path::absolute(volume)?;
+            let path = path.to_str().context("the volume's path is not valid UTF-8")?;
+            let path = toml::Value::String(path.to_owned()).to_string();
+            text = text.replacen("\"volumes/v1\"", &path, 1);
+        }
+        if self.allow_unproven {
+            text = text.replacen("allow_unproven = false", "allow_unproven = true", 1);
+        }
+        Ok(text)
+    }
+}
+
+fn make_private(dir: &Path) -> anyhow::Result<()> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.with_context(|| format!("{} could not be made", dir.display()))?;
+    let mode = std::fs::metadata(dir)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        bail!("{}: others can look into it; run `chmod 700 {}` first", dir.display(), dir.display());
+    }
+    Ok(())
+}
+
+fn read_accounts(file: &Path) -> anyhow::Result<Vec<NewAccount>> {
+    let mode = std::fs::metadata(file).with_context(|| file.display().to_string())?.permissions().mode();
+    if mode & 0o077 != 0 {
+        bail!("{}: it holds passwords and others can read it; run `chmod 600 {}`", file.display(), file.display());
+    }
+    let text = zeroize::Zeroizing::new(std::fs::read_to_string(file).with_context(|| file.display().to_string())?);
+    let read: AccountsFile = match toml::from_str(&text) {
+        Ok(read) => read,
+        // The parser's message would quote the line, and with it a password.
+        Err(e) => {
+            let at =
+                e.span().map_or(0, |span| text.get(..span.start).map_or(0, |before| before.lines().count().max(1)));
+            bail!("{}: line {at}: {}", file.display(), e.message());
+        }
+    };
+    let account = |entry: AccountEntry| NewAccount {
+        name: entry.name,
+        role: entry.role,
+        password: Password::new(entry.password),
+    };
+    Ok(read.account.into_iter().map(account).collect())
+}
+
+/// The persons that a site begins with, each typing a name and a password.
+fn ask_accounts() -> anyhow::Result<Vec<NewAccount>> {
+    if !std::io::stdin().is_terminal() {
+        bail!("the persons' passwords are typed at a terminal; without one, give --accounts FILE");
+    }
+    println!("Four people begin a site. Each types a name and a password of their own, one after the other.");
+    let wanted = [
+        (Role::Officer, "the privacy officer, who decides requests"),
+        (Role::Officer, "the deputy, who decides what the officer entered or watches"),
+        (Role::Viewer, "who watches what was approved"),
+        (Role::Staff, "the front desk, who enters requests"),
+    ];
+    wanted.into_iter().map(|(role, who)| ask_account(role, who)).collect()
+}
+
+fn ask_account(role: Role, who: &str) -> anyhow::Result<NewAccount> {
+    print!("\nName of {who}: ");
+    std::io::stdout().flush()?;
+    let mut name = String::new();
+    std::io::stdin().lock().read_line(&mut name)?;
+    loop {
+        let password = rpassword::prompt_password("Password (10 characters or more): ")?;
+        if password == rpassword::prompt_password("The same again: ")? {
+            return Ok(NewAccount { name: name.trim().to_owned(), role, password: Password::new(password) });
+        }
+        println!("They are not the same; try again.");
+    }
+}

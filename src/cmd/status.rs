@@ -1,0 +1,67 @@
+//! `custodian status`.
+
+use super::SiteArg;
+use crate::app::{Status, ask_status};
+use anyhow::Context;
+use std::process::ExitCode;
+
+/// Ask the running daemon how it is. Exit status: 0 all is well, 1 an alarm, 2 it is not running.
+#[derive(Debug, clap::Args)]
+pub(super) struct StatusCommand {
+    #[command(flatten)]
+    site: SiteArg,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+const NOT_RUNNING: u8 = 2;
+
+impl StatusCommand {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let state = self.site.site.join("state");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let told = runtime.block_on(ask_status(&state)).context("the daemon's control socket cannot be asked")?;
+        let Some(status) = told else {
+            eprintln!(
+                "custodian: no daemon is running on {}; start one with `custodian serve --site {}`",
+                self.site.site.display(),
+                self.site.site.display()
+            );
+            return Ok(ExitCode::from(NOT_RUNNING));
+        };
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&status)?);
+        } else {
+            print(&status);
+        }
+        Ok(if status.alarms.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn print(status: &Status) {
+    if status.demo {
+        println!("DEMONSTRATION: retention is compressed, footage is destroyed after about 90 seconds\n");
+    }
+    println!("Custodian {} at http://{}", status.version, status.address);
+    println!("Trusted time  {}", status.now);
+    println!("\nCameras");
+    for camera in &status.cameras {
+        let newest = camera.newest_frame.map_or_else(|| "no frame yet".to_owned(), |at| format!("newest frame {at}"));
+        println!("  {:>4}  {:<24} {:<11} {newest}", camera.number.to_string(), camera.name, camera.state);
+    }
+    println!("\nVolumes");
+    for volume in &status.volumes {
+        let free = volume.free_bytes.map_or_else(|| "?".to_owned(), |free| format!("{:.1}", free as f64 / 1e9));
+        let proven = if volume.overwriting_is_proven { "overwriting proven" } else { "overwriting NOT proven" };
+        println!("  {}  {free} GB free, {proven}", volume.dir.display());
+    }
+    println!(
+        "\nHolds {}   due for destruction {}   destroyed since the start {}",
+        status.holds, status.due, status.destroyed
+    );
+    println!("Ledger at row {}", status.ledger_sequence);
+    for alarm in &status.alarms {
+        println!("\nALARM  {alarm}");
+    }
+}

@@ -1,0 +1,465 @@
+//! `site.toml`: what holds for the whole site.
+
+use super::document::{Document, Section};
+use super::error::{ConfigError, ConfigErrors, Fault};
+use super::pace::{Compression, Pace};
+use super::private::{check_private, read_text};
+use crate::domain::{CameraClass, Retention};
+use jiff::tz::TimeZone;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The file's name in the site directory.
+pub const SITE_FILE: &str = "site.toml";
+/// A fragment is a group of pictures, or this long, whichever is shorter.
+pub const FRAGMENT_LIMIT: Duration = Duration::from_secs(4);
+
+const DEFAULT_TIME_ZONE: &str = "Asia/Seoul";
+const DEFAULT_CAMERA_DIR: &str = "camera-config";
+const DEFAULT_VOLUME: &str = "volumes/v1";
+const DEFAULT_PORT: u16 = 8970;
+const NAME_LIMIT: usize = 100;
+const PATH_LIMIT: usize = 1000;
+
+/// A site as configured. All paths are absolute.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Site {
+    /// The site directory: state, cameras and, by default, footage.
+    pub dir: PathBuf,
+    pub name: String,
+    /// For times that are shown. Stored times are UTC.
+    pub time_zone: TimeZone,
+    /// How many cameras the published notice declares (PIPA 25(4)); no more than these are read. `None`: no limit.
+    pub declared_cameras: Option<u32>,
+    /// The directory of one file a camera.
+    pub camera_dir: PathBuf,
+    pub listen: LoopbackAddr,
+    /// At least one, no two the same.
+    pub volumes: Vec<VolumePlace>,
+    pub recording: Recording,
+    pub access: AccessLimits,
+    /// How far the clock may jump forward, in total, before an officer has to confirm the time.
+    pub max_forward: Duration,
+    /// Whether this is a demonstration: to be shown in the log, the API and on every page.
+    pub pace: Pace,
+    compression: Option<Compression>,
+}
+
+/// A volume's directory, and what may be forgiven there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VolumePlace {
+    pub path: PathBuf,
+    /// Take it even if overwriting cannot be proven there. Every receipt then says "not proven".
+    pub allow_unproven: bool,
+}
+
+/// How footage is cut and flushed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Recording {
+    /// How long a segment is, about: it ends at the next key frame.
+    pub segment: Duration,
+    /// How often what was recorded is made durable: at most this much is lost at a power cut.
+    pub commit: Duration,
+}
+
+/// Limits of sessions and requests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AccessLimits {
+    /// A session without requests ends after this (Safety Measures Notice, article 6).
+    pub session_idle: Duration,
+    pub session_max: Duration,
+    /// A request is to be decided within this (PIPA 35(3), Decree 41(4): ten days; it can only be shortened).
+    pub request_due: Duration,
+}
+
+/// An address that only this machine can reach.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LoopbackAddr(SocketAddr);
+
+impl LoopbackAddr {
+    /// # Errors
+    /// [`Fault::NotLoopback`] when other machines could reach it.
+    pub fn new(address: SocketAddr) -> Result<Self, Fault> {
+        if address.ip().to_canonical().is_loopback() { Ok(Self(address)) } else { Err(Fault::NotLoopback(address)) }
+    }
+
+    pub fn get(self) -> SocketAddr {
+        self.0
+    }
+}
+
+impl Default for LoopbackAddr {
+    fn default() -> Self {
+        Self(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT))
+    }
+}
+
+impl Site {
+    /// Reads and checks `dir/site.toml`, and that nobody else can look into `dir`. Blocks on files.
+    ///
+    /// # Errors
+    /// Everything that is wrong, all at once.
+    pub fn load(dir: &Path, pace: Pace) -> Result<Self, ConfigErrors> {
+        let dir = match std::path::absolute(dir) {
+            Ok(dir) => dir,
+            Err(e) => return Err(ConfigErrors(vec![whole_file(dir, Fault::Unreadable(e.to_string()))])),
+        };
+        let mut errors: Vec<ConfigError> = check_private(&dir).err().into_iter().collect();
+        let file = dir.join(SITE_FILE);
+        let text = match read_text(&file) {
+            Ok(text) => text,
+            Err(fault) => {
+                let fault = if file.exists() { fault } else { Fault::NoSiteFile };
+                errors.push(whole_file(&file, fault));
+                return Err(ConfigErrors(errors));
+            }
+        };
+        match Self::parse(&dir, &file, &text, pace) {
+            Ok(site) if errors.is_empty() => Ok(site),
+            Ok(_) => Err(ConfigErrors(errors)),
+            Err(more) => {
+                errors.extend(more);
+                Err(ConfigErrors(errors))
+            }
+        }
+    }
+
+    /// The text of a `site.toml` that says every default, with what it means. `custodian init` writes it.
+    pub fn template(name: &str) -> String {
+        let quoted = toml::Value::from(name).to_string();
+        include_str!("site.template.toml").replace("\"NAME\"", &quoted)
+    }
+
+    /// How long a camera's footage is kept, for a period in whole days: as the law and the pace allow.
+    pub(super) fn retention(&self, class: CameraClass, days: u32) -> Result<Retention, Fault> {
+        let lawful = class.retention(days).map_err(Fault::Retention)?;
+        match (self.compression, lawful) {
+            (None, _) => Ok(lawful),
+            (Some(compressed), Retention::Ceiling(_)) => Ok(Retention::Ceiling(compressed.ceiling)),
+            (Some(_), Retention::Floor(_)) => Err(Fault::FloorInDemo),
+        }
+    }
+
+    fn parse(dir: &Path, file: &Path, text: &str, pace: Pace) -> Result<Self, Vec<ConfigError>> {
+        let document = Document::new(file, text);
+        let site = document.root().and_then(|root| Self::read(&document, root, dir, pace));
+        let errors = document.into_errors();
+        match site {
+            Some(site) if errors.is_empty() => Ok(site),
+            _ => Err(errors),
+        }
+    }
+
+    /// `None` when what cannot be defaulted is missing or wrong; other errors are in the document.
+    fn read(document: &Document<'_>, mut root: Section<'_>, dir: &Path, pace: Pace) -> Option<Self> {
+        let camera_dir = root.line("camera_config", PATH_LIMIT).map(|found| found.value);
+        let camera_dir = dir.join(camera_dir.as_deref().unwrap_or(DEFAULT_CAMERA_DIR));
+
+        let mut site = root.section("site");
+        let name = site.line("name", NAME_LIMIT);
+        let name = site.require("name", "write the site's name as the notice has it", name);
+        let time_zone = read_time_zone(&mut site);
+        let declared_cameras = site.number("declared_cameras", 1..=65_535, "cameras").map(|found| found.value);
+        site.finish();
+
+        let mut http = root.section("http");
+        let listen = read_listen(&mut http);
+        http.finish();
+
+        let volumes = read_volumes(document, &mut root, dir);
+        let compression = pace.compression();
+        let recording = read_recording(root.section("recording"), compression);
+        let access = read_access(root.section("access"));
+
+        let mut clock = root.section("clock");
+        let max_forward = clock.number("max_forward_h", 1..=168, "hours");
+        clock.finish();
+        root.finish();
+
+        Some(Self {
+            dir: dir.to_path_buf(),
+            name: name?.value,
+            time_zone: time_zone?,
+            declared_cameras,
+            camera_dir,
+            listen,
+            volumes,
+            recording,
+            access,
+            max_forward: hours(max_forward.map_or(72, |found| found.value)),
+            pace,
+            compression,
+        })
+    }
+}
+
+pub(super) fn whole_file(file: &Path, fault: Fault) -> ConfigError {
+    ConfigError { file: file.to_path_buf(), place: None, field: None, fault }
+}
+
+fn read_time_zone(site: &mut Section<'_>) -> Option<TimeZone> {
+    let written = site.line("time_zone", NAME_LIMIT).map(|found| found.value);
+    match TimeZone::get(written.as_deref().unwrap_or(DEFAULT_TIME_ZONE)) {
+        Ok(zone) => Some(zone),
+        Err(_) => {
+            site.refuse("time_zone", Fault::UnknownTimeZone);
+            None
+        }
+    }
+}
+
+fn read_listen(http: &mut Section<'_>) -> LoopbackAddr {
+    let Some(written) = http.line("listen", NAME_LIMIT) else {
+        return LoopbackAddr::default();
+    };
+    let address = written.value.parse().map_err(|_| Fault::NotAnAddress).and_then(LoopbackAddr::new);
+    address.unwrap_or_else(|fault| {
+        http.refuse("listen", fault);
+        LoopbackAddr::default()
+    })
+}
+
+fn read_volumes(document: &Document<'_>, root: &mut Section<'_>, dir: &Path) -> Vec<VolumePlace> {
+    let Some(sections) = root.sections("volume") else {
+        return vec![VolumePlace { path: dir.join(DEFAULT_VOLUME), allow_unproven: false }];
+    };
+    if sections.is_empty() {
+        root.refuse("volume", Fault::Empty);
+    }
+    let mut volumes: Vec<VolumePlace> = Vec::new();
+    for mut section in sections {
+        let field = section.named("path");
+        let path = section.line("path", PATH_LIMIT).map(|found| found.value);
+        let path = tidy(&dir.join(path.as_deref().unwrap_or(DEFAULT_VOLUME)));
+        let allow_unproven = section.switch("allow_unproven").is_some_and(|found| found.value);
+        section.finish();
+        if volumes.iter().any(|volume| volume.path == path) {
+            document.refuse(&field, Fault::VolumeTwice);
+        }
+        volumes.push(VolumePlace { path, allow_unproven });
+    }
+    volumes
+}
+
+/// The path without `.` and doubled slashes, so that one directory is not written in two ways.
+fn tidy(path: &Path) -> PathBuf {
+    path.components().collect()
+}
+
+fn read_recording(mut recording: Section<'_>, compression: Option<Compression>) -> Recording {
+    let segment = recording.number("segment_s", 10..=600, "seconds");
+    let segment = Duration::from_secs(u64::from(segment.map_or(60, |found| found.value)));
+    let commit = recording.number("commit_s", 1..=10, "seconds");
+    recording.finish();
+    Recording {
+        segment: compression.map_or(segment, |compressed| compressed.segment),
+        commit: Duration::from_secs(u64::from(commit.map_or(2, |found| found.value))),
+    }
+}
+
+fn read_access(mut access: Section<'_>) -> AccessLimits {
+    let idle = access.number("session_idle_min", 1..=120, "minutes").map_or(10, |found| found.value);
+    let max = access.number("session_max_h", 1..=24, "hours").map_or(12, |found| found.value);
+    let due = access.number("request_due_days", 1..=10, "days").map_or(10, |found| found.value);
+    let limits = AccessLimits {
+        session_idle: Duration::from_secs(u64::from(idle) * 60),
+        session_max: hours(max),
+        request_due: hours(due * 24),
+    };
+    if limits.session_max < limits.session_idle {
+        access.refuse("session_max_h", Fault::SessionShorterThanIdle);
+    }
+    access.finish();
+    limits
+}
+
+fn hours(count: u32) -> Duration {
+    Duration::from_secs(u64::from(count) * 3600)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Place;
+    use proptest::prelude::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    const DIR: &str = "/var/lib/custodian";
+
+    /// The text after the name, the error's line and column, its field, and words that its message has.
+    type WrongField = (&'static str, (usize, usize), &'static str, &'static [&'static str]);
+
+    fn parse(text: &str) -> Result<Site, Vec<ConfigError>> {
+        Site::parse(Path::new(DIR), &Path::new(DIR).join(SITE_FILE), text, Pace::Real)
+    }
+
+    #[test]
+    fn a_name_alone_is_a_site_and_the_template_says_its_defaults() {
+        let site = parse("[site]\nname = \"Two Centres\"\n").unwrap();
+        assert_eq!(site, parse(&Site::template("Two Centres")).unwrap());
+        assert_eq!(site.name, "Two Centres");
+        assert_eq!(site.time_zone.iana_name(), Some("Asia/Seoul"));
+        assert_eq!(site.declared_cameras, None);
+        assert_eq!(site.camera_dir, Path::new("/var/lib/custodian/camera-config"));
+        assert_eq!(site.listen.get().to_string(), "127.0.0.1:8970");
+        let volume = VolumePlace { path: "/var/lib/custodian/volumes/v1".into(), allow_unproven: false };
+        assert_eq!(site.volumes, [volume]);
+        assert_eq!(site.recording.segment, Duration::from_secs(60));
+        assert_eq!(site.recording.commit, Duration::from_secs(2));
+        assert_eq!(site.access.session_idle, Duration::from_secs(600));
+        assert_eq!(site.access.session_max, Duration::from_secs(12 * 3600));
+        assert_eq!(site.access.request_due, Duration::from_secs(10 * 86_400));
+        assert_eq!(site.max_forward, Duration::from_secs(72 * 3600));
+        assert!(!site.pace.is_demo());
+    }
+
+    #[test]
+    fn the_default_time_zone_is_there_on_a_machine_without_any() {
+        let bundled = jiff::tz::TimeZoneDatabase::bundled();
+        assert_eq!(bundled.get(DEFAULT_TIME_ZONE).unwrap().iana_name(), Some(DEFAULT_TIME_ZONE));
+    }
+
+    #[test]
+    fn a_name_of_any_letters_survives_the_template() {
+        for name in ["병원 \"하나\"", "a\\b", "NAME", "# no comment"] {
+            assert_eq!(parse(&Site::template(name)).unwrap().name, name);
+        }
+    }
+
+    #[test]
+    fn everything_that_can_be_said_is_read() {
+        let text = r#"
+camera_config = "/etc/custodian/cameras"
+[site]
+name = "S"
+time_zone = "Europe/Paris"
+declared_cameras = 97
+[http]
+listen = "[::1]:80"
+[[volume]]
+path = "/mnt/a"
+[[volume]]
+path = "b/./c/"
+allow_unproven = true
+[recording]
+segment_s = 10
+commit_s = 10
+[access]
+session_idle_min = 1
+session_max_h = 24
+request_due_days = 1
+[clock]
+max_forward_h = 1
+"#;
+        let site = parse(text).unwrap();
+        assert_eq!(site.camera_dir, Path::new("/etc/custodian/cameras"));
+        assert_eq!(site.declared_cameras, Some(97));
+        assert_eq!(site.listen.get().port(), 80);
+        let volumes: Vec<_> =
+            site.volumes.iter().map(|volume| (volume.path.to_str().unwrap(), volume.allow_unproven)).collect();
+        assert_eq!(volumes, [("/mnt/a", false), ("/var/lib/custodian/b/c", true)]);
+        assert_eq!(site.recording, Recording { segment: Duration::from_secs(10), commit: Duration::from_secs(10) });
+        assert_eq!(site.access.request_due, Duration::from_secs(86_400));
+        assert_eq!(site.max_forward, Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn each_wrong_field_is_named_with_its_line_and_what_to_do() {
+        let cases: &[WrongField] = &[
+            ("time_zone = \"Asia/Soul\"", (3, 13), "site.time_zone", &["Asia/Seoul"]),
+            ("declared_cameras = 0", (3, 20), "site.declared_cameras", &["from 1 to 65535"]),
+            ("colour = 1", (3, 1), "site.colour", &["no such field", "name, time_zone, declared_cameras"]),
+            ("[htpp]", (3, 2), "htpp", &["no such field", "http"]),
+            ("[http]\nlisten = \"0.0.0.0:8970\"", (4, 10), "http.listen", &["needs TLS", "127.0.0.1:8970"]),
+            ("[http]\nlisten = \"192.0.2.1:80\"", (4, 10), "http.listen", &["192.0.2.1:80", "needs TLS"]),
+            ("[http]\nlisten = \"[::]:80\"", (4, 10), "http.listen", &["needs TLS"]),
+            ("[http]\nlisten = \"127.0.0.1\"", (4, 10), "http.listen", &["with a port"]),
+            ("[http]\nlisten = \"localhost:80\"", (4, 10), "http.listen", &["with a port"]),
+            ("[http]\nlisten = 8970", (4, 10), "http.listen", &["text in quotes", "integer"]),
+            ("[http]\ntls = true", (4, 1), "http.tls", &["no such field", "listen"]),
+            ("[[volume]]\npath = \"a\"\n[[volume]]\npath = \"./a/\"", (6, 8), "volume[2].path", &["twice"]),
+            ("[[volume]]\nallow_unproven = \"yes\"", (4, 18), "volume[1].allow_unproven", &["true or false"]),
+            ("[[volume]]\nsize = 1", (4, 1), "volume[1].size", &["path, allow_unproven"]),
+            ("[volume]\npath = \"a\"", (3, 1), "volume", &["double-bracketed"]),
+            ("[recording]\nsegment_s = 9", (4, 13), "recording.segment_s", &["from 10 to 600 seconds"]),
+            ("[recording]\nsegment_s = 601", (4, 13), "recording.segment_s", &["from 10 to 600 seconds"]),
+            ("[recording]\ncommit_s = 0", (4, 12), "recording.commit_s", &["from 1 to 10 seconds"]),
+            ("[recording]\ncommit_s = 11", (4, 12), "recording.commit_s", &["from 1 to 10 seconds"]),
+            ("[access]\nsession_idle_min = 0", (4, 20), "access.session_idle_min", &["minutes"]),
+            ("[access]\nsession_idle_min = 90\nsession_max_h = 1", (5, 17), "access.session_max_h", &["shorter"]),
+            ("[access]\nrequest_due_days = 11", (4, 20), "access.request_due_days", &["from 1 to 10 days"]),
+            ("[clock]\nmax_forward_h = 169", (4, 17), "clock.max_forward_h", &["hours"]),
+            ("[clock]\nmax_forward_h = 1e3", (4, 17), "clock.max_forward_h", &["whole number", "float"]),
+        ];
+        for (rest, (line, column), field, words) in cases {
+            let errors = parse(&format!("[site]\nname = \"S\"\n{rest}\n")).expect_err(rest);
+            assert_eq!(errors.len(), 1, "{rest}: {errors:#?}");
+            let shown = errors[0].to_string();
+            assert_eq!(errors[0].place, Some(Place { line: *line, column: *column }), "{shown}");
+            assert!(shown.starts_with(&format!("{DIR}/site.toml:{line}:{column}: {field}: ")), "{shown}");
+            for word in *words {
+                assert!(shown.contains(word), "{word} in {shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn all_errors_are_told_at_once() {
+        let text = "[http]\nlisten = \"0.0.0.0:1\"\n[recording]\ncommit_s = 0\n[clock]\nhours = 1\n";
+        let errors = ConfigErrors(parse(text).unwrap_err());
+        let fields: Vec<_> = errors.0.iter().map(|error| error.field.as_deref().unwrap()).collect();
+        assert_eq!(fields, ["site.name", "http.listen", "recording.commit_s", "clock.hours"]);
+        assert_eq!(errors.to_string().lines().count(), 4);
+    }
+
+    #[test]
+    fn a_missing_file_or_an_open_directory_is_told_with_what_to_do() {
+        let mine = std::fs::Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new().permissions(mine).tempdir().unwrap();
+        let errors = Site::load(dir.path(), Pace::Real).unwrap_err();
+        assert!(errors.to_string().contains("custodian init"), "{errors}");
+        std::fs::write(dir.path().join(SITE_FILE), "nmae = 1").unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let errors = Site::load(dir.path(), Pace::Real).unwrap_err();
+        assert!(matches!(errors.0[0].fault, Fault::NotPrivate { mode: 0o755 }));
+        assert!(errors.to_string().contains("nmae"), "the text is checked all the same: {errors}");
+        std::fs::write(dir.path().join(SITE_FILE), Site::template("S")).unwrap();
+        assert_eq!(Site::load(dir.path(), Pace::Real).unwrap_err().0.len(), 1);
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        assert!(Site::load(dir.path(), Pace::Real).is_ok());
+    }
+
+    #[test]
+    fn a_demonstration_has_short_segments_whatever_is_configured() {
+        let mine = std::fs::Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new().permissions(mine).tempdir().unwrap();
+        std::fs::write(dir.path().join(SITE_FILE), Site::template("S")).unwrap();
+        let site = Site::load(dir.path(), Pace::from_flag(true)).unwrap();
+        assert!(site.pace.is_demo());
+        assert_eq!(site.recording.segment, Duration::from_secs(10));
+        let ninety = Ok(Retention::Ceiling(Duration::from_secs(90)));
+        assert_eq!(site.retention(CameraClass::PublicArea, 30), ninety);
+        assert_eq!(site.retention(CameraClass::OperatingRoom, 30), Err(Fault::FloorInDemo));
+        let site = Site::load(dir.path(), Pace::from_flag(false)).unwrap();
+        assert_eq!(site.recording.segment, Duration::from_secs(60));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,200}") {
+            prop_assert!(parse(&text).is_err());
+        }
+
+        #[test]
+        fn a_damaged_template_makes_it_no_worse_than_refused(at in 0..1500_usize, junk in "[\\x00-\\x7f]{0,5}") {
+            let mut text = Site::template("S");
+            let at = at.min(text.len());
+            text.insert_str(at, &junk);
+            for error in parse(&text).err().unwrap_or_default() {
+                let lines = text.lines().count() + 1;
+                prop_assert!(error.place.is_some_and(|place| (1..=lines).contains(&place.line)), "{}", error);
+            }
+        }
+    }
+}

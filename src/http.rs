@@ -1,0 +1,112 @@
+//! The HTTP API under `/v1` and the pages over it. It holds no key and decides nothing: it asks `access`.
+//!
+//! Errors are problem details (RFC 9457); nothing of the inside is in a message. Every answer says `no-store`, since
+//! most of them hold footage or persons.
+
+mod answers;
+mod bodies;
+mod cameras;
+mod footage;
+mod pages;
+mod problem;
+mod requests;
+mod sessions;
+
+pub use cameras::KnownCameras;
+
+use crate::access::Access;
+use crate::ingest::CameraWatchers;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderValue, header};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Serialize;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+const BODY_LIMIT_BYTES: usize = 64 << 10;
+const DEMO_NOTE: HeaderValue = HeaderValue::from_static("retention is compressed");
+
+/// What the routes need.
+#[derive(Clone, Debug)]
+pub struct Routes {
+    pub access: Arc<Access>,
+    pub watchers: CameraWatchers,
+    pub cameras: KnownCameras,
+    /// Whether this is a demonstration: shown in every answer.
+    pub demo: bool,
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    version: &'static str,
+    demo: bool,
+}
+
+/// Tells that the daemon answers, and nothing else: no name of anything.
+async fn health(State(routes): State<Routes>) -> Json<Health> {
+    Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION"), demo: routes.demo })
+}
+
+/// All routes.
+pub fn router(routes: Routes) -> Router {
+    Router::new()
+        .route("/", get(pages::index))
+        .route("/{file}", get(pages::file))
+        .route("/v1/health", get(health))
+        .route("/v1/session", get(sessions::show).post(sessions::sign_in).delete(sessions::sign_out))
+        .route("/v1/accounts", get(sessions::accounts))
+        .route("/v1/cameras", get(cameras::list))
+        .route("/v1/cameras/{camera}/availability", get(cameras::availability))
+        .route("/v1/requests", get(requests::list).post(requests::submit))
+        .route("/v1/requests/{request}", get(requests::show))
+        .route("/v1/requests/{request}/identity", post(requests::check_identity))
+        .route("/v1/requests/{request}/decision", post(requests::decide))
+        .route("/v1/requests/{request}/close", post(requests::close))
+        .route("/v1/grants", get(footage::grants))
+        .route("/v1/grants/{grant}/cameras/{camera}/playlist.m3u8", get(footage::playlist))
+        .route("/v1/grants/{grant}/cameras/{camera}/{segment}/init.mp4", get(footage::init))
+        .route("/v1/grants/{grant}/cameras/{camera}/{segment}/{part}", get(footage::fragment))
+        .route("/v1/ledger/head", get(requests::ledger_head))
+        .route("/v1/ledger", get(requests::ledger))
+        .route("/v1/destructions", get(requests::destructions))
+        .fallback(problem::no_such_route)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .layer(middleware::from_fn_with_state(routes.clone(), headers))
+        .with_state(routes)
+}
+
+/// Headers that every answer carries.
+async fn headers(State(routes): State<Routes>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'self'; media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
+    );
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    if routes.demo {
+        headers.insert("custodian-demo", DEMO_NOTE);
+    }
+    response
+}
+
+/// Answers on `listener` until `stop`; then lets answers under way come to their end.
+///
+/// # Errors
+/// What the listener says.
+pub async fn serve(listener: TcpListener, routes: Routes, stop: CancellationToken) -> std::io::Result<()> {
+    let service = router(routes).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
+}

@@ -1,0 +1,109 @@
+//! Problem details (RFC 9457).
+
+use crate::access::AccessError;
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// An error as it is answered. Only texts made for whoever asked are in it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct Problem {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip)]
+    retry_s: Option<u64>,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, slug: &str, title: &'static str, detail: impl Into<String>) -> Self {
+        let kind = format!("urn:custodian:{slug}");
+        Self { kind, title, status: status.as_u16(), detail: detail.into(), retry_s: None }
+    }
+
+    pub fn bad_input(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-input", "Something in the request is not right", detail)
+    }
+
+    /// A wrong password of somebody who is signed in: that is "forbidden", not "sign in".
+    pub fn not_a_sign_in(self) -> Self {
+        if self.status == StatusCode::UNAUTHORIZED.as_u16() && self.kind.ends_with("wrong-credentials") {
+            Self { status: StatusCode::FORBIDDEN.as_u16(), ..self }
+        } else {
+            self
+        }
+    }
+
+    /// Something inside failed. What, stands in the log alone.
+    pub fn inside(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(error = %error, "an answer failed inside");
+        let detail = "something failed inside; the log says what";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "inside", "Something failed inside", detail)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_s = self.retry_s;
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = retry_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(e: AccessError) -> Self {
+        let detail = e.to_string();
+        let (status, slug, title) = match &e {
+            AccessError::NotSignedIn => (StatusCode::UNAUTHORIZED, "not-signed-in", "Not signed in"),
+            AccessError::WrongCredentials => (StatusCode::UNAUTHORIZED, "wrong-credentials", "Wrong name or password"),
+            AccessError::TooManyAttempts { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", "Too many wrong passwords")
+            }
+            AccessError::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
+            AccessError::NoSuchRequest => (StatusCode::NOT_FOUND, "no-such-request", "No such request"),
+            AccessError::WrongState { .. } => (StatusCode::CONFLICT, "wrong-state", "Not in this state"),
+            AccessError::FourEyes => (StatusCode::FORBIDDEN, "four-eyes", "Two people are needed"),
+            AccessError::UnknownCamera { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown-camera", "No such camera"),
+            AccessError::SpanInFuture => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "span-in-future", "The span is in the future")
+            }
+            AccessError::IdNumber { .. } => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "id-number", "Identity numbers are not stored")
+            }
+            AccessError::BadInput { .. } => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "bad-input", "Something in the request is not right")
+            }
+            AccessError::NoGrant => (StatusCode::FORBIDDEN, "no-grant", "Not approved"),
+            AccessError::OutsideGrant => (StatusCode::FORBIDDEN, "outside-grant", "Outside what was approved"),
+            AccessError::Unavailable { .. } => (StatusCode::GONE, "unavailable", "Unavailable"),
+            AccessError::NotRecorded(source) => {
+                tracing::error!(error = %source, "an act was refused because it could not be recorded");
+                (StatusCode::SERVICE_UNAVAILABLE, "not-recorded", "It could not be recorded")
+            }
+            AccessError::Inside(source) => return Problem::inside(source),
+        };
+        let mut problem = Problem::new(status, slug, title, detail);
+        if let AccessError::TooManyAttempts { retry_s } = e {
+            problem.retry_s = Some(retry_s);
+        }
+        problem
+    }
+}
+
+pub(super) async fn no_such_route() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no-such-route", "No such address", "there is nothing at this address")
+}
+
+pub(super) async fn no_such_method() -> Problem {
+    let detail = "this address does not know this method";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no-such-method", "Method not allowed", detail)
+}

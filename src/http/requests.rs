@@ -1,0 +1,176 @@
+//! Requests and their decisions; the ledger that they leave behind.
+
+use super::Routes;
+use super::answers::{SignedIn, ask};
+use super::bodies::{Asked, Body, Ends, Place};
+use super::problem::Problem;
+use crate::access::{Approval, NewRequest, Password, PersonFields, Refusal, RequestView};
+use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
+use crate::domain::{AccountId, CameraNumber, Digest, RequestId, Utc};
+use crate::ledger::{Act, Row};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+const PAGE_LIMIT: usize = 1_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Submission {
+    kind: RequestKind,
+    cameras: Vec<CameraNumber>,
+    span: Ends,
+    purpose: String,
+    person: PersonFields,
+}
+
+pub(super) async fn submit(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Body(asked): Body<Submission>,
+) -> Result<(StatusCode, Json<RequestView>), Problem> {
+    let Submission { kind, cameras, span, purpose, person } = asked;
+    let new = NewRequest { kind, cameras, span: span.span()?, purpose, person };
+    let view = ask(&routes.access, move |access| access.submit(&caller, new)).await?;
+    Ok((StatusCode::CREATED, Json(view)))
+}
+
+#[derive(Serialize)]
+pub(super) struct Requests {
+    requests: Vec<RequestView>,
+}
+
+pub(super) async fn list(State(routes): State<Routes>, SignedIn(caller): SignedIn) -> Result<Json<Requests>, Problem> {
+    Ok(Json(Requests { requests: ask(&routes.access, move |access| access.requests(&caller)).await? }))
+}
+
+pub(super) async fn show(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Place(request): Place<RequestId>,
+) -> Result<Json<RequestView>, Problem> {
+    Ok(Json(ask(&routes.access, move |access| access.request(&caller, request)).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Identity {
+    document: IdentityDocument,
+}
+
+pub(super) async fn check_identity(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Place(request): Place<RequestId>,
+    Body(Identity { document }): Body<Identity>,
+) -> Result<Json<RequestView>, Problem> {
+    Ok(Json(ask(&routes.access, move |access| access.check_identity(&caller, request, document)).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "decision", deny_unknown_fields)]
+pub(super) enum Decided {
+    Approve {
+        viewer: Option<AccountId>,
+        cameras: Option<Vec<CameraNumber>>,
+        span: Option<Ends>,
+        ends: Option<Utc>,
+        password: String,
+    },
+    Refuse {
+        ground: RefusalGround,
+        reason: String,
+        password: String,
+    },
+}
+
+pub(super) async fn decide(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Place(request): Place<RequestId>,
+    Body(decided): Body<Decided>,
+) -> Result<Json<RequestView>, Problem> {
+    let view = match decided {
+        Decided::Approve { viewer, cameras, span, ends, password } => {
+            let span = span.map(Ends::span).transpose()?;
+            let approval = Approval { viewer, cameras, span, ends };
+            let password = Password::new(password);
+            ask(&routes.access, move |access| access.approve(&caller, request, &approval, password.expose())).await
+        }
+        Decided::Refuse { ground, reason, password } => {
+            let refusal = Refusal { ground, reason };
+            let password = Password::new(password);
+            ask(&routes.access, move |access| access.refuse(&caller, request, &refusal, password.expose())).await
+        }
+    };
+    view.map(Json).map_err(Problem::not_a_sign_in)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+pub(super) async fn close(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Place(request): Place<RequestId>,
+    Body(Nothing {}): Body<Nothing>,
+) -> Result<Json<RequestView>, Problem> {
+    Ok(Json(ask(&routes.access, move |access| access.close(&caller, request)).await?))
+}
+
+#[derive(Serialize)]
+pub(super) struct Head {
+    sequence: u64,
+    digest: Digest,
+    writable: bool,
+}
+
+pub(super) async fn ledger_head(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+) -> Result<Json<Head>, Problem> {
+    let (sequence, digest, writable) = ask(&routes.access, move |access| access.ledger_head(&caller)).await?;
+    Ok(Json(Head { sequence, digest, writable }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Page {
+    #[serde(default)]
+    after: u64,
+    limit: Option<usize>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Rows {
+    rows: Vec<Row>,
+}
+
+pub(super) async fn ledger(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Asked(page): Asked<Page>,
+) -> Result<Json<Rows>, Problem> {
+    let limit = page.limit.unwrap_or(200).min(PAGE_LIMIT);
+    let rows = ask(&routes.access, move |access| access.ledger_rows(&caller, page.after, limit, |_| true)).await?;
+    Ok(Json(Rows { rows }))
+}
+
+#[derive(Serialize)]
+pub(super) struct Destructions {
+    destructions: Vec<Row>,
+}
+
+pub(super) async fn destructions(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Asked(page): Asked<Page>,
+) -> Result<Json<Destructions>, Problem> {
+    let limit = page.limit.unwrap_or(200).min(PAGE_LIMIT);
+    let wanted = |act: &Act| matches!(act, Act::FootageDestroyed(_));
+    let destructions =
+        ask(&routes.access, move |access| access.ledger_rows(&caller, page.after, limit, wanted)).await?;
+    Ok(Json(Destructions { destructions }))
+}

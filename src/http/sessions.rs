@@ -1,0 +1,64 @@
+//! Signing in and out.
+
+use super::Routes;
+use super::answers::{COOKIE, Origin, SignedIn, Token, ask};
+use super::bodies::Body;
+use super::problem::Problem;
+use crate::access::{Password, Person};
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{AppendHeaders, IntoResponse};
+use serde::{Deserialize, Serialize};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Credentials {
+    name: String,
+    password: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct SessionView {
+    #[serde(flatten)]
+    person: Person,
+    demo: bool,
+}
+
+pub(super) async fn sign_in(
+    State(routes): State<Routes>,
+    Origin(address): Origin,
+    Body(credentials): Body<Credentials>,
+) -> Result<impl IntoResponse, Problem> {
+    let Credentials { name, password } = credentials;
+    let password = Password::new(password);
+    let (token, person) = ask(&routes.access, move |access| access.sign_in(&name, password.expose(), address)).await?;
+    let cookie = format!("{COOKIE}={token}; Path=/; Secure; HttpOnly; SameSite=Strict");
+    Ok((AppendHeaders([(header::SET_COOKIE, cookie)]), Json(SessionView { person, demo: routes.demo })))
+}
+
+pub(super) async fn show(State(routes): State<Routes>, SignedIn(caller): SignedIn) -> Json<SessionView> {
+    Json(SessionView { person: caller.person().clone(), demo: routes.demo })
+}
+
+pub(super) async fn sign_out(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Token(token): Token,
+) -> Result<impl IntoResponse, Problem> {
+    ask(&routes.access, move |access| access.sign_out(&token, &caller)).await?;
+    let cookie = format!("{COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0");
+    Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, cookie)])))
+}
+
+#[derive(Serialize)]
+pub(super) struct Accounts {
+    accounts: Vec<Person>,
+}
+
+pub(super) async fn accounts(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+) -> Result<Json<Accounts>, Problem> {
+    Ok(Json(Accounts { accounts: ask(&routes.access, move |access| access.accounts(&caller)).await? }))
+}

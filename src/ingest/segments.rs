@@ -1,0 +1,271 @@
+//! Frames into segments: where one ends and the next begins, and what stands between.
+//!
+//! A segment ends at the first key frame after its length, at the end of a UTC day, and where the stream changes. The
+//! first one of a camera is cut short by a share that depends on its number, so that 97 cameras do not end theirs at
+//! once.
+
+use super::SourceEvent;
+use crate::domain::{CameraNumber, Frame, GapCause, Span, Utc, VideoParameters};
+use crate::fragment::{Fragment, FragmentError, Fragmenter, init_segment};
+use crate::segment::FragmentFacts;
+use crate::vault::{CameraRecorder, TrustedClock, VaultError};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinError;
+
+/// A segment without a key frame to end at is ended here all the same; what follows is lost up to the next one.
+const LONGEST_SEGMENT: Duration = Duration::from_secs(1_800);
+/// Less than this between two segments is no gap: a frame or two.
+const SHORTEST_GAP: Duration = Duration::from_millis(1_500);
+/// A burst that a camera had waiting may reach back over the session before: as far as this it is left out.
+const DEEPEST_OVERLAP: Duration = Duration::from_secs(30);
+
+/// Why what a camera sent was not recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    #[error(transparent)]
+    Fragment(#[from] FragmentError),
+    #[error("writing was broken off")]
+    Broken(#[from] JoinError),
+}
+
+/// The segments of one camera, over all its sessions.
+#[derive(Debug)]
+pub(super) struct SegmentCutter {
+    camera: CameraNumber,
+    time: Arc<TrustedClock>,
+    length: Duration,
+    /// Lives on a blocking thread while it writes; always back here between two calls.
+    recorder: Option<CameraRecorder>,
+    init: Option<Bytes>,
+    parameters: Option<VideoParameters>,
+    fragmenter: Option<Fragmenter>,
+    begun: Option<Begun>,
+    /// When what is recorded ends.
+    end: Option<Utc>,
+    /// Why nothing is being recorded just now.
+    why_none: GapCause,
+    is_first: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    start: Utc,
+    ends_after: Utc,
+}
+
+impl SegmentCutter {
+    pub fn new(recorder: CameraRecorder, camera: CameraNumber, time: Arc<TrustedClock>, length: Duration) -> Self {
+        let end = recorder.newest_end();
+        Self {
+            camera,
+            time,
+            length,
+            recorder: Some(recorder),
+            init: None,
+            parameters: None,
+            fragmenter: None,
+            begun: None,
+            end,
+            why_none: GapCause::NotRunning,
+            is_first: true,
+        }
+    }
+
+    /// Takes what a session delivers.
+    pub async fn take(&mut self, event: SourceEvent) -> Result<(), RecordError> {
+        match event {
+            SourceEvent::Parameters(parameters) => {
+                if self.parameters.as_ref() != Some(&parameters) {
+                    self.end_segment().await?;
+                    self.init = Some(init_segment(&parameters)?);
+                    self.parameters = Some(parameters);
+                }
+                Ok(())
+            }
+            SourceEvent::Frame(frame) => self.take_frame(frame).await,
+            SourceEvent::Dropped { frames } => {
+                tracing::warn!(camera = %self.camera, frames, "frames were dropped: the disk is too slow");
+                self.end_segment().await?;
+                self.why_none = GapCause::Overrun;
+                Ok(())
+            }
+            SourceEvent::Lost { packets } => {
+                tracing::warn!(camera = %self.camera, packets, "packets were lost on the way from the camera");
+                Ok(())
+            }
+            SourceEvent::Reanchored(how) => {
+                tracing::warn!(camera = %self.camera, ?how, "the camera's clock and ours no longer fitted");
+                self.end_segment().await
+            }
+        }
+    }
+
+    async fn take_frame(&mut self, frame: Frame) -> Result<(), RecordError> {
+        let filmed_at = self.trusted(frame.filmed_at);
+        if self.fragmenter.is_some() && self.must_cut(&frame, filmed_at) {
+            self.end_segment().await?;
+        }
+        if self.fragmenter.is_none() {
+            if !frame.sync || self.reaches_back(filmed_at) {
+                return Ok(());
+            }
+            self.fragmenter = Some(Fragmenter::default());
+        }
+        let Some(fragmenter) = self.fragmenter.as_mut() else { return Ok(()) };
+        match fragmenter.push(frame.clone()) {
+            Ok(None) => Ok(()),
+            Ok(Some(fragment)) => self.write(fragment).await,
+            Err(e) if e.wants_new_segment() => {
+                self.end_segment().await?;
+                if frame.sync {
+                    let mut fragmenter = Fragmenter::default();
+                    fragmenter.push(frame)?;
+                    self.fragmenter = Some(fragmenter);
+                }
+                Ok(())
+            }
+            Err(e) => {
+                self.end_segment().await?;
+                Err(e.into())
+            }
+        }
+    }
+
+    /// Times in headers are the trusted clock's (V6), frames are dated by the wall.
+    fn trusted(&self, wall: Utc) -> Utc {
+        let offset = self.time.trusted().micros() - self.time.clock().wall().micros();
+        Utc::from_micros(wall.micros().saturating_add(offset))
+    }
+
+    fn must_cut(&self, frame: &Frame, filmed_at: Utc) -> bool {
+        let Some(begun) = self.begun else { return false };
+        let is_over = filmed_at >= begun.ends_after || filmed_at.day() != begun.start.day();
+        (is_over && frame.sync) || filmed_at >= begun.start.saturating_add(LONGEST_SEGMENT)
+    }
+
+    fn reaches_back(&self, filmed_at: Utc) -> bool {
+        self.end.is_some_and(|end| filmed_at < end && end.since(filmed_at) < DEEPEST_OVERLAP)
+    }
+
+    async fn write(&mut self, fragment: Fragment) -> Result<(), RecordError> {
+        let Some(mut recorder) = self.recorder.take() else { return Ok(()) };
+        let start = match self.begun {
+            Some(begun) => begun.start,
+            None => {
+                let start = self.trusted(fragment.filmed_at);
+                self.end.map_or(start, |end| start.max(end))
+            }
+        };
+        let init = if self.begun.is_none() { self.init.clone() } else { None };
+        let gap = if self.begun.is_none() { self.gap_before(start) } else { None };
+        let facts = FragmentFacts {
+            first_pts_90k: fragment.first_pts_90k,
+            duration_90k: fragment.duration_90k,
+            frames: fragment.frames,
+            sync: fragment.sync,
+        };
+        let why = self.why_none;
+        let (recorder, written) = tokio::task::spawn_blocking(move || {
+            let written = write_fragment(&mut recorder, start, init, gap.map(|gap| (gap, why)), facts, &fragment.bytes);
+            (recorder, written)
+        })
+        .await?;
+        self.recorder = Some(recorder);
+        if let Err(e) = written {
+            self.fragmenter = None;
+            self.begun = None;
+            self.why_none = GapCause::VolumeFailed;
+            return Err(e.into());
+        }
+        if self.begun.is_none() {
+            let length = if self.is_first { first_length(self.camera, self.length) } else { self.length };
+            self.begun = Some(Begun { start, ends_after: start.saturating_add(length) });
+            self.is_first = false;
+        }
+        self.end = Some(start.plus_90k(facts.first_pts_90k + u64::from(facts.duration_90k)));
+        Ok(())
+    }
+
+    fn gap_before(&self, start: Utc) -> Option<Span> {
+        let end = self.end.filter(|end| start.since(*end) >= SHORTEST_GAP)?;
+        Span::new(end, start).ok()
+    }
+
+    /// Ends the segment where it stands: the waiting frames, then the footer.
+    pub async fn end_segment(&mut self) -> Result<(), RecordError> {
+        if let Some(mut fragmenter) = self.fragmenter.take()
+            && let Some(fragment) = fragmenter.finish()?
+        {
+            self.write(fragment).await?;
+        }
+        self.begun = None;
+        if let Some(mut recorder) = self.recorder.take() {
+            let (recorder, finished) = tokio::task::spawn_blocking(move || {
+                let finished = recorder.finish();
+                (recorder, finished)
+            })
+            .await?;
+            self.recorder = Some(recorder);
+            finished?;
+        }
+        Ok(())
+    }
+
+    /// The session is over: what it delivered is ended, and why there is nothing from here on is remembered.
+    pub async fn end_session(&mut self, why: GapCause) -> Result<(), RecordError> {
+        self.why_none = why;
+        self.end_segment().await
+    }
+
+    /// The daemon stops: what is missing up to now is recorded as a gap, since nobody will know later.
+    pub async fn stop(mut self) -> Result<(), RecordError> {
+        self.end_segment().await?;
+        let now = self.time.trusted();
+        if let (Some(gap), Some(recorder)) = (self.gap_before(now), self.recorder.take()) {
+            let why = self.why_none;
+            tokio::task::spawn_blocking(move || recorder.record_gap(gap, why)).await??;
+        }
+        Ok(())
+    }
+}
+
+fn write_fragment(
+    recorder: &mut CameraRecorder,
+    start: Utc,
+    init: Option<Bytes>,
+    gap: Option<(Span, GapCause)>,
+    facts: FragmentFacts,
+    bytes: &[u8],
+) -> Result<(), VaultError> {
+    if let Some(init) = init {
+        recorder.begin(start, &init)?;
+    }
+    if let Some((gap, why)) = gap {
+        recorder.record_gap(gap, why)?;
+    }
+    recorder.append(facts, bytes)
+}
+
+/// Between a quarter and the whole of the length, spread evenly over the numbers.
+fn first_length(camera: CameraNumber, whole: Duration) -> Duration {
+    let share = u32::from(camera.get()) * 37 % 76;
+    whole * (25 + share) / 100
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_segments_end_at_different_times() {
+        let whole = Duration::from_secs(60);
+        let lengths: std::collections::BTreeSet<Duration> =
+            (1..=97).filter_map(CameraNumber::new).map(|camera| first_length(camera, whole)).collect();
+        assert!(lengths.len() >= 70);
+        assert!(lengths.iter().all(|length| *length >= whole / 4 && *length <= whole));
+    }
+}

@@ -1,0 +1,240 @@
+//! All cameras: each in a task of its own, begun again when its session ends, stopped when it is taken away.
+
+use super::segments::SegmentCutter;
+use super::{Limits, SourceError, SourceEvent, receive};
+use crate::crypto::random_u64;
+use crate::domain::{CameraNumber, GapCause, Retention, Source, Utc};
+use crate::vault::{CameraRecorder, TrustedClock, Vault};
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// Events of a camera that wait to be recorded: about ten seconds of frames.
+const WAITING_EVENTS: usize = 256;
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A session that lasted this long was a good one: the next pause is short again.
+const GOOD_SESSION: Duration = Duration::from_secs(30);
+
+/// What a camera is doing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct CameraStatus {
+    pub state: CameraState,
+    pub since: Utc,
+    /// What is wrong, and what to do; never an address or a password.
+    pub detail: Option<String>,
+    /// When the newest frame was filmed.
+    pub newest_frame: Option<Utc>,
+    pub sessions: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CameraState {
+    /// Waiting for its first frame.
+    Connecting,
+    Recording,
+    /// Its session failed; another follows.
+    Waiting,
+}
+
+/// What all sessions share.
+#[derive(Debug)]
+pub struct Receiving {
+    pub vault: Arc<Vault>,
+    pub time: Arc<TrustedClock>,
+    pub limits: Limits,
+    pub segment: Duration,
+    /// The program that is started with the argument `worker`.
+    pub worker_program: PathBuf,
+}
+
+type Statuses = Arc<Mutex<BTreeMap<CameraNumber, CameraStatus>>>;
+
+/// All cameras of the site.
+#[derive(Debug)]
+pub struct Cameras {
+    shared: Arc<Receiving>,
+    statuses: Statuses,
+    running: HashMap<CameraNumber, (CancellationToken, JoinHandle<()>)>,
+}
+
+/// Reads what the cameras are doing.
+#[derive(Clone, Debug)]
+pub struct CameraWatchers(Statuses);
+
+impl CameraWatchers {
+    pub fn all(&self) -> BTreeMap<CameraNumber, CameraStatus> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Cameras {
+    pub fn new(shared: Receiving) -> Self {
+        Self { shared: Arc::new(shared), statuses: Statuses::default(), running: HashMap::new() }
+    }
+
+    pub fn watchers(&self) -> CameraWatchers {
+        CameraWatchers(Arc::clone(&self.statuses))
+    }
+
+    /// Begins to record a camera; touches no other.
+    pub fn start(&mut self, source: Source, retention: Retention) {
+        let camera = source.camera;
+        let stop = CancellationToken::new();
+        let task = CameraTask {
+            shared: Arc::clone(&self.shared),
+            statuses: Arc::clone(&self.statuses),
+            source,
+            stop: stop.clone(),
+        };
+        task.note(CameraState::Connecting, None);
+        self.running.insert(camera, (stop, tokio::spawn(task.run(retention))));
+    }
+
+    /// Ends a camera's recording, and waits until its segment is ended.
+    pub async fn stop(&mut self, camera: CameraNumber) {
+        if let Some((stop, task)) = self.running.remove(&camera) {
+            stop.cancel();
+            if let Err(e) = task.await {
+                tracing::error!(camera = %camera, error = %e, "a camera's task broke off");
+            }
+        }
+        self.statuses.lock().unwrap_or_else(PoisonError::into_inner).remove(&camera);
+    }
+
+    /// Ends all.
+    pub async fn stop_all(&mut self) {
+        for (stop, _) in self.running.values() {
+            stop.cancel();
+        }
+        let cameras: Vec<CameraNumber> = self.running.keys().copied().collect();
+        for camera in cameras {
+            self.stop(camera).await;
+        }
+    }
+}
+
+struct CameraTask {
+    shared: Arc<Receiving>,
+    statuses: Statuses,
+    source: Source,
+    stop: CancellationToken,
+}
+
+impl CameraTask {
+    async fn run(self, retention: Retention) {
+        let camera = self.source.camera;
+        let recorder = CameraRecorder::new(Arc::clone(&self.shared.vault), camera, retention);
+        let time = Arc::clone(&self.shared.time);
+        let mut cutter = SegmentCutter::new(recorder, camera, time, self.shared.segment);
+        let clock = self.shared.time.clock().clone();
+        let mut pause = SHORTEST_PAUSE;
+        loop {
+            let began = clock.monotonic();
+            let why = self.session(&mut cutter).await;
+            let cause = why.as_ref().map_or(GapCause::NotRunning, SourceError::cause);
+            if let Err(e) = cutter.end_session(cause).await {
+                tracing::error!(camera = %camera, error = %e, "the end of a session could not be recorded");
+            }
+            let Some(why) = why else { break };
+            if clock.monotonic().saturating_sub(began) >= GOOD_SESSION {
+                pause = SHORTEST_PAUSE;
+            }
+            tracing::warn!(camera = %camera, why = %why, again_in_s = pause.as_secs(), "the camera is not recorded");
+            self.note(CameraState::Waiting, Some(why.to_string()));
+            tokio::select! {
+                () = self.stop.cancelled() => break,
+                () = clock.sleep(with_jitter(pause)) => {}
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        if let Err(e) = cutter.stop().await {
+            tracing::error!(camera = %camera, error = %e, "the camera's last segment could not be ended");
+        }
+    }
+
+    /// One session: until the camera fails, or `None` when it is to be stopped.
+    async fn session(&self, cutter: &mut SegmentCutter) -> Option<SourceError> {
+        let (to_us, mut events) = mpsc::channel(WAITING_EVENTS);
+        let mut receiving = JoinSet::new();
+        let (shared, source) = (Arc::clone(&self.shared), self.source.clone());
+        receiving.spawn(async move {
+            receive(&source, shared.time.clock(), &shared.limits, &to_us, &shared.worker_program).await
+        });
+        let mut refused: Option<String> = None;
+        loop {
+            let event = tokio::select! {
+                () = self.stop.cancelled() => return None,
+                event = events.recv() => event,
+            };
+            let Some(event) = event else { break };
+            let newest = match &event {
+                SourceEvent::Frame(frame) => Some(frame.filmed_at),
+                _ => None,
+            };
+            match cutter.take(event).await {
+                Ok(()) => {
+                    if let Some(newest) = newest {
+                        refused = None;
+                        self.note_frame(newest);
+                    }
+                }
+                Err(e) => {
+                    let text = e.to_string();
+                    if refused.as_ref() != Some(&text) {
+                        tracing::error!(camera = %self.source.camera, error = %text, "footage could not be recorded");
+                        self.note(CameraState::Waiting, Some(text.clone()));
+                    }
+                    refused = Some(text);
+                }
+            }
+        }
+        match receiving.join_next().await {
+            Some(Ok(why)) => Some(why),
+            Some(Err(e)) => Some(SourceError::Disconnected { detail: e.to_string() }),
+            None => Some(SourceError::Ended),
+        }
+    }
+
+    fn note(&self, state: CameraState, detail: Option<String>) {
+        let since = self.shared.time.trusted();
+        let mut all = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.entry(self.source.camera).or_insert(CameraStatus {
+            state,
+            since,
+            detail: None,
+            newest_frame: None,
+            sessions: 0,
+        });
+        if known.state != state {
+            known.since = since;
+        }
+        known.state = state;
+        known.detail = detail;
+    }
+
+    fn note_frame(&self, filmed_at: Utc) {
+        let mut all = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(known) = all.get_mut(&self.source.camera) else { return };
+        known.newest_frame = Some(filmed_at);
+        if known.state != CameraState::Recording {
+            known.state = CameraState::Recording;
+            known.since = self.shared.time.trusted();
+            known.detail = None;
+            known.sessions += 1;
+            tracing::info!(camera = %self.source.camera, "the camera is recorded");
+        }
+    }
+}
+
+/// Up to a quarter more, so that 97 cameras do not come back at once.
+fn with_jitter(pause: Duration) -> Duration {
+    let share = random_u64().map_or(0, |random| random % 256);
+    pause + pause.mul_f64(share as f64 / 1024.0)
+}
