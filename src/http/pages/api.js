@@ -63,25 +63,54 @@ export async function remove(path) {
   await send('DELETE', path);
 }
 
+/// Problems whose sentence says all; of the others the daemon's detail is shown too.
+const SAID_IN_FULL = [
+  'wrong-credentials', 'wrong-password', 'forbidden', 'no-such-request', 'no-such-route', 'span-in-future', 'id-number', 'four-eyes',
+  'no-grant', 'outside-grant', 'not-recorded', 'inside',
+];
+
 /// The daemon's own words where they are in the reader's language, ours where they are not. What it adds in English
 /// to a Korean sentence is marked as English.
 export function problemText(problem) {
   if (!(problem instanceof Problem)) return { title: t('problem.page'), detail: '', foreign: false };
-  const key = has(`problem.${problem.slug}`) ? `problem.${problem.slug}` : null;
-  if (language() === 'en' && problem.title) return { title: problem.title, detail: sentence(problem.detail), foreign: false };
+  const key = `problem.${problem.slug}`;
   const detail = answerText(problem.detail);
-  const translated = detail !== problem.detail;
-  const title = key ? t(key) : t('problem.other', { status: problem.status });
-  return { title, detail, foreign: !translated && language() !== 'en' };
+  if (language() === 'en' && problem.title) return { title: problem.title, detail: detail.replace(/^./, (first) => first.toUpperCase()), foreign: false };
+  const title = has(key) ? t(key) : t('problem.other', { status: problem.status });
+  if (SAID_IN_FULL.includes(problem.slug)) return { title, detail: '', foreign: false };
+  return { title, detail, foreign: language() !== 'en' && detail === problem.detail };
 }
 
-/// An answer of the daemon, such as `unavailable: destroyed on 2026-11-22T10:00:00Z`, in the reader's language.
-export function answerText(text) {
-  const destroyed = /^unavailable: destroyed on (\S+?)[.,]?$/.exec(text ?? '');
-  if (destroyed) return t('answer.destroyed', { when: pointText(destroyed[1]) });
-  return text ?? '';
-}
+/// What the daemon writes into answers and reasons, and the words for it here.
+const SENTENCES = {
+  'footage exists': 'answer.exists',
+  'no footage exists': 'answer.exists-not',
+  'nothing was recorded then': 'answer.never',
+  'nothing is left of it': 'answer.nothing-left',
+  'the camera did not answer': 'cause.unreachable',
+  'the camera refused the password': 'cause.unauthorized',
+  'the camera sent nothing that could be read': 'cause.unreadable',
+  "the camera's stream broke off": 'cause.disconnected',
+  'the camera sent no picture': 'cause.stalled',
+  'the recorder was not running': 'cause.not-running',
+  'the disk failed': 'cause.volume-failed',
+  'the disk was too slow': 'cause.overrun',
+  'a law forbids or limits it': 'ground.forbidden-by-law',
+  'it would harm others': 'ground.harm-to-others',
+  'the footage was destroyed at the end of its period': 'ground.already-destroyed',
+  'another just cause': 'ground.other-just-cause',
+};
 
 function sentence(text) {
-  return answerText(text).replace(/^./, (first) => first.toUpperCase());
+  return Object.hasOwn(SENTENCES, text) ? t(SENTENCES[text]) : text;
+}
+
+/// An answer to a request, as in `unavailable: destroyed on 2026-11-22T10:00:00.000Z`, `footage exists` or
+/// `it would harm others: a child is visible`, in the reader's language. The officer's own words stay as they are.
+export function answerText(text) {
+  const destroyed = /^(?:unavailable: )?destroyed on (\S+)$/.exec(text);
+  if (destroyed) return t('answer.destroyed', { when: pointText(destroyed[1]) });
+  const [, head, rest] = /^([^:]+): (.*)$/s.exec(text) ?? [];
+  if (head === 'unavailable') return t('answer.unavailable', { why: sentence(rest) });
+  return Object.hasOwn(SENTENCES, head) ? `${sentence(head)}: ${rest}` : sentence(text);
 }

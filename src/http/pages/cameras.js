@@ -2,7 +2,7 @@
 
 import { get } from './api.js';
 import { h, heading, note, table } from './dom.js';
-import { t, word } from './words.js';
+import { language, t, word } from './words.js';
 import { lengthText, pointText } from './times.js';
 
 export async function readCameras() {
@@ -28,8 +28,8 @@ export async function camerasPage(house) {
   const cameras = await readCameras();
   const recording = cameras.filter((camera) => camera.state === 'recording').length;
   const state = (camera) => [
-    h('span', { class: `state ${camera.state}` }, word('cameras', camera.state)),
-    camera.detail && h('span', { class: 'remark' }, causeText(camera.detail)),
+    h('span', { class: `state ${camera.state ?? 'connecting'}` }, word('cameras', camera.state ?? 'connecting')),
+    camera.detail && causeText(camera.detail),
   ];
   return [
     h('div', { class: 'title' }, heading(t('cameras.title')), refreshButton(house)),
@@ -46,19 +46,20 @@ export async function camerasPage(house) {
   ].filter(Boolean);
 }
 
-/// As the daemon writes them.
-const CAUSES = {
-  'the camera did not answer': 'unreachable',
-  'the camera refused the password': 'unauthorized',
-  'the camera sent nothing that could be read': 'unreadable',
-  "the camera's stream broke off": 'disconnected',
-  'the camera sent no picture': 'stalled',
-  'the recorder was not running': 'not-running',
-  'the disk failed': 'volume-failed',
-  'the disk was too slow': 'overrun',
-};
+/// How the daemon's sentences about a failed session begin.
+const CAUSES = [
+  ['the camera did not answer', 'unreachable'],
+  ['the camera refused the user name', 'unauthorized'],
+  ['the camera wants a user name', 'unauthorized'],
+  ["the camera's stream broke off", 'disconnected'],
+  ['the camera ended the stream', 'disconnected'],
+  ['the camera sent no ', 'stalled'],
+  ['the camera', 'unreadable'],
+];
 
-/// The daemon says why in English; where it is one of its causes, it is said in the reader's language.
+/// What is wrong, in the reader's language; beside it, for whoever repairs it, the daemon's own sentence.
 function causeText(detail) {
-  return Object.hasOwn(CAUSES, detail) ? t(`cause.${CAUSES[detail]}`) : h('span', { lang: 'en' }, detail);
+  const own = h('span', { class: 'remark', lang: 'en' }, detail);
+  const [, cause] = CAUSES.find(([beginning]) => detail.startsWith(beginning)) ?? [];
+  return language() === 'en' || !cause ? own : [h('span', { class: 'remark' }, t(`cause.${cause}`)), own];
 }

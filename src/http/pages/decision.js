@@ -57,7 +57,7 @@ function approveForm(house, request, cameras, viewers) {
   const zone = t('new.zone', { zone: zoneText() });
   return section(t('decide.approve'), viewers.length === 0 && note(t('decide.viewer.none')), form({ id: 'approve' }, async (element) => {
     if (ticked(element, 'cameras').length === 0) {
-      throw new Problem(422, { type: 'urn:custodian:bad-input', title: t('new.cameras.needed') });
+      throw new Problem(422, { type: 'urn:custodian:no-camera' });
     }
     const ends = fromLocalInput(typed(element, 'ends'));
     const decided = await decide(request, {
@@ -90,7 +90,20 @@ function refuseForm(house, request) {
   h('button', { type: 'submit', class: 'grave' }, t('decide.refuse.send'))));
 }
 
+/// An existence check is answered by looking; there is nothing to hand over.
+function answerForm(house, request) {
+  const [password, passwordLine] = passwordField(house, t('decide.password.answer'));
+  return section(t('decide.answer'), form({ id: 'approve' }, async () => {
+    await decide(request, { decision: 'approve', password: takePassword(password) });
+    await house.refresh(t('decide.answered'));
+  },
+  h('p', {}, t('decide.answer.how')),
+  passwordLine,
+  h('button', { type: 'submit', class: 'main' }, t('decide.answer.send'))));
+}
+
 export async function decisionForms(house, request, cameras) {
+  if (request.kind === 'existence-check') return [answerForm(house, request), refuseForm(house, request)];
   const { accounts } = await get('/v1/accounts');
   const viewers = accounts.filter((one) => one.role === 'viewer');
   return [approveForm(house, request, cameras, viewers), refuseForm(house, request)];

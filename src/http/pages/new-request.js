@@ -73,7 +73,7 @@ export async function newRequestPage(house) {
     form({ id: 'new-request', class: 'wide', autocomplete: 'off' }, async (element) => {
       const asked = readForm(element);
       if (asked.cameras.length === 0) {
-        throw new Problem(422, { type: 'urn:custodian:bad-input', title: t('new.cameras.needed') });
+        throw new Problem(422, { type: 'urn:custodian:no-camera' });
       }
       const request = await post('/v1/requests', asked);
       const key = request.state === 'unavailable' ? 'new.done.unavailable' : 'new.done';

@@ -1,11 +1,13 @@
-// Plays a playlist (RFC 8216) of fragmented MP4: by the browser itself where it can, else by Media Source Extensions.
-// Nothing of a picture is kept beyond the minute around what is on the screen.
+// Plays a playlist (RFC 8216) of fragmented MP4.
+//
+// Each fragment asked for is a row of the ledger: somebody saw this. So they are asked for here, one by one, once each,
+// and not long before they are shown (Media Source Extensions). A browser that plays playlists by itself, as Chromium
+// does, asks for some of them twice, and for more than is watched; that way is left for browsers without the other.
 
 import { getBytes, getText } from './api.js';
 
 const PLAYLIST_TYPE = 'application/vnd.apple.mpegurl';
-const CODECS_LINE = '#EXT-X-CUSTODIAN-CODECS:';
-const AHEAD_S = 20;
+const AHEAD_S = 10;
 const BEHIND_S = 60;
 /// Times in a playlist are rounded; less than this is no gap.
 const GAP_MS = 500;
@@ -20,21 +22,20 @@ export class Unplayable extends Error {
 
 /// The fragments in order: where each stands on the player's clock, which init segment it needs, when it was filmed.
 function parse(text, base) {
-  const playlist = { codecs: null, pieces: [] };
+  const pieces = [];
   let [init, length, at, start] = [null, 0, null, 0];
   for (const line of text.split(/\r?\n/)) {
-    if (line.startsWith(CODECS_LINE)) playlist.codecs = line.slice(CODECS_LINE.length).trim();
-    else if (line.startsWith('#EXT-X-MAP:')) init = new URL(/URI="([^"]+)"/.exec(line)[1], base).pathname;
+    if (line.startsWith('#EXT-X-MAP:')) init = new URL(/URI="([^"]+)"/.exec(line)[1], base).pathname;
     else if (line.startsWith('#EXT-X-PROGRAM-DATE-TIME:')) at = new Date(line.slice(25)).getTime();
     else if (line.startsWith('#EXTINF:')) length = parseFloat(line.slice(8));
     else if (line !== '' && !line.startsWith('#')) {
       const address = new URL(line, base);
-      playlist.pieces.push({ address: address.pathname + address.search, init, start, length, at });
+      pieces.push({ address: address.pathname + address.search, init, start, length, at });
       start += length;
       at = at === null ? null : at + length * 1000;
     }
   }
-  return playlist;
+  return pieces;
 }
 
 class Footage {
@@ -97,22 +98,14 @@ function happened(target, kind, signal, failure = 'error') {
   }).finally(() => over.abort());
 }
 
-/// Hands the playlist to the browser. The first picture tells that it can.
-async function playByBrowser(video, address, signal) {
-  if (video.canPlayType(PLAYLIST_TYPE) === '') throw new Unplayable('unplayable');
-  const shown = happened(video, 'loadeddata', signal);
-  video.src = address;
-  await shown;
-}
-
 /// Fetches fragments as the player comes to need them, and hands them over one by one.
 class Feeder {
   constructor(video, footage, signal) {
     Object.assign(this, { video, footage, signal, held: new Set(), last: null, init: null });
   }
 
-  async open(codecs, from_s) {
-    if (!window.MediaSource?.isTypeSupported(typeOf(codecs))) throw unplayable(codecs);
+  /// `init` is the init segment of the first piece.
+  async open(codecs, init) {
     this.source = new MediaSource();
     const opened = happened(this.source, 'sourceopen', this.signal, 'sourceclose');
     const address = URL.createObjectURL(this.source);
@@ -121,9 +114,10 @@ class Feeder {
     URL.revokeObjectURL(address);
     this.source.duration = this.footage.length;
     this.buffer = this.source.addSourceBuffer(typeOf(codecs));
-    // In this mode a fragment stands where it is put, whatever its own clock says: that of each segment begins anew.
+    // In this mode a fragment stands where it is put, whatever its own clock says: that one runs on through gaps.
     this.buffer.mode = 'sequence';
-    if (from_s > 0) this.video.currentTime = from_s;
+    await this.append(init);
+    this.init = this.footage.pieces[0].init;
   }
 
   async update(act) {
@@ -132,8 +126,7 @@ class Feeder {
     await updated;
   }
 
-  async append(address) {
-    const bytes = await getBytes(address);
+  async append(bytes) {
     await this.update(() => this.buffer.appendBuffer(bytes));
   }
 
@@ -153,11 +146,12 @@ class Feeder {
     const { pieces } = this.footage;
     const piece = pieces[next];
     if (piece.init !== this.init) {
-      await this.append(piece.init);
+      await this.append(await getBytes(piece.init));
       this.init = piece.init;
     }
+    const bytes = await getBytes(piece.address);
     if (this.last !== next - 1) this.buffer.timestampOffset = piece.start;
-    await this.append(piece.address);
+    await this.append(bytes);
     this.last = next;
     this.held.add(next);
     const old_s = this.video.currentTime - BEHIND_S;
@@ -166,7 +160,7 @@ class Feeder {
       await this.update(() => this.buffer.remove(0, old_s));
       past.forEach((index) => this.held.delete(index));
     }
-    if (next === pieces.length - 1 && this.source.readyState === 'open') this.source.endOfStream();
+    if (this.held.has(pieces.length - 1) && this.source.readyState === 'open') this.source.endOfStream();
     return true;
   }
 
@@ -191,27 +185,29 @@ class Feeder {
   }
 }
 
-async function playByFragments(video, footage, codecs, signal, trouble, from_s) {
-  const feeder = new Feeder(video, footage, signal);
-  await feeder.open(codecs, from_s);
-  feeder.feed(trouble);
+/// Hands the playlist to the browser. The first picture tells that it can.
+async function playByBrowser(video, address, signal) {
+  if (video.canPlayType(PLAYLIST_TYPE) === '') throw new Unplayable('unplayable');
+  const shown = happened(video, 'loadeddata', signal);
+  video.src = address;
+  await shown;
 }
 
 /// Opens the playlist at `address` in `video`. Rejects with what hinders it; `trouble` hears what comes later.
 export async function openFootage(video, address, signal, trouble) {
-  const { codecs: named, pieces } = parse(await getText(address), new URL(address, location.href));
+  const pieces = parse(await getText(address), new URL(address, location.href));
   if (pieces.length === 0) throw new Unplayable('unplayable');
-  const codecs = named ?? codecsOf(await getBytes(pieces[0].init));
+  const init = await getBytes(pieces[0].init);
+  const codecs = codecsOf(init);
   if (video.canPlayType(typeOf(codecs)) === '') throw unplayable(codecs);
   const footage = new Footage(pieces);
-  const byFragments = (from_s) => playByFragments(video, footage, codecs, signal, trouble, from_s);
-  try {
+  if (window.MediaSource?.isTypeSupported(typeOf(codecs))) {
+    const feeder = new Feeder(video, footage, signal);
+    await feeder.open(codecs, init);
+    feeder.feed(trouble);
+  } else {
     await playByBrowser(video, address, signal);
-    // Refused on the way: the browser does not say why, but the same piece asked for by this page does.
-    video.addEventListener('error', () => byFragments(video.currentTime).catch(trouble), { once: true, signal });
-  } catch (problem) {
-    if (signal.aborted) throw problem;
-    await byFragments(0);
+    video.addEventListener('error', () => trouble(new Unplayable('unplayable')), { signal });
   }
   return footage;
 }

@@ -1,12 +1,13 @@
 // What is on record: the ledger, page by page, and what was destroyed.
 
-import { get } from './api.js';
+import { answerText, get } from './api.js';
 import { h, heading, note, table } from './dom.js';
 import { language, t, word } from './words.js';
 import { pointText, spanText } from './times.js';
 import { refreshButton } from './cameras.js';
 
 const ROWS_A_PAGE = 50;
+const MOST_AT_ONCE = 1000;
 
 function bytesText(bytes) {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];
@@ -38,8 +39,8 @@ function details(act, names) {
   const decision = act.decision ?? {};
   const one = (key, n) => n !== null && n !== undefined && t(key, { n });
   const account = (number) => names.get(number) ?? number;
-  const cameras = act.cameras ?? decision.cameras ?? (act.camera ? [act.camera] : []);
-  const span = act.span ?? decision.span;
+  const cameras = act.cameras ?? decision.views?.map((view) => view.camera) ?? (act.camera ? [act.camera] : []);
+  const span = act.span ?? decision.views?.[0]?.span;
   return [
     act.kind === 'request-decided' && word('state', decision.outcome),
     one('row.request', act.request),
@@ -52,7 +53,8 @@ function details(act, names) {
     one('row.viewer', decision.viewer && account(decision.viewer)),
     act.role && word('role', act.role),
     decision.ground && word('ground', decision.ground),
-    decision.reason ?? act.reason,
+    decision.exists !== undefined && t(decision.exists ? 'answer.exists' : 'answer.exists-not'),
+    decision.reason ?? (act.reason && answerText(act.reason)),
     act.why && word('why', act.why),
     one('row.intended', act.intended),
     act.frames !== undefined && t('row.frames', { n: count(act.frames) }),
@@ -70,7 +72,7 @@ function asWritten(row) {
 }
 
 function pages(house, first, last, total) {
-  const to = (end, text, key) => h('button', { type: 'button', disabled: end === null, id: key, onclick: () => house.go(`ledger/${end}`) }, text);
+  const to = (end, text, key) => h('button', { type: 'button', disabled: end === null, id: key, onclick: () => house.go(`${house.path[0]}/${end}`) }, text);
   return h('nav', { class: 'pages', 'aria-label': t('ledger.pages') },
     to(last < total ? Math.min(last + ROWS_A_PAGE, total) : null, `← ${t('ledger.newer')}`, 'newer'),
     h('span', {}, t('ledger.page', { first: count(first), last: count(last) })),
@@ -101,13 +103,26 @@ export async function ledgerPage(house) {
   ].filter(Boolean);
 }
 
+/// The daemon hands them out oldest first, so many at a time.
+async function readDestructions() {
+  const all = [];
+  for (;;) {
+    const { destructions } = await get(`/v1/destructions?after=${all.at(-1)?.sequence ?? 0}&limit=${MOST_AT_ONCE}`);
+    all.push(...destructions);
+    if (destructions.length < MOST_AT_ONCE) return all;
+  }
+}
+
+/// The newest first; `#/destructions/50` shows the page that ends with the 50th.
 export async function destructionsPage(house) {
-  const { destructions } = await get('/v1/destructions');
+  const destructions = await readDestructions();
   const title = h('div', { class: 'title' }, heading(t('destructions.title')), refreshButton(house));
   if (destructions.length === 0) return [title, note(t('destructions.empty'))];
+  const last = Math.min(Number(house.path[1]) || destructions.length, destructions.length);
+  const first = Math.max(last - ROWS_A_PAGE, 0) + 1;
   return [
     title,
-    table(t('destructions.title'), [
+    table(t('ledger.page', { first: count(first), last: count(last) }), [
       [t('destructions.when'), (row) => h('time', { datetime: row.at }, pointText(row.at))],
       [t('col.camera'), (row) => String(row.act.camera), 'number'],
       [t('col.span'), (row) => spanText(row.act.span)],
@@ -116,6 +131,7 @@ export async function destructionsPage(house) {
       [t('destructions.trigger'), (row) => word('trigger', row.act.trigger)],
       [t('destructions.overwrite'), (row) => h('span', { class: `state overwrite-${row.act.overwrite}` }, word('overwrite', row.act.overwrite))],
       [t('destructions.technique'), (row) => [h('span', { lang: 'en' }, row.act.technique), asWritten(row)]],
-    ], destructions.toReversed()),
+    ], destructions.slice(first - 1, last).toReversed()),
+    pages(house, first, last, destructions.length),
   ];
 }

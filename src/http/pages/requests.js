@@ -11,7 +11,7 @@ const DOCUMENTS = ['resident-card', 'passport', 'drivers-licence'];
 /// States in which the ten days run (PIPA 35, Decree 41).
 const UNDECIDED = ['submitted', 'identified'];
 /// States that end by closing.
-const ANSWERED = ['approved', 'refused', 'unavailable'];
+const ANSWERED = ['approved', 'confirmed', 'refused'];
 
 export function stateMark(state) {
   return h('span', { class: `state ${state}` }, word('state', state));
@@ -102,12 +102,13 @@ function whatIsAsked(request, cameras) {
     [t('col.kind'), word('kind', request.kind)],
     [t('col.span'), spanText(request.span)],
     [t('col.cameras'), h('ul', { class: 'bare' }, request.cameras.map((number) => h('li', {}, cameraText(cameras, number))))],
-    [t('request.purpose'), h('span', { class: 'said' }, request.purpose)],
+    [t('request.purpose'), request.purpose && h('span', { class: 'said' }, request.purpose)],
     [t('request.received'), pointText(request.received)],
-    [t('request.entered'), String(request.entered_by)],
+    [t('request.entered'), request.entered_by],
     [t('request.document'), request.document && word('document', request.document)],
     [t('request.held'), request.held ? t('yes') : t('no')],
-    [t('request.granted'), request.granted_span && spanText(request.granted_span)],
+    [t('request.granted'), request.granted.length > 0 && h('ul', { class: 'bare' }, request.granted.map((view) =>
+      h('li', {}, `${cameraText(cameras, view.camera)}: ${spanText(view.span)}`)))],
     [t('request.answer'), request.answer && h('span', { class: 'said' }, answerText(request.answer))],
   ]));
 }

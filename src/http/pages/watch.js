@@ -24,8 +24,7 @@ export async function grantsPage(house) {
     [t('col.number'), (grant) => String(grant.grant), 'number'],
     [t('col.state'), grantMark],
     [t('grants.request'), (grant) => String(grant.request), 'number'],
-    [t('col.span'), (grant) => spanText(grant.span)],
-    [t('request.purpose'), (grant) => h('span', { class: 'said' }, grant.purpose)],
+    [t('col.span'), (grant) => grant.span && spanText(grant.span)],
     [t('grants.ends'), (grant) => pointText(grant.ends)],
     mine ? [t('watch.title'), watch] : [t('grants.viewer'), (grant) => t('row.account', { n: grant.viewer })],
     ...(mine ? [] : [[t('col.cameras'), (grant) => grant.cameras.join(', ')]]),
@@ -68,8 +67,9 @@ export async function watchPage(house) {
   const [{ grants }, cameras] = await Promise.all([get('/v1/grants'), readCameras()]);
   const [number, camera] = house.path.slice(1).map(Number);
   const grant = grants.find((one) => one.grant === number);
+  const view = grant?.views.find((one) => one.camera === camera);
   const back = h('p', { class: 'back' }, h('a', { href: '#/grants' }, `← ${t('back')}`));
-  if (!grant || !grant.cameras.includes(camera)) return [back, heading(t('watch.title')), note(t('watch.unknown'), 'warning')];
+  if (!view) return [back, heading(t('watch.title')), note(t('watch.unknown'), 'warning')];
   const name = cameraText(cameras, camera);
   const video = h('video', {
     controls: true, muted: true, playsinline: true, preload: 'auto', disablepictureinpicture: true, disableremoteplayback: true,
@@ -88,8 +88,8 @@ export async function watchPage(house) {
     grant.cameras.length > 1 && h('nav', { class: 'pages', 'aria-label': t('watch.cameras') }, grant.cameras.map((one) =>
       h('a', { class: 'button', href: `#/grants/${number}/${one}`, 'aria-current': one === camera && 'page' }, t('grants.watch', { camera: one })))),
     h('div', { class: 'card' }, facts([
-      [t('request.granted'), spanText(grant.span)],
-      [t('request.purpose'), h('span', { class: 'said' }, grant.purpose)],
+      [t('request.granted'), spanText(view.span)],
+      [t('grants.request'), grant.request],
       [t('grants.ends'), pointText(grant.ends)],
     ])),
   ].filter(Boolean);
