@@ -31,6 +31,8 @@ pub struct PlaylistEntry {
     pub number: u32,
     pub from: Utc,
     pub length: Duration,
+    /// Its decoder's parameters are not those of the entry before.
+    pub new_init: bool,
 }
 
 /// What a viewer may see of one camera, in order.
@@ -119,8 +121,7 @@ impl Access {
         }
     }
 
-    /// What can be watched of a camera under a grant, or of a part of its span. Tells from clear headers: no key is
-    /// opened for it.
+    /// What can be watched of a camera under a grant, or of a part of its span.
     ///
     /// # Errors
     /// [`AccessError::NoGrant`]; [`AccessError::OutsideGrant`] for a part that is not within it;
@@ -139,9 +140,15 @@ impl Access {
             return self.refuse_view(caller, asked, ViewRefusal::OutsideGrant, AccessError::OutsideGrant);
         }
         let now = self.later();
+        let keys = self.grants.open(grant)?;
         let mut entries = Vec::new();
+        let mut init_before: Option<Vec<u8>> = None;
         for live in self.vault.live_segments(camera, span, now)? {
+            let Some(key) = keys.open_key(live.volume, live.segment, caller.private())? else { continue };
             let reader = self.vault.read(&live, now)?;
+            // Players stumble over an init segment that comes twice: it is named again only where it changes.
+            let init = reader.open_init(&StreamOpener::new(&key)?).map_err(VaultError::from)?;
+            let mut new_init = init_before.as_ref() != Some(&init);
             for fragment in reader.fragments().map_err(VaultError::from)? {
                 if let Some(shown) = shown_part(&fragment, span) {
                     entries.push(PlaylistEntry {
@@ -149,9 +156,12 @@ impl Access {
                         number: fragment.number,
                         from: fragment.from,
                         length: shown.length(),
+                        new_init,
                     });
+                    new_init = false;
                 }
             }
+            init_before = Some(init);
         }
         if entries.is_empty() {
             let why = self.why_nothing(camera, span, now)?;
@@ -217,7 +227,7 @@ impl Access {
         let frames = u32::try_from(frame_times(&kept).map_err(damaged)?.len()).unwrap_or(u32::MAX);
         let mut bytes = kept.to_vec();
         // All segments of a view lie on one timeline, which begins where the view does.
-        rebase(&mut bytes, start.ticks_90k_since(opened.view.span.from())).map_err(damaged)?;
+        rebase(&mut bytes, ticks_between(opened.view.span.from(), start)).map_err(damaged)?;
         let Grant { number: grant, request, .. } = opened.grant;
         let intended = self.record(caller.actor(), Act::ViewIntended { grant, request, camera, span: shown })?.sequence;
         Ok(Picture { bytes, frames, intended })
@@ -255,6 +265,12 @@ impl Access {
         let reader = self.vault.read(&live, now)?;
         Ok(Opened { grant: found, view, live, reader, key })
     }
+}
+
+/// Ticks of 90 kHz from one point to another; negative where the second comes first.
+fn ticks_between(from: Utc, to: Utc) -> i64 {
+    let signed = |ticks: u64| i64::try_from(ticks).unwrap_or(i64::MAX);
+    if to >= from { signed(to.ticks_90k_since(from)) } else { -signed(from.ticks_90k_since(to)) }
 }
 
 /// The part of a fragment that a span shows: one that begins within it, up to where the span ends.

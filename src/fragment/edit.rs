@@ -37,17 +37,18 @@ pub fn trim(fragment: &[u8], keep_until_90k: u64) -> Result<Option<Bytes>, Fragm
     moof::write(layout.sequence, &kept).map(Some)
 }
 
-/// Moves a fragment onto another timeline: adds to its `baseMediaDecodeTime`, in place.
+/// Moves a fragment onto another timeline, later or earlier: changes its `baseMediaDecodeTime`, in place.
 ///
 /// # Errors
-/// [`FragmentError`] when `fragment` is none of ours, or the sum does not fit; it is then as it was.
-pub fn rebase(fragment: &mut [u8], plus_90k: u64) -> Result<(), FragmentError> {
+/// [`FragmentError`] when `fragment` is none of ours, or would begin before 0 or end beyond 64 bits; it is then as it
+/// was.
+pub fn rebase(fragment: &mut [u8], by_90k: i64) -> Result<(), FragmentError> {
     let layout = moof::read(fragment)?;
     let last_90k = layout.samples.iter().map(|sample| sample.shown_90k.max(sample.decode_90k)).max().unwrap_or(0);
-    if last_90k.checked_add(plus_90k).is_none() {
+    if last_90k.checked_add_signed(by_90k).is_none() {
         return Err(FragmentError::TimeOverflow);
     }
-    let moved = layout.base_decode_90k.checked_add(plus_90k).ok_or(FragmentError::TimeOverflow)?;
+    let moved = layout.base_decode_90k.checked_add_signed(by_90k).ok_or(FragmentError::TimeOverflow)?;
     fragment[layout.base_decode_at].copy_from_slice(&moved.to_be_bytes());
     Ok(())
 }

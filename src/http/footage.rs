@@ -45,20 +45,22 @@ fn written(playlist: &Playlist) -> String {
     let mut text = format!(
         "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:{longest}\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-MEDIA-SEQUENCE:0\n"
     );
-    let mut before: Option<(SegmentId, crate::domain::Utc)> = None;
+    let mut end_before = None;
     for entry in &playlist.entries {
-        let goes_on = before.is_some_and(|(_, end)| entry.from.since(end).as_millis() < 500);
-        if before.is_some() && !goes_on {
+        let goes_on = end_before.is_some_and(|end| entry.from.since(end).as_millis() < 500);
+        if end_before.is_some() && (!goes_on || entry.new_init) {
             text.push_str("#EXT-X-DISCONTINUITY\n");
         }
         // Writing to a `String` cannot fail.
-        if before.is_none_or(|(segment, _)| segment != entry.segment) {
-            write!(text, "#EXT-X-MAP:URI=\"{}/init.mp4\"\n#EXT-X-PROGRAM-DATE-TIME:{}\n", entry.segment, entry.from)
-                .unwrap_or_default();
+        if entry.new_init {
+            writeln!(text, "#EXT-X-MAP:URI=\"{}/init.mp4\"", entry.segment).unwrap_or_default();
+        }
+        if !goes_on || entry.new_init {
+            writeln!(text, "#EXT-X-PROGRAM-DATE-TIME:{}", entry.from).unwrap_or_default();
         }
         let seconds = entry.length.as_secs_f64();
         write!(text, "#EXTINF:{seconds:.6},\n{}/{}.m4s\n", entry.segment, entry.number).unwrap_or_default();
-        before = Some((entry.segment, entry.from.saturating_add(entry.length)));
+        end_before = Some(entry.from.saturating_add(entry.length));
     }
     text.push_str("#EXT-X-ENDLIST\n");
     text
@@ -109,22 +111,26 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_playlist_maps_each_segment_and_marks_each_gap() {
-        let entry = |segment, number, from_s: i64, millis| PlaylistEntry {
+    fn a_playlist_maps_each_change_and_marks_each_gap() {
+        let entry = |segment, number, from_s: i64, new_init| PlaylistEntry {
             segment: SegmentId(segment),
             number,
             from: Utc::from_micros(1_795_341_600_000_000 + from_s * 1_000_000),
-            length: Duration::from_millis(millis),
+            length: Duration::from_millis(1000),
+            new_init,
         };
-        let entries = vec![entry(1, 4, 0, 1000), entry(2, 0, 1, 1000), entry(2, 9, 60, 500)];
+        let entries = vec![entry(1, 4, 0, true), entry(2, 0, 1, false), entry(2, 9, 60, false), entry(3, 0, 61, true)];
         let text = written(&Playlist { entries });
         let wanted = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n#EXT-X-PLAYLIST-TYPE:VOD\n\
              #EXT-X-MEDIA-SEQUENCE:0\n\
              #EXT-X-MAP:URI=\"0000000000000001/init.mp4\"\n#EXT-X-PROGRAM-DATE-TIME:2026-11-22T10:00:00.000Z\n\
              #EXTINF:1.000000,\n0000000000000001/4.m4s\n\
-             #EXT-X-MAP:URI=\"0000000000000002/init.mp4\"\n#EXT-X-PROGRAM-DATE-TIME:2026-11-22T10:00:01.000Z\n\
              #EXTINF:1.000000,\n0000000000000002/0.m4s\n\
-             #EXT-X-DISCONTINUITY\n#EXTINF:0.500000,\n0000000000000002/9.m4s\n#EXT-X-ENDLIST\n";
+             #EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:2026-11-22T10:01:00.000Z\n\
+             #EXTINF:1.000000,\n0000000000000002/9.m4s\n\
+             #EXT-X-DISCONTINUITY\n\
+             #EXT-X-MAP:URI=\"0000000000000003/init.mp4\"\n#EXT-X-PROGRAM-DATE-TIME:2026-11-22T10:01:01.000Z\n\
+             #EXTINF:1.000000,\n0000000000000003/0.m4s\n#EXT-X-ENDLIST\n";
         assert_eq!(text, wanted);
     }
 }

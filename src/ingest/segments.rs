@@ -20,6 +20,8 @@ const LONGEST_SEGMENT: Duration = Duration::from_secs(1_800);
 const SHORTEST_GAP: Duration = Duration::from_millis(1_500);
 /// A burst that a camera had waiting may reach back over the session before: as far as this it is left out.
 const DEEPEST_OVERLAP: Duration = Duration::from_secs(30);
+/// Less than this is the jitter of frames that follow each other.
+const JITTER: Duration = Duration::from_millis(500);
 
 /// Why what a camera sent was not recorded.
 #[derive(Debug, thiserror::Error)]
@@ -148,7 +150,7 @@ impl SegmentCutter {
     }
 
     fn reaches_back(&self, filmed_at: Utc) -> bool {
-        self.end.is_some_and(|end| filmed_at < end && end.since(filmed_at) < DEEPEST_OVERLAP)
+        self.end.is_some_and(|end| (JITTER..DEEPEST_OVERLAP).contains(&end.since(filmed_at)))
     }
 
     async fn write(&mut self, fragment: Fragment) -> Result<(), RecordError> {
