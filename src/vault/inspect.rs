@@ -55,7 +55,7 @@ pub fn inspect(
         faults: Vec::new(),
     };
     let commits = read_file(&**disk, &dir.join("commits"), 2 * COMMIT_REGION_BYTES as u64).unwrap_or_default();
-    let tables = CommitTable::read_all(&commits);
+    let tables = CommitTable::read_all(&commits)?;
     let mut named: BTreeMap<SegmentId, bool> = BTreeMap::new();
     let mut checked_heads = BTreeSet::new();
     for path in manifests::list(disk, &dir.join("manifests"))? {
