@@ -3,7 +3,10 @@
 
 mod support;
 
-use serde_json::Value;
+use cctv_custodian::crypto::{PrivateKey, Secret, StreamOpener};
+use cctv_custodian::disk::{Access, Disk, RealDisk};
+use cctv_custodian::segment::{Ending, SegmentError, SegmentReader};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -139,7 +142,7 @@ fn all_that_was_committed_is_read_by_a_reader_made_from_the_page() {
 
     let key = scene.site.recovery_key.clone();
     let told = read_volume(&scene.site, &key, &out.join("1"));
-    assert_eq!((&told["faults"], &told["destroyed"]), (&serde_json::json!([]), &serde_json::json!(0)));
+    assert_eq!((&told["faults"], &told["destroyed"]), (&json!([]), &json!(0)));
     assert!(told["ledger"]["signatures_checked"].as_u64().unwrap() >= 1, "{}", told["ledger"]);
     for ((number, path, _), footage) in CAMERAS.into_iter().zip(&footage) {
         let segments = segments_of(&told, number, 0);
@@ -160,7 +163,7 @@ fn all_that_was_committed_is_read_by_a_reader_made_from_the_page() {
     let killed_us = now_us();
     scene.running.daemon.kill().unwrap();
     let told = read_volume(&scene.site, &key, &out.join("2"));
-    assert_eq!(told["faults"], serde_json::json!([]));
+    assert_eq!(told["faults"], json!([]));
     let mut left = Vec::new();
     for ((number, path, _), footage) in CAMERAS.into_iter().zip(&footage) {
         let segments = segments_of(&told, number, from_us);
@@ -177,7 +180,7 @@ fn all_that_was_committed_is_read_by_a_reader_made_from_the_page() {
     scene.serve_again().unwrap();
     scene.running.stop().unwrap();
     let told = read_volume(&scene.site, &key, &out.join("3"));
-    assert_eq!(told["faults"], serde_json::json!([]));
+    assert_eq!(told["faults"], json!([]));
     let now: Vec<ReadSegment> = numbers.iter().flat_map(|number| segments_of(&told, *number, from_us)).collect();
     for before in left {
         let after = now.iter().find(|segment| segment.name == before.name).unwrap();
@@ -204,6 +207,67 @@ fn a_changed_ledger_is_named_alike(scene: &Scene, out: &Path) {
         std::fs::write(&copy, changed).unwrap();
         let told = read(&["ledger", text(&copy)], "").1;
         let theirs = scene.site.verify_ledger(std::slice::from_ref(&copy)).unwrap();
-        assert_eq!((&told["ok"], &told["row"]), (&serde_json::json!(false), &theirs["row"]), "{told} {theirs}");
+        assert_eq!((&told["ok"], &told["row"]), (&json!(false), &theirs["row"]), "{told} {theirs}");
+    }
+}
+
+fn vectors_dir() -> PathBuf {
+    repository().join("tests/vectors")
+}
+
+/// What the program's own reader makes of a vector.
+fn open_vector(vector: &Value, day_key: &PrivateKey) -> Result<Vec<u8>, SegmentError> {
+    let path = vectors_dir().join(format!("{}.segment", vector["name"].as_str().unwrap()));
+    let chunks = u32::try_from(vector["chunks"].as_u64().unwrap()).unwrap();
+    let has_footer = vector["footer"].as_bool().unwrap();
+    let ending = if has_footer { Ending::Footer { chunks } } else { Ending::Cut { chunks } };
+    let reader = SegmentReader::open(RealDisk.open(&path, Access::Read).unwrap(), ending)?;
+    let opener = StreamOpener::new(&reader.head().open_key(day_key)?)?;
+    let mut plain = reader.open_init(&opener)?;
+    for fragment in reader.fragments()? {
+        plain.extend(reader.open_fragment(&opener, &fragment)?);
+    }
+    if has_footer {
+        reader.check_footer(&opener)?;
+    }
+    Ok(plain)
+}
+
+#[test]
+fn both_readers_refuse_every_fault_and_open_what_is_whole() {
+    let told: Value = serde_json::from_slice(&std::fs::read(vectors_dir().join("vectors.json")).unwrap()).unwrap();
+    let mut day_key = [0; 32];
+    hex::decode_to_slice(told["day_key"].as_str().unwrap(), &mut day_key).unwrap();
+    let day_key = PrivateKey::from_secret(Secret::new(day_key));
+    let theirs = read(&["vectors", text(&vectors_dir())], "").1;
+    let vectors = told["segments"].as_array().unwrap();
+    assert!(vectors.len() > 40 && vectors.iter().filter(|vector| vector["opens"] == true).count() == 4);
+    for vector in vectors {
+        let name = vector["name"].as_str().unwrap();
+        let ours = open_vector(vector, &day_key);
+        let our_plain = ours.as_ref().map_or(Value::Null, |plain| json!(hex::encode(plain)));
+        assert_eq!(our_plain, vector["plain"], "the program, {name}: {ours:?}");
+        let their = &theirs["segments"][name];
+        assert_eq!(their["plain"], vector["plain"], "the second reader, {name}: {their}");
+    }
+}
+
+/// The vectors are what their maker writes: nobody mended one by hand.
+#[test]
+fn the_vectors_are_written_again_the_same() {
+    let again = tempfile::tempdir().unwrap();
+    let mut make = Command::new(python());
+    make.arg("-B").arg(repository().join("tests/second_reader/vectors.py")).arg(again.path());
+    run(&mut make, "", READ_LIMIT).unwrap().succeeded().unwrap();
+    let files = |dir: &Path| -> std::collections::BTreeMap<_, _> {
+        let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+        entries.map(|entry| (entry.file_name(), std::fs::read(entry.path()).unwrap())).collect()
+    };
+    let (committed, made) = (files(&vectors_dir()), files(again.path()));
+    let names =
+        |files: &std::collections::BTreeMap<std::ffi::OsString, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&committed), names(&made));
+    for (name, bytes) in committed {
+        assert!(made[&name] == bytes, "{name:?} differs");
     }
 }

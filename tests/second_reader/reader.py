@@ -1,10 +1,10 @@
 """A second reader of what Custodian stores, written from docs/format.md alone.
 
 reader.py volume VOLUME --out DIR [--ledger FILE ...]   decrypts every segment into DIR/CAMERA-START-SEGMENT.mp4
-reader.py segment FILE (--footer N | --cut N) [--out F] one segment of so many chunks, with its day key
 reader.py ledger FILE ... [--signer HEX]                verifies the chain and the checkpoints
+reader.py vectors DIR                                   reads each segment that DIR/vectors.json names
 
-Keys, 64 hexadecimal digits, come on the standard input. What was found is told in JSON; the exit status is 1 where
+The key of a volume, 64 hexadecimal digits, comes on the standard input. What was found is told in JSON; the exit status is 1 where
 anything was refused.
 """
 
@@ -65,17 +65,16 @@ def write_segment(volume: Volume, number: int, life, out: Path) -> dict:
     }
 
 
-def read_one_segment(arguments: argparse.Namespace) -> dict:
-    day_key = key_from_stdin()
-    try:
-        has_footer = arguments.footer is not None
-        segment = Segment(arguments.file, arguments.footer if has_footer else arguments.cut, has_footer)
-        plain = segment.open(day_key)
-    except Refused as e:
-        return {"ok": False, "what": str(e)}
-    if arguments.out:
-        arguments.out.write_bytes(plain)
-    return {"ok": True, "fragments": len(segment.table()), "digest": segment.digest().hex(), "plain": plain.hex()}
+def read_vectors(arguments: argparse.Namespace) -> dict:
+    vectors = json.loads((arguments.dir / "vectors.json").read_text())
+    day_key, told = bytes.fromhex(vectors["day_key"]), {}
+    for vector in vectors["segments"]:
+        try:
+            segment = Segment(arguments.dir / f"{vector['name']}.segment", vector["chunks"], vector["footer"])
+            told[vector["name"]] = {"plain": segment.open(day_key).hex(), "what": None}
+        except Refused as e:
+            told[vector["name"]] = {"plain": None, "what": str(e)}
+    return {"ok": True, "segments": told}
 
 
 def main() -> int:
@@ -87,13 +86,9 @@ def main() -> int:
     volume.add_argument("--ledger", type=Path, nargs="+")
     volume.add_argument("--signer", type=bytes.fromhex)
     volume.set_defaults(act=read_volume)
-    segment = kinds.add_parser("segment")
-    segment.add_argument("file", type=Path)
-    ending = segment.add_mutually_exclusive_group(required=True)
-    ending.add_argument("--footer", type=int)
-    ending.add_argument("--cut", type=int)
-    segment.add_argument("--out", type=Path)
-    segment.set_defaults(act=read_one_segment)
+    vectors = kinds.add_parser("vectors")
+    vectors.add_argument("dir", type=Path)
+    vectors.set_defaults(act=read_vectors)
     ledger = kinds.add_parser("ledger")
     ledger.add_argument("files", type=Path, nargs="+")
     ledger.add_argument("--signer", type=bytes.fromhex)

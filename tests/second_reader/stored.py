@@ -116,8 +116,6 @@ def parse_chunk(clear: bytes, at: int) -> Chunk:
     check_crc(clear, 28, what)
     check_reserved(reserved, what)
     refuse_unless(length <= CHUNK_LIMIT and kind <= FOOTER and flags <= 3, f"{what}: length, kind or flags")
-    if kind != FRAGMENT:
-        refuse_unless(not flags and not frames and not ticks and not (kind == INIT and first), f"{what}: facts")
     return Chunk(index, length, kind, bool(flags & 1), bool(flags & 2), frames, first, ticks, clear, at)
 
 
