@@ -11,7 +11,7 @@ use crate::crypto::{RunningDigest, random_u64};
 use crate::disk::{Access, AlignedBuffer, BLOCK_BYTES, DiskFile, Extents, PhysicalRange, STRIDE_BYTES};
 use crate::domain::{CameraNumber, Day, DestructionTrigger, Digest, Overwrite, SegmentId, Span, Utc, VolumeId};
 use crate::segment::{HEAD_BYTES, ManifestRecord};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// At least this share of the strides is read back, chosen at random, besides the key block.
@@ -24,8 +24,12 @@ pub struct DueSegment {
     pub segment: SegmentId,
     pub camera: CameraNumber,
     pub span: Span,
+    /// When its period ended; for one whose erasing was begun, long ago.
+    pub expires: Utc,
     /// It stands with the held footage.
     pub is_apart: bool,
+    /// Its key is destroyed already: no hold can bring it back.
+    pub is_keyless: bool,
 }
 
 /// Destroyed segments of one camera, day and outcome, whose receipt is not a row of the ledger yet.
@@ -50,25 +54,26 @@ impl Vault {
             let state = volume.lock();
             for manifest in state.manifests.values() {
                 // No segment of a day can be due before the day's first moment is.
-                if manifest.header.day.start().saturating_add(manifest.header.retention.period()) > now {
+                let earliest = manifest.header.day.start().saturating_add(manifest.header.retention.period());
+                if earliest > now || !manifest.has_any_left() {
                     continue;
                 }
                 for (segment, record) in &manifest.segments {
-                    let is_due = match &record.life {
-                        Life::KeyDestroyed(..) => true,
-                        Life::Sealed(whole) => {
-                            let span = Span::new(record.start, whole.end.max(record.start.plus_90k(1)));
-                            span.is_ok_and(|span| manifest.header.retention.expiry(span) <= now)
-                        }
-                        Life::Open | Life::Erased { .. } => false,
+                    let Some(span) = record.span().or_else(|| first_instant(record)) else { continue };
+                    let expires = match &record.life {
+                        Life::KeyDestroyed(_, at) => *at,
+                        Life::Sealed(_) => manifest.header.retention.expiry(span),
+                        Life::Open | Life::Erased { .. } => continue,
                     };
-                    if is_due && let Some(span) = record.span().or_else(|| first_instant(record)) {
+                    if expires <= now {
                         due.push(DueSegment {
                             volume: volume.id,
                             segment: *segment,
                             camera: record.camera,
                             span,
+                            expires,
                             is_apart: record.is_apart,
+                            is_keyless: matches!(record.life, Life::KeyDestroyed(..)),
                         });
                     }
                 }
@@ -223,10 +228,12 @@ impl Volume {
     fn spent_day_keys(&self, now: Utc) -> Vec<(ManifestKey, crate::domain::DayKeyId)> {
         let state = self.lock();
         let over = || state.manifests.iter().filter(|(_, manifest)| manifest.header.day.end() <= now);
+        let opens_something = |record: &&SegmentRecord| matches!(record.life, Life::Open | Life::Sealed(_));
         // Over all manifests: a period that was changed during the day has one of its own, and shares the day key.
-        let wanted: HashSet<_> = over()
+        let wanted: BTreeSet<_> = over()
+            .filter(|(_, manifest)| manifest.has_any_left())
             .flat_map(|(_, manifest)| manifest.segments.values())
-            .filter(|record| !matches!(record.life, Life::KeyDestroyed(..) | Life::Erased { .. }))
+            .filter(opens_something)
             .map(|record| record.day_key)
             .collect();
         over()
