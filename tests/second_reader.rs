@@ -14,7 +14,7 @@ use support::commands::{Ended, repository, run, target_dir};
 use support::daemon::program;
 use support::peers::{LoggedFrame, Mount, RtspServer, Video};
 use support::probe;
-use support::scene::{Scene, now_us};
+use support::scene::{Scene, have_approved, now_us};
 use support::site::{CameraFile, Site};
 
 const CAMERAS: [(u16, &str, Video); 2] = [(1, "/yard", Video::Yard), (2, "/gate", Video::YardH265)];
@@ -136,7 +136,10 @@ fn all_that_was_committed_is_read_by_a_reader_made_from_the_page() {
     let footage = CAMERAS.map(|(.., video)| probe::picture_digests(text(&video.file().unwrap()), &[]).unwrap());
     let numbers = CAMERAS.map(|(number, ..)| number);
     scene.wait_for_cameras(&numbers).unwrap();
-    scene.record(&["/yard", "/gate"], Duration::from_secs(20)).unwrap();
+    let span = scene.record(&["/yard", "/gate"], Duration::from_secs(20)).unwrap();
+    let (mut staff, mut officer, viewer) =
+        (scene.sign_in("staff").unwrap(), scene.sign_in("officer").unwrap(), scene.sign_in("viewer").unwrap());
+    have_approved(&mut staff, &mut officer, &viewer, &numbers, span).unwrap();
     let stopped_us = now_us();
     scene.running.stop().unwrap();
 
@@ -154,6 +157,8 @@ fn all_that_was_committed_is_read_by_a_reader_made_from_the_page() {
     }
     assert!(read_volume(&scene.site, &"ab".repeat(32), &out.join("wrong"))["segments"].as_array().unwrap().is_empty());
     assert_eq!(std::fs::read_dir(out.join("wrong")).unwrap().count(), 0, "another key opens nothing");
+
+    what_people_open(&scene);
 
     // A second life, ended by force.
     let from_us = now_us();
@@ -188,6 +193,29 @@ fn all_that_was_committed_is_read_by_a_reader_made_from_the_page() {
         assert!(*after == same, "{} changed by the restart", after.name);
     }
     a_changed_ledger_is_named_alike(&scene, &out);
+}
+
+/// Each with their own password: the staff what was said at the counter, the viewer the granted segments' keys, the
+/// officer the day keys.
+fn what_people_open(scene: &Scene) {
+    let (state, volume) = (scene.site.dir().join("state"), scene.site.volume());
+    let open =
+        |name: &str, password: &str| read(&["person", text(&state), name, "--volume", text(&volume)], password).1;
+    let as_person = |name: &str| open(name, &scene.site.account(name).unwrap().password);
+    let (staff, viewer, officer) = (as_person("staff"), as_person("viewer"), as_person("officer"));
+    let persons = json!({"1": {
+        "person": {"name": "Hong Gildong", "contact": "02-000-0000", "birth_date": null, "relation": null},
+        "purpose": "lost property",
+    }});
+    assert_eq!((&staff["persons"], &staff["grants"], &staff["day_keys"]), (&persons, &json!([]), &json!(0)));
+    assert_eq!((&officer["persons"], &officer["grants"], &officer["day_keys"]), (&persons, &json!([]), &json!(2)));
+    assert_eq!((&viewer["persons"], &viewer["day_keys"]), (&json!({}), &json!(0)));
+    let grant = &viewer["grants"][0];
+    let opened = grant["opened"].as_array().unwrap();
+    assert!(grant["as_decided"] == true && opened.len() >= 4 && grant["segments"] == opened.len(), "{viewer}");
+    assert!(opened.iter().all(|segment| segment["bytes"].as_u64().unwrap() > 10_000), "{viewer}");
+    let mistyped = open("viewer", "viewer-0000000000000000");
+    assert_eq!(mistyped["what"], "it does not open", "{mistyped}");
 }
 
 /// Both verifiers name the same row.

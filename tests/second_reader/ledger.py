@@ -43,6 +43,7 @@ class Ledger:
         self.signer, self.site, self.head, self.sequence = signer, None, None, None
         self.rows, self.checkpoints, self.checked = 0, 0, 0
         self.newest_checkpoint: dict | None = None
+        self.acts: list[dict] = []
 
     def take(self, line: bytes, begins_file: bool) -> None:
         digest, text = split_line(line)
@@ -64,6 +65,7 @@ class Ledger:
         if act["kind"] == "checkpoint":
             self._check(act)
         self.head, self.sequence, self.rows = digest, sequence, self.rows + 1
+        self.acts.append(act)
 
     def _check(self, act: dict) -> None:
         holds = (act["site"], act["sequence"], act["head"]) == (self.site, self.sequence, self.head.hex())

@@ -2,10 +2,11 @@
 
 reader.py volume VOLUME --out DIR [--ledger FILE ...]   decrypts every segment into DIR/CAMERA-START-SEGMENT.mp4
 reader.py ledger FILE ... [--signer HEX]                verifies the chain and the checkpoints
+reader.py person STATE NAME --volume VOLUME             what a person's password opens: persons, grants, day keys
 reader.py vectors DIR                                   reads each segment that DIR/vectors.json names
 
-The key of a volume, 64 hexadecimal digits, comes on the standard input. What was found is told in JSON; the exit status is 1 where
-anything was refused.
+The key of a volume, 64 hexadecimal digits, or a person's password comes on the standard input. What was found is told in
+JSON; the exit status is 1 where anything was refused.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 
 from ledger import read_ledger
+from people import read_person
 from sealing import Refused
 from segment import Segment
 from volume import Volume
@@ -86,6 +88,12 @@ def main() -> int:
     volume.add_argument("--ledger", type=Path, nargs="+")
     volume.add_argument("--signer", type=bytes.fromhex)
     volume.set_defaults(act=read_volume)
+    person = kinds.add_parser("person")
+    person.add_argument("state", type=Path)
+    person.add_argument("name")
+    person.add_argument("--volume", type=Path, required=True)
+    person.set_defaults(act=lambda arguments: read_person(arguments.state, arguments.volume, arguments.name,
+                                                          sys.stdin.read()))
     vectors = kinds.add_parser("vectors")
     vectors.add_argument("dir", type=Path)
     vectors.set_defaults(act=read_vectors)

@@ -5,11 +5,13 @@ from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 SEGMENT_KEY = b"custodian/1 segment key"
 DAY_KEY = b"custodian/1 day key"
 GRANT_KEY = b"custodian/1 grant key"
 DESK_KEY = b"custodian/1 desk key"
+REQUEST_PERSONS = b"custodian/1 request persons"
 
 KEM_SUITE = b"KEM" + (0x0020).to_bytes(2, "big")
 HPKE_SUITE = b"HPKE" + b"".join(part.to_bytes(2, "big") for part in (0x0020, 0x0001, 0x0002))
@@ -88,6 +90,15 @@ def chunk_nonce(index: int, is_last: bool) -> bytes:
 def open_chunk(data_key: bytes, index: int, is_last: bool, associated: bytes, sealed: bytes) -> bytes:
     try:
         return AESGCM(data_key).decrypt(chunk_nonce(index, is_last), sealed, associated)
+    except (InvalidTag, ValueError):
+        raise Refused("it does not open") from None
+
+
+def open_under_password(password: str, strength: dict, salt: bytes, context: bytes, sealed: bytes) -> bytes:
+    derive = Argon2id(salt=salt, length=32, iterations=strength["passes"], lanes=strength["lanes"],
+                      memory_cost=strength["memory_kib"])
+    try:
+        return AESGCM(derive.derive(password.encode())).decrypt(bytes(12), sealed, context)
     except (InvalidTag, ValueError):
         raise Refused("it does not open") from None
 

@@ -51,7 +51,9 @@ class Segment:
 
     def open(self, day_key: bytes) -> bytes:
         """Init segment and fragments: a file that a player opens."""
-        data_key = open_sealed(day_key, SEGMENT_KEY, self.head.context, self.head.sealed_key)
+        return self.open_with(open_sealed(day_key, SEGMENT_KEY, self.head.context, self.head.sealed_key))
+
+    def open_with(self, data_key: bytes) -> bytes:
         plain = []
         for chunk in self.chunks:
             sealed = self.data[chunk.at + 32:chunk.end]
