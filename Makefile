@@ -1,4 +1,4 @@
-.PHONY: deps footage test
+.PHONY: bench deps footage test
 
 # Whatever runs brings along what it needs: packages through apt, footage through Debian's opencv-doc.
 deps:
@@ -9,3 +9,7 @@ footage: deps
 
 test: footage
 	cargo test
+
+# The figures, into target/bench/report.json.
+bench: deps
+	cargo bench --locked
