@@ -89,7 +89,7 @@ pub struct Daemon {
     known: KnownCameras,
     listener: TcpListener,
     address: SocketAddr,
-    demo: bool,
+    notice: Option<&'static str>,
     _lock: SiteLock,
 }
 
@@ -99,7 +99,8 @@ impl Daemon {
     /// # Errors
     /// [`AppError`]; nothing was changed that a later start would not change too.
     pub async fn build(site: Site, doors: Doors) -> Result<Self, AppError> {
-        let demo = site.pace.is_demo();
+        // The one place where the demonstration is shown from; `config` alone acts on it.
+        let notice = site.pace.notice();
         let state = state_dir(&site);
         let files = SiteFiles::open(Arc::clone(&doors.disk), &state)?;
         let on = |what: &Path| {
@@ -108,8 +109,8 @@ impl Daemon {
         };
         let lock_path = state.join("lock");
         let lock = SiteLock::take(&lock_path).map_err(on(&lock_path))?.ok_or(AppError::AlreadyRunning)?;
-        if demo {
-            tracing::warn!("DEMONSTRATION: retention is compressed, footage is destroyed after about 90 seconds");
+        if let Some(notice) = notice {
+            tracing::warn!("{notice}");
         }
         let listener = TcpListener::bind(site.listen.get())
             .await
@@ -137,7 +138,7 @@ impl Daemon {
             cameras.watchers(),
             known.clone(),
             address,
-            demo,
+            notice,
         );
         Ok(Self {
             site,
@@ -151,7 +152,7 @@ impl Daemon {
             known,
             listener,
             address,
-            demo,
+            notice,
             _lock: lock,
         })
     }
@@ -166,10 +167,23 @@ impl Daemon {
     /// # Errors
     /// [`AppError`] where the end could not be recorded, or a part broke off.
     pub async fn run(self, stop: CancellationToken) -> Result<(), AppError> {
-        let Self { site, doors, vault, time, access, eraser, desk, mut cameras, known, listener, address, demo, _lock } =
-            self;
+        let Self {
+            site,
+            doors,
+            vault,
+            time,
+            access,
+            eraser,
+            desk,
+            mut cameras,
+            known,
+            listener,
+            address,
+            notice,
+            _lock,
+        } = self;
         let clock = doors.clock.clone();
-        let started = Act::DaemonStarted { version: env!("CARGO_PKG_VERSION").to_owned(), demo };
+        let started = Act::DaemonStarted { version: env!("CARGO_PKG_VERSION").to_owned(), demo: notice.is_some() };
         blocking(&access, move |access| access.record_daemon(started)).await??;
         let inner = CancellationToken::new();
         let mut work: JoinSet<()> = JoinSet::new();
@@ -197,14 +211,15 @@ impl Daemon {
         }));
         work.spawn(status::answer(desk.clone(), state_dir(&site).join(CONTROL_NAME), inner.clone()));
 
-        let routes = Routes { access: Arc::clone(&access), watchers: cameras.watchers(), cameras: known.clone(), demo };
+        let routes =
+            Routes { access: Arc::clone(&access), watchers: cameras.watchers(), cameras: known.clone(), notice };
         let http_stop = CancellationToken::new();
         let mut server = tokio::spawn(http::serve(listener, routes, http_stop.clone()));
         // The watch begins before the first reading, so that no change falls in between.
         let mut watch = CameraWatch::start(&site.camera_dir, clock.clone())?;
         let mut set = CameraSet::default();
         set = follow(&site, set, &mut cameras, &access, &known).await?;
-        tracing::info!(address = %address, demo, "listening");
+        tracing::info!(address = %address, "listening");
         let served = loop {
             tokio::select! {
                 () = stop.cancelled() => break Ok(()),

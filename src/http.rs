@@ -29,7 +29,6 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 const BODY_LIMIT_BYTES: usize = 64 << 10;
-const DEMO_NOTE: HeaderValue = HeaderValue::from_static("retention is compressed");
 
 /// What the routes need.
 #[derive(Clone, Debug)]
@@ -37,8 +36,8 @@ pub struct Routes {
     pub access: Arc<Access>,
     pub watchers: CameraWatchers,
     pub cameras: KnownCameras,
-    /// Whether this is a demonstration: shown in every answer.
-    pub demo: bool,
+    /// What every answer says: that this is a demonstration.
+    pub notice: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -50,7 +49,7 @@ struct Health {
 
 /// Tells that the daemon answers, and nothing else: no name of anything.
 async fn health(State(routes): State<Routes>) -> Json<Health> {
-    Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION"), demo: routes.demo })
+    Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION"), demo: routes.notice.is_some() })
 }
 
 /// All routes.
@@ -96,8 +95,8 @@ async fn headers(State(routes): State<Routes>, request: Request, next: Next) -> 
         ),
     );
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
-    if routes.demo {
-        headers.insert("custodian-demo", DEMO_NOTE);
+    if let Some(notice) = routes.notice {
+        headers.insert("custodian-demo", HeaderValue::from_static(notice));
     }
     response
 }

@@ -11,9 +11,13 @@ use crate::domain::{DestructionTrigger, Overwrite, Utc};
 use crate::ledger::{Act, Actor, DestructionReceipt, LedgerError, SharedLedger};
 use crate::vault::{DueSegment, ErasedBatch, GrantStore, Holds, TrustedClock, Vault, VaultError};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 const TECHNIQUE: &str = "key destroyed, then every block of the file overwritten once with zeros past the page cache, \
                          flushed, read back in part, released (NIST SP 800-88r2: Clear, with cryptographic erase)";
+
+/// Held segments are set apart this long before their expiry.
+const LOOK_AHEAD: Duration = Duration::from_secs(10);
 
 /// What went wrong while erasing. What is due stays due.
 #[derive(Debug, thiserror::Error)]
@@ -77,15 +81,16 @@ impl Eraser {
 
     /// Sorts out what is held, and makes the rest unreadable (E2, E3).
     fn destroy_keys(&self, now: Utc, round: &mut Round) -> Result<Vec<DueSegment>, RetentionError> {
-        let due = self.vault.due(now);
         let free = {
             let holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
-            let (held, free): (Vec<DueSegment>, Vec<DueSegment>) =
-                due.into_iter().partition(|due| holds.covers(due.camera, due.span));
-            for due in held.iter().filter(|due| !due.is_apart) {
+            let is_held = |due: &DueSegment| holds.covers(due.camera, due.span);
+            // A little before their time, so that what is held is never refused at its expiry.
+            for due in self.vault.due(now.saturating_add(LOOK_AHEAD)).iter().filter(|due| !due.is_apart && is_held(due))
+            {
                 self.vault.set_apart(due)?;
                 round.set_apart += 1;
             }
+            let free: Vec<DueSegment> = self.vault.due(now).into_iter().filter(|due| !is_held(due)).collect();
             self.vault.destroy_keys(&free, now)?;
             free
         };

@@ -267,7 +267,7 @@ fn each_way_to_read_the_demonstration_is_counted() {
         "fn f() { match pace { Pace::Real | X => 1, _ => 2 } }",
         "fn f() { if pace != Pace::Real {} }",
         "fn f() { if Pace::Real == pace {} }",
-        "fn f() { site.pace.is_demo() }",
+        "fn f() { site.pace.notice() }",
         "fn f() { pace.compression() }",
         "fn f() { if arguments.demo {} }",
         "use crate::config::Pace::*;",
@@ -285,9 +285,9 @@ fn each_way_to_read_the_demonstration_is_counted() {
     ] {
         assert_eq!(reads("app.rs", text), 0, "{text}");
     }
-    let twice = [Source::parse("app.rs", "fn f() { a.is_demo(); b.is_demo(); }")];
+    let twice = [Source::parse("app.rs", "fn f() { a.notice(); b.notice(); }")];
     assert_eq!(rules::the_demo_is_read_in_two_places(&twice), []);
-    let thrice = [Source::parse("app.rs", "fn f() { a.is_demo(); b.is_demo(); c.is_demo(); }")];
+    let thrice = [Source::parse("app.rs", "fn f() { a.notice(); b.notice(); c.notice(); }")];
     assert_eq!(rules::the_demo_is_read_in_two_places(&thrice).len(), 3);
 }
 

@@ -45,7 +45,8 @@ pub struct VolumeLine {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
     pub version: String,
-    pub demo: bool,
+    /// What everybody must be told first: that this is a demonstration.
+    pub notice: Option<String>,
     pub address: SocketAddr,
     /// The trusted time.
     pub now: Utc,
@@ -80,7 +81,7 @@ pub(super) struct StatusDesk {
     watchers: CameraWatchers,
     known: KnownCameras,
     address: SocketAddr,
-    demo: bool,
+    notice: Option<&'static str>,
     erased: Arc<Mutex<Erased>>,
 }
 
@@ -94,9 +95,9 @@ impl StatusDesk {
         watchers: CameraWatchers,
         known: KnownCameras,
         address: SocketAddr,
-        demo: bool,
+        notice: Option<&'static str>,
     ) -> Self {
-        Self { vault, time, holds, ledger, watchers, known, address, demo, erased: Arc::default() }
+        Self { vault, time, holds, ledger, watchers, known, address, notice, erased: Arc::default() }
     }
 
     /// Takes note of what the eraser did.
@@ -163,7 +164,7 @@ impl StatusDesk {
         };
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            demo: self.demo,
+            notice: self.notice.map(str::to_owned),
             address: self.address,
             now: self.time.trusted(),
             clock_in_doubt: self.time.is_in_doubt(),

@@ -40,8 +40,8 @@ impl StatusCommand {
 }
 
 fn print(status: &Status) {
-    if status.demo {
-        println!("DEMONSTRATION: retention is compressed, footage is destroyed after about 90 seconds\n");
+    if let Some(notice) = &status.notice {
+        println!("{notice}\n");
     }
     println!("Custodian {} at http://{}", status.version, status.address);
     println!("Trusted time  {}", status.now);

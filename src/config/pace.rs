@@ -32,8 +32,12 @@ impl Pace {
         if demo { Pace::Demo } else { Pace::Real }
     }
 
-    pub fn is_demo(self) -> bool {
-        self == Pace::Demo
+    /// What the log, the API and every page say of it; `None` outside a demonstration.
+    pub fn notice(self) -> Option<&'static str> {
+        match self {
+            Pace::Real => None,
+            Pace::Demo => Some("DEMONSTRATION: retention is compressed, footage is destroyed after about 90 seconds"),
+        }
     }
 
     /// The periods of a demonstration; `None` outside one.

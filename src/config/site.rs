@@ -311,7 +311,7 @@ mod tests {
         assert_eq!(site.access.session_max, Duration::from_secs(12 * 3600));
         assert_eq!(site.access.request_due, Duration::from_secs(10 * 86_400));
         assert_eq!(site.max_forward, Duration::from_secs(72 * 3600));
-        assert!(!site.pace.is_demo());
+        assert_eq!(site.pace, Pace::Real);
     }
 
     #[test]
@@ -436,7 +436,7 @@ max_forward_h = 1
         let dir = tempfile::Builder::new().permissions(mine).tempdir().unwrap();
         std::fs::write(dir.path().join(SITE_FILE), Site::template("S")).unwrap();
         let site = Site::load(dir.path(), Pace::from_flag(true)).unwrap();
-        assert!(site.pace.is_demo());
+        assert_eq!(site.pace, Pace::Demo);
         assert_eq!(site.recording.segment, Duration::from_secs(10));
         let ninety = Ok(Retention::Ceiling(Duration::from_secs(90)));
         assert_eq!(site.retention(CameraClass::PublicArea, 30), ninety);

@@ -7,9 +7,28 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 const HTML: &str = "text/html; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SVG: &str = "image/svg+xml";
 
 /// Name, kind and content of each file that is served.
-const FILES: &[(&str, &str, &str)] = &[("", HTML, include_str!("pages/index.html"))];
+const FILES: &[(&str, &str, &str)] = &[
+    ("", HTML, include_str!("pages/index.html")),
+    ("app.js", JS, include_str!("pages/app.js")),
+    ("app.css", CSS, include_str!("pages/app.css")),
+    ("icon.svg", SVG, include_str!("pages/icon.svg")),
+    ("api.js", JS, include_str!("pages/api.js")),
+    ("cameras.js", JS, include_str!("pages/cameras.js")),
+    ("decision.js", JS, include_str!("pages/decision.js")),
+    ("dom.js", JS, include_str!("pages/dom.js")),
+    ("new-request.js", JS, include_str!("pages/new-request.js")),
+    ("player.js", JS, include_str!("pages/player.js")),
+    ("records.js", JS, include_str!("pages/records.js")),
+    ("requests.js", JS, include_str!("pages/requests.js")),
+    ("times.js", JS, include_str!("pages/times.js")),
+    ("watch.js", JS, include_str!("pages/watch.js")),
+    ("words.js", JS, include_str!("pages/words.js")),
+];
 
 pub(super) async fn index() -> Response {
     found("").await

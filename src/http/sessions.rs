@@ -34,11 +34,11 @@ pub(super) async fn sign_in(
     let password = Password::new(password);
     let (token, person) = ask(&routes.access, move |access| access.sign_in(&name, password.expose(), address)).await?;
     let cookie = format!("{COOKIE}={token}; Path=/; Secure; HttpOnly; SameSite=Strict");
-    Ok((AppendHeaders([(header::SET_COOKIE, cookie)]), Json(SessionView { person, demo: routes.demo })))
+    Ok((AppendHeaders([(header::SET_COOKIE, cookie)]), Json(SessionView { person, demo: routes.notice.is_some() })))
 }
 
 pub(super) async fn show(State(routes): State<Routes>, SignedIn(caller): SignedIn) -> Json<SessionView> {
-    Json(SessionView { person: caller.person().clone(), demo: routes.demo })
+    Json(SessionView { person: caller.person().clone(), demo: routes.notice.is_some() })
 }
 
 pub(super) async fn sign_out(

@@ -226,7 +226,7 @@ pub fn unsafe_stays_in_its_two_files(sources: &[Source]) -> Vec<Broken> {
 }
 
 /// Where the program asks whether it is a demonstration. A read is, outside `config/pace.rs` and tests: `Pace::Demo`
-/// anywhere; `Pace::Real` compared with or matched; a call of `is_demo` or `compression`; a field `demo` that is not
+/// anywhere; `Pace::Real` compared with or matched; a call of `notice` or `compression`; a field `demo` that is not
 /// just handed to `Pace::from_flag`; a glob import from `Pace`.
 pub fn reads_of_the_demo(sources: &[Source]) -> Vec<Broken> {
     let mut found = Vec::new();
@@ -245,7 +245,7 @@ pub fn reads_of_the_demo(sources: &[Source]) -> Vec<Broken> {
                 || reads(&tokens, at, &["Pace", "::", "Demo"])
                 || reads(&tokens, at, &["Pace", "::", "*"])
                 || reads(&tokens, at, &["Pace", "::", "{"])
-                || reads(&tokens, at, &[".", "is_demo", "("])
+                || reads(&tokens, at, &[".", "notice", "("])
                 || reads(&tokens, at, &[".", "compression", "("])
             {
                 found.push(broken(source, tokens[at].line, "reads whether this is a demonstration"));

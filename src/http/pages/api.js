@@ -1,0 +1,116 @@
+// Talks to the daemon, on this page's own origin alone.
+
+import { t, has, language } from './words.js';
+import { pointText } from './times.js';
+
+/// What the daemon answered instead of what was asked for (RFC 9457), or that it did not answer.
+export class Problem extends Error {
+  constructor(status, body) {
+    super(`problem ${status}`);
+    this.status = status;
+    this.slug = String(body?.type ?? '').replace(/^urn:custodian:/, '');
+    this.title = body?.title ?? '';
+    this.detail = body?.detail ?? '';
+  }
+}
+
+let sessionEnded = () => {};
+
+/// What to do when the daemon no longer knows who asks.
+export function whenSessionEnds(act) {
+  sessionEnded = act;
+}
+
+async function send(method, path, body) {
+  const sent = body === undefined ? {} : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
+  let answer;
+  try {
+    answer = await fetch(path, { method, credentials: 'same-origin', cache: 'no-store', redirect: 'error', ...sent });
+  } catch {
+    throw new Problem(0, { type: 'urn:custodian:unreachable' });
+  }
+  if (answer.ok) return answer;
+  let told = null;
+  try {
+    told = await answer.json();
+  } catch {
+    // An answer without a problem document: its status is all there is to say.
+  }
+  const problem = new Problem(answer.status, told);
+  // A wrong password at sign-in is an answer as well, and ends nothing.
+  if (answer.status === 401 && problem.slug !== 'wrong-credentials') sessionEnded();
+  throw problem;
+}
+
+export async function get(path) {
+  return (await send('GET', path)).json();
+}
+
+export async function getText(path) {
+  return (await send('GET', path)).text();
+}
+
+export async function getBytes(path) {
+  return (await send('GET', path)).arrayBuffer();
+}
+
+export async function post(path, body) {
+  const answer = await send('POST', path, body);
+  return answer.status === 204 ? null : answer.json();
+}
+
+export async function remove(path) {
+  await send('DELETE', path);
+}
+
+/// Problems whose sentence says all; of the others the daemon's detail is shown too.
+const SAID_IN_FULL = [
+  'wrong-credentials', 'wrong-password', 'forbidden', 'no-such-request', 'no-such-route', 'span-in-future', 'id-number', 'four-eyes',
+  'no-grant', 'outside-grant', 'not-recorded', 'inside',
+];
+
+/// The daemon's own words where they are in the reader's language, ours where they are not. What it adds in English
+/// to a Korean sentence is marked as English.
+export function problemText(problem) {
+  if (!(problem instanceof Problem)) return { title: t('problem.page'), detail: '', foreign: false };
+  const key = `problem.${problem.slug}`;
+  const detail = answerText(problem.detail);
+  if (language() === 'en' && problem.title) return { title: problem.title, detail: detail.replace(/^./, (first) => first.toUpperCase()), foreign: false };
+  const title = has(key) ? t(key) : t('problem.other', { status: problem.status });
+  if (SAID_IN_FULL.includes(problem.slug)) return { title, detail: '', foreign: false };
+  return { title, detail, foreign: language() !== 'en' && detail === problem.detail };
+}
+
+/// What the daemon writes into answers and reasons, and the words for it here.
+const SENTENCES = {
+  'footage exists': 'answer.exists',
+  'no footage exists': 'answer.exists-not',
+  'nothing was recorded then': 'answer.never',
+  'nothing is left of it': 'answer.nothing-left',
+  'the camera did not answer': 'cause.unreachable',
+  'the camera refused the password': 'cause.unauthorized',
+  'the camera sent nothing that could be read': 'cause.unreadable',
+  "the camera's stream broke off": 'cause.disconnected',
+  'the camera sent no picture': 'cause.stalled',
+  'the recorder was not running': 'cause.not-running',
+  'the disk failed': 'cause.volume-failed',
+  'the disk was too slow': 'cause.overrun',
+  'a law forbids or limits it': 'ground.forbidden-by-law',
+  'it would harm others': 'ground.harm-to-others',
+  'the footage was destroyed at the end of its period': 'ground.already-destroyed',
+  'another just cause': 'ground.other-just-cause',
+};
+
+function sentence(text) {
+  return Object.hasOwn(SENTENCES, text) ? t(SENTENCES[text]) : text;
+}
+
+/// An answer to a request, as in `unavailable: destroyed on 2026-11-22T10:00:00.000Z`, `footage exists` or
+/// `it would harm others: a child is visible`, in the reader's language. The officer's own words stay as they are.
+export function answerText(text) {
+  const destroyed = /^(?:unavailable: )?destroyed on (\S+)$/.exec(text);
+  if (destroyed) return t('answer.destroyed', { when: pointText(destroyed[1]) });
+  const [, head, rest] = /^([^:]+): (.*)$/s.exec(text) ?? [];
+  if (head === 'unavailable') return t('answer.unavailable', { why: sentence(rest) });
+  return Object.hasOwn(SENTENCES, head) ? `${sentence(head)}: ${rest}` : sentence(text);
+}

@@ -1,0 +1,197 @@
+// The frame around every page: who is signed in, which page is open, in which language; and when to sign out.
+
+import { get, post, remove, whenSessionEnds, Problem } from './api.js';
+import { h, heading, field, form, typed, note, problemBox } from './dom.js';
+import { language, otherLanguage, switchLanguage, t, word } from './words.js';
+import { zoneText } from './times.js';
+import { requestsPage, requestPage } from './requests.js';
+import { newRequestPage } from './new-request.js';
+import { grantsPage, watchPage } from './watch.js';
+import { ledgerPage, destructionsPage } from './records.js';
+import { camerasPage } from './cameras.js';
+
+const IDLE_LIMIT_MS = 10 * 60_000;
+const IDLE_WARNING_MS = 60_000;
+
+/// What a role finds in its menu, its first page first.
+const MENUS = {
+  staff: ['requests', 'new', 'cameras'],
+  officer: ['requests', 'grants', 'destructions', 'ledger', 'cameras'],
+  viewer: ['grants'],
+  auditor: ['ledger', 'destructions', 'requests'],
+  installer: ['cameras'],
+};
+const PAGES = {
+  requests: (house) => (house.path[1] ? requestPage(house) : requestsPage(house)),
+  new: newRequestPage,
+  grants: (house) => (house.path[1] ? watchPage(house) : grantsPage(house)),
+  destructions: destructionsPage,
+  ledger: ledgerPage,
+  cameras: camerasPage,
+};
+
+const app = document.getElementById('app');
+const idleNote = h('div', { class: 'idle', role: 'status' });
+let session = null;
+let demo = false;
+/// Said once, at the head of the next page.
+let message = null;
+/// Counts the pages opened: one that comes late is dropped.
+let opened = 0;
+let leavePage = () => {};
+let lastTouched = performance.now();
+
+/// Opens `#/…`; where it is open already, opens it anew.
+function go(path, said = null) {
+  message = said;
+  if (location.hash === `#/${path}`) show();
+  else location.hash = `/${path}`;
+}
+
+function signedOut(said) {
+  if (session === null) return;
+  session = null;
+  message = said;
+  // Nothing of what this person saw stays in the address.
+  history.replaceState(null, '', '#/');
+  show();
+}
+
+async function signOut(said) {
+  try {
+    await remove('/v1/session');
+  } catch {
+    // The session has ended already, or the daemon is away: this page forgets it either way.
+  }
+  signedOut(said);
+}
+
+function frame(content) {
+  document.documentElement.lang = language();
+  const menu = session ? MENUS[session.role] ?? [] : [];
+  const here = location.hash.split('/')[1] || menu[0];
+  const toggle = h('button', {
+    type: 'button', class: 'plain', lang: otherLanguage(), id: 'language',
+    onclick: () => {
+      switchLanguage();
+      show().then(() => document.getElementById('language')?.focus());
+    },
+  }, t('switch'));
+  app.replaceChildren(...[
+    h('a', { class: 'skip', href: '#main', onclick: (event) => { event.preventDefault(); focusPage(); } }, t('skip')),
+    demo && h('p', { class: 'banner', role: 'note', id: 'demo' }, t('demo')),
+    h('header', {},
+      h('div', { class: 'bar' },
+        h('p', { class: 'brand' }, h('strong', {}, 'Custodian'), h('span', {}, t('product'))),
+        h('div', { class: 'who' },
+          session && h('span', { id: 'who' }, `${session.name} · ${word('role', session.role)}`),
+          toggle,
+          session && h('button', { type: 'button', class: 'plain', id: 'sign-out', onclick: () => signOut(t('signin.bye')) }, t('signout')))),
+      menu.length > 1 && h('nav', { 'aria-label': t('nav') }, h('ul', {}, menu.map((name) =>
+        h('li', {}, h('a', { href: `#/${name}`, 'aria-current': name === here && 'page' }, t(`nav.${name}`))))))),
+    idleNote,
+    h('main', { id: 'main' }, content),
+    h('footer', {}, h('p', {}, t('zone', { zone: zoneText() }))),
+  ].filter(Boolean));
+}
+
+function focusPage() {
+  const title = document.querySelector('main h1');
+  title?.focus();
+  title?.scrollIntoView({ block: 'nearest' });
+}
+
+function signInPage(said) {
+  const name = h('input', { name: 'name', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false' });
+  const password = h('input', { name: 'password', type: 'password', autocomplete: 'current-password' });
+  return [
+    h('div', { class: 'narrow' },
+      heading(t('signin.title')),
+      said && note(said),
+      form({ class: 'card', id: 'sign-in' }, async (element) => {
+        const credentials = { name: typed(element, 'name'), password: password.value };
+        password.value = '';
+        session = await post('/v1/session', credentials);
+        demo = session.demo;
+        lastTouched = performance.now();
+        go(MENUS[session.role]?.[0] ?? '');
+      },
+      field(t('signin.name'), name),
+      field(t('signin.password'), password),
+      h('button', { type: 'submit', class: 'main' }, t('signin.send'))),
+      h('p', { class: 'hint' }, t('signin.why'))),
+  ];
+}
+
+/// Draws the page that the address names.
+async function show() {
+  const turn = ++opened;
+  const said = message;
+  message = null;
+  leavePage();
+  leavePage = () => {};
+  if (session === null) {
+    document.title = `${t('signin.title')} · Custodian`;
+    frame(signInPage(said));
+    document.querySelector(said ? 'main h1' : '#sign-in input').focus();
+    return;
+  }
+  const path = location.hash.replace(/^#\//, '').split('/');
+  const menu = MENUS[session.role] ?? [];
+  if (!menu.includes(path[0])) path.splice(0, path.length, menu[0]);
+  frame(h('p', { class: 'loading', role: 'status' }, t('loading')));
+  const house = {
+    session, path, go,
+    refresh: (text = null) => { message = text; return show(); },
+    whenLeft: (act) => { if (turn === opened) leavePage = act; else act(); },
+  };
+  let content;
+  try {
+    content = await PAGES[path[0]](house);
+  } catch (problem) {
+    content = [heading(t(`nav.${path[0]}`)), problemBox(problem)];
+    if (!(problem instanceof Problem)) console.error(problem.stack);
+  }
+  if (turn !== opened || session === null) return;
+  frame([said && note(said, 'done'), content].flat().filter(Boolean));
+  document.title = `${document.querySelector('main h1')?.textContent ?? ''} · Custodian`;
+  focusPage();
+}
+
+/// A screen that nobody sits at shows nobody's data. A playing video counts as somebody watching.
+function watchIdleness() {
+  const touched = () => {
+    lastTouched = performance.now();
+    idleNote.replaceChildren();
+  };
+  for (const kind of ['pointerdown', 'keydown', 'wheel', 'touchstart']) addEventListener(kind, touched, { passive: true });
+  setInterval(() => {
+    if (session === null) return;
+    const video = document.querySelector('video');
+    if (video && !video.paused && !video.ended) touched();
+    const idle = performance.now() - lastTouched;
+    if (idle >= IDLE_LIMIT_MS) {
+      touched();
+      signOut(t('signin.idle'));
+    } else if (idle >= IDLE_LIMIT_MS - IDLE_WARNING_MS && !idleNote.hasChildNodes()) {
+      idleNote.replaceChildren(h('p', {}, t('idle.soon')));
+    }
+  }, 1000);
+}
+
+async function start() {
+  whenSessionEnds(() => signedOut(t('signin.expired')));
+  addEventListener('hashchange', show);
+  try {
+    demo = (await get('/v1/health')).demo;
+    session = await get('/v1/session');
+    demo = session.demo;
+  } catch (problem) {
+    // Nobody is signed in; anything else is said at the next question.
+    if (problem.status === 0) message = t('problem.unreachable');
+  }
+  watchIdleness();
+  await show();
+}
+
+start();

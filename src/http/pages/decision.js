@@ -1,0 +1,110 @@
+// The officer's decision: approve for one viewer, or refuse on one of the law's grounds. The password is asked again.
+
+import { get, post, Problem } from './api.js';
+import { choices, field, form, h, note, section, select, ticked, typed } from './dom.js';
+import { t, word } from './words.js';
+import { fromLocalInput, spanText, toLocalInput, zoneText } from './times.js';
+import { cameraText } from './cameras.js';
+
+/// PIPA 35(4), the whole list.
+const GROUNDS = ['forbidden-by-law', 'harm-to-others', 'already-destroyed', 'other-just-cause'];
+
+async function decide(request, decision) {
+  try {
+    return await post(`/v1/requests/${request.number}/decision`, decision);
+  } catch (problem) {
+    // At sign-in the name could be wrong as well; here it is the password.
+    if (problem instanceof Problem && problem.slug === 'wrong-credentials') problem.slug = 'wrong-password';
+    throw problem;
+  }
+}
+
+/// The account's name stands beside it unseen, so that a password store knows whose it is.
+function passwordField(house, hint) {
+  const name = h('input', { type: 'text', autocomplete: 'username', value: house.session.name, hidden: true, readonly: true });
+  const password = h('input', { type: 'password', name: 'password', autocomplete: 'current-password' });
+  return [password, [name, field(t('decide.password'), password, { hint })]];
+}
+
+/// Takes the password out of the form before it goes anywhere.
+function takePassword(input) {
+  const password = input.value;
+  input.value = '';
+  return password;
+}
+
+function localTime(name, at = null) {
+  return h('input', { type: 'datetime-local', name, step: '1', value: at ? toLocalInput(at) : '' });
+}
+
+/// Fewer cameras or a shorter span than was asked for; what was left as it was is not sent.
+function narrowed(element, request) {
+  const less = {};
+  const cameras = ticked(element, 'cameras').map(Number);
+  if (cameras.length < request.cameras.length) less.cameras = cameras;
+  const span = { ...request.span };
+  for (const end of ['from', 'to']) {
+    const text = element.elements[end].value;
+    if (text !== toLocalInput(request.span[end])) span[end] = fromLocalInput(text) ?? span[end];
+  }
+  if (span.from !== request.span.from || span.to !== request.span.to) less.span = span;
+  return less;
+}
+
+function approveForm(house, request, cameras, viewers) {
+  const [password, passwordLine] = passwordField(house, t('decide.password.hint'));
+  const viewer = select('viewer', [['', t('decide.viewer.choose')], ...viewers.map((one) => [one.account, one.name])]);
+  const zone = t('new.zone', { zone: zoneText() });
+  return section(t('decide.approve'), viewers.length === 0 && note(t('decide.viewer.none')), form({ id: 'approve' }, async (element) => {
+    if (ticked(element, 'cameras').length === 0) {
+      throw new Problem(422, { type: 'urn:custodian:no-camera' });
+    }
+    const ends = fromLocalInput(typed(element, 'ends'));
+    const decided = await decide(request, {
+      decision: 'approve', viewer: Number(viewer.value), ...narrowed(element, request), ...(ends && { ends }), password: takePassword(password),
+    });
+    await house.refresh(t('decide.approved', { span: spanText(decided.granted_span ?? request.span) }));
+  },
+  field(t('decide.viewer'), viewer),
+  field(t('decide.ends'), localTime('ends'), { optional: true, hint: t('decide.ends.hint') }),
+  h('details', {},
+    h('summary', {}, t('decide.part')),
+    choices(t('new.cameras'), 'checkbox', 'cameras', request.cameras.map((number) => [number, cameraText(cameras, number), true])),
+    field(t('new.from'), localTime('from', request.span.from), { hint: zone }),
+    field(t('new.to'), localTime('to', request.span.to))),
+  passwordLine,
+  h('button', { type: 'submit', class: 'main' }, t('decide.approve.send'))));
+}
+
+function refuseForm(house, request) {
+  const [password, passwordLine] = passwordField(house, t('decide.password.refuse'));
+  return section(t('decide.refuse'), form({ id: 'refuse' }, async (element) => {
+    await decide(request, {
+      decision: 'refuse', ground: element.elements.ground.value, reason: typed(element, 'reason'), password: takePassword(password),
+    });
+    await house.refresh(t('decide.refused'));
+  },
+  choices(t('decide.ground'), 'radio', 'ground', GROUNDS.map((one) => [one, word('ground', one)]), t('decide.ground.hint')),
+  field(t('decide.reason'), h('textarea', { name: 'reason', rows: '3' }), { hint: `${t('decide.reason.hint')} ${t('new.no-id')}` }),
+  passwordLine,
+  h('button', { type: 'submit', class: 'grave' }, t('decide.refuse.send'))));
+}
+
+/// An existence check is answered by looking; there is nothing to hand over.
+function answerForm(house, request) {
+  const [password, passwordLine] = passwordField(house, t('decide.password.answer'));
+  return section(t('decide.answer'), form({ id: 'approve' }, async () => {
+    await decide(request, { decision: 'approve', password: takePassword(password) });
+    await house.refresh(t('decide.answered'));
+  },
+  h('p', {}, t('decide.answer.how')),
+  passwordLine,
+  h('button', { type: 'submit', class: 'main' }, t('decide.answer.send'))));
+}
+
+export async function decisionForms(house, request, cameras) {
+  if (request.kind === 'existence-check') return [answerForm(house, request), refuseForm(house, request)];
+  const { accounts } = await get('/v1/accounts');
+  const viewers = accounts.filter((one) => one.role === 'viewer');
+  return [approveForm(house, request, cameras, viewers), refuseForm(house, request)];
+}

@@ -1,0 +1,154 @@
+// The requests as a list, and one request with all that its reader may do to it.
+
+import { answerText, get, post } from './api.js';
+import { choices, confirmation, facts, form, h, heading, note, section, table } from './dom.js';
+import { t, word } from './words.js';
+import { clockText, daysLeft, pointText, spanText } from './times.js';
+import { cameraText, readCameras, refreshButton } from './cameras.js';
+import { decisionForms } from './decision.js';
+
+const DOCUMENTS = ['resident-card', 'passport', 'drivers-licence'];
+/// States in which the ten days run (PIPA 35, Decree 41).
+const UNDECIDED = ['submitted', 'identified'];
+/// States that end by closing.
+const ANSWERED = ['approved', 'confirmed', 'refused'];
+
+export function stateMark(state) {
+  return h('span', { class: `state ${state}` }, word('state', state));
+}
+
+function dueText(request) {
+  const days = daysLeft(request.due);
+  const date = h('span', {}, pointText(request.due));
+  if (!UNDECIDED.includes(request.state)) return date;
+  const late = days < 0;
+  const key = late ? (days === -1 ? 'due.late-one' : 'due.late') : days === 0 ? 'due.today' : days === 1 ? 'due.one' : 'due.left';
+  return [h('strong', { class: late ? 'late' : days < 3 ? 'soon' : '' }, t(key, { n: Math.abs(days) })), h('span', { class: 'remark' }, date)];
+}
+
+function requestsTable(caption, requests) {
+  return table(caption, [
+    [t('col.number'), (request) => h('a', { href: `#/requests/${request.number}`, class: 'row-link', 'aria-label': t('request.title', { number: request.number }) }, String(request.number)), 'number'],
+    [t('col.state'), (request) => stateMark(request.state)],
+    [t('col.due'), dueText],
+    [t('col.kind'), (request) => word('kind', request.kind)],
+    [t('col.person'), (request) => request.person?.name ?? '–'],
+    [t('col.cameras'), (request) => request.cameras.join(', ')],
+    [t('col.span'), (request) => spanText(request.span)],
+  ], requests);
+}
+
+export async function requestsPage(house) {
+  const { requests } = await get('/v1/requests');
+  const { role } = house.session;
+  const newestFirst = requests.toSorted((a, b) => b.number - a.number);
+  const waiting = requests.filter((one) => one.state === 'identified').sort((a, b) => a.due.localeCompare(b.due));
+  const head = h('div', { class: 'title' }, heading(t('requests.title')),
+    role === 'staff' && h('a', { class: 'button main', href: '#/new' }, t('requests.new')), refreshButton(house));
+  if (requests.length === 0) return [head, note(t('requests.empty'))];
+  if (role !== 'officer') return [head, requestsTable(t('requests.all'), newestFirst)];
+  const others = newestFirst.filter((one) => !waiting.includes(one));
+  return [
+    head,
+    waiting.length > 0 ? requestsTable(t('requests.waiting'), waiting) : note(t('requests.nothing-waiting')),
+    others.length > 0 && requestsTable(t('requests.others'), others),
+  ].filter(Boolean);
+}
+
+/// One camera's pieces: a strip for the eye, a table for everybody.
+function availability(cameras, number, pieces, whole) {
+  const [from, to] = [new Date(whole.from), new Date(whole.to)];
+  const strip = h('div', { class: 'strip', 'aria-hidden': 'true' }, pieces.map((piece) => {
+    const part = h('span', { class: piece.state });
+    part.style.flexGrow = String(Math.max((new Date(piece.span.to) - new Date(piece.span.from)) / (to - from), 0.004));
+    return part;
+  }));
+  const remark = (piece) => {
+    if (piece.state === 'destroyed') return t('piece.destroyed-at', { when: pointText(piece.at) });
+    return piece.state === 'gap' ? word('cause', piece.cause) : '';
+  };
+  const title = cameraText(cameras, number);
+  if (pieces.length === 0) return h('div', { class: 'pieces' }, h('h3', {}, title), h('p', {}, t('piece.none')));
+  return h('div', { class: 'pieces' }, h('h3', {}, title), strip,
+    h('div', { class: 'ends', 'aria-hidden': 'true' }, h('span', {}, clockText(from)), h('span', {}, clockText(to))),
+    table(title, [
+      [t('piece.what'), (piece) => h('span', { class: `piece ${piece.state}` }, word('piece', piece.state))],
+      [t('piece.span'), (piece) => spanText(piece.span)],
+      [t('piece.why'), remark],
+    ], pieces));
+}
+
+function identityForm(house, request) {
+  return section(t('request.identity'), form({ id: 'identity' }, async (element) => {
+    await post(`/v1/requests/${request.number}/identity`, { document: element.elements.document.value });
+    await house.refresh(t('request.identity.done'));
+  },
+  choices(t('request.identity.what'), 'radio', 'document', DOCUMENTS.map((one) => [one, word('document', one)]), t('request.identity.hint')),
+  h('button', { type: 'submit', class: 'main' }, t('request.identity.send'))));
+}
+
+function closeForm(house, request) {
+  return section(t('request.close'), form({ id: 'close' }, async () => {
+    await post(`/v1/requests/${request.number}/close`, {});
+    await house.refresh(t('request.close.done'));
+  }, h('p', {}, t('request.close.why')), confirmation('sure', t('request.close.sure')),
+  h('button', { type: 'submit', class: 'grave' }, t('request.close.send'))));
+}
+
+function whatIsAsked(request, cameras) {
+  return section(t('request.facts'), facts([
+    [t('col.state'), stateMark(request.state)],
+    [t('col.due'), dueText(request)],
+    [t('col.kind'), word('kind', request.kind)],
+    [t('col.span'), spanText(request.span)],
+    [t('col.cameras'), h('ul', { class: 'bare' }, request.cameras.map((number) => h('li', {}, cameraText(cameras, number))))],
+    [t('request.purpose'), request.purpose && h('span', { class: 'said' }, request.purpose)],
+    [t('request.received'), pointText(request.received)],
+    [t('request.entered'), request.entered_by],
+    [t('request.document'), request.document && word('document', request.document)],
+    [t('request.held'), request.held ? t('yes') : t('no')],
+    [t('request.granted'), request.granted.length > 0 && h('ul', { class: 'bare' }, request.granted.map((view) =>
+      h('li', {}, `${cameraText(cameras, view.camera)}: ${spanText(view.span)}`)))],
+    [t('request.answer'), request.answer && h('span', { class: 'said' }, answerText(request.answer))],
+  ]));
+}
+
+function whoAsks({ person }) {
+  if (!person) return section(t('request.person'), h('p', {}, t('request.person.hidden')));
+  return section(t('request.person'), facts([
+    [t('new.name'), person.name],
+    [t('new.contact'), person.contact],
+    [t('new.birth'), person.birth_date],
+    [t('new.relation'), person.relation],
+  ]));
+}
+
+/// What the reader may do now, as the request stands.
+async function actions(house, request, cameras) {
+  const { role, account } = house.session;
+  const staff = role === 'staff';
+  const officer = role === 'officer';
+  const shown = [];
+  if (staff && request.state === 'submitted') shown.push(identityForm(house, request));
+  if (officer && request.state === 'submitted') shown.push(note(t('request.identity.first')));
+  if (officer && request.state === 'identified') {
+    if (request.entered_by === account) shown.push(note(t('request.own')));
+    else shown.push(...await decisionForms(house, request, cameras));
+  }
+  if ((staff || officer) && ANSWERED.includes(request.state)) shown.push(closeForm(house, request));
+  return shown;
+}
+
+export async function requestPage(house) {
+  const [request, cameras] = await Promise.all([get(`/v1/requests/${encodeURIComponent(house.path[1])}`), readCameras()]);
+  const pieces = request.availability ?? {};
+  return [
+    h('p', { class: 'back' }, h('a', { href: '#/requests' }, `← ${t('back')}`)),
+    h('div', { class: 'title' }, heading(t('request.title', { number: request.number })), refreshButton(house)),
+    h('div', { class: 'columns' },
+      h('div', {}, whatIsAsked(request, cameras), whoAsks(request),
+        Object.keys(pieces).length > 0 && section(t('request.availability'),
+          Object.entries(pieces).map(([number, list]) => availability(cameras, Number(number), list, request.span)))),
+      h('div', {}, await actions(house, request, cameras))),
+  ];
+}
