@@ -58,47 +58,60 @@ impl Eraser {
         Self { vault, time, holds, grants, ledger }
     }
 
-    /// One round. Blocks on the disk.
+    /// One round. Blocks on the disk. What fails stays due, and stands in nobody's way.
     ///
     /// # Errors
-    /// [`RetentionError`]; the next round takes up what is left.
+    /// The first failure; the next round takes up what is left.
     pub fn round(&self) -> Result<Round, RetentionError> {
         let now = self.time.trusted();
         let mut round = Round::default();
-        let free = self.destroy_keys(now, &mut round)?;
-        for due in &free {
-            let trigger = if due.is_apart { DestructionTrigger::HoldEnded } else { DestructionTrigger::Expiry };
-            let overwrite = self.vault.erase(due, trigger, now)?;
-            round.erased += 1;
-            if overwrite != Overwrite::Proven {
-                round.unproven += 1;
+        let mut first_failure: Option<RetentionError> = None;
+        let mut done = |told: Result<(), VaultError>| match told {
+            Ok(()) => true,
+            Err(e) => {
+                first_failure.get_or_insert(e.into());
+                false
             }
+        };
+        for due in self.destroy_keys(now, &mut round, &mut done) {
+            let trigger = if due.is_apart { DestructionTrigger::HoldEnded } else { DestructionTrigger::Expiry };
+            done(self.vault.erase(&due, trigger, now).map(|overwrite| {
+                round.erased += 1;
+                round.unproven += u32::from(overwrite != Overwrite::Proven);
+            }));
         }
-        self.vault.destroy_spent_day_keys(now)?;
-        self.copy_receipts(now)?;
-        Ok(round)
+        done(self.vault.destroy_spent_day_keys(now));
+        match (self.copy_receipts(now), first_failure) {
+            (_, Some(failure)) | (Err(failure), None) => Err(failure),
+            (Ok(()), None) => Ok(round),
+        }
     }
 
-    /// Sorts out what is held, and makes the rest unreadable (E2, E3).
-    fn destroy_keys(&self, now: Utc, round: &mut Round) -> Result<Vec<DueSegment>, RetentionError> {
-        let free = {
+    /// Sorts out what is held, and makes the rest unreadable (E2, E3). Returns what is ready to be overwritten.
+    fn destroy_keys(
+        &self,
+        now: Utc,
+        round: &mut Round,
+        done: &mut impl FnMut(Result<(), VaultError>) -> bool,
+    ) -> Vec<DueSegment> {
+        let keyless: Vec<DueSegment> = {
             let holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
             let is_held = |due: &DueSegment| holds.covers(due.camera, due.span);
             // A little before their time, so that what is held is never refused at its expiry.
             for due in self.vault.due(now.saturating_add(LOOK_AHEAD)).iter().filter(|due| !due.is_apart && is_held(due))
             {
-                self.vault.set_apart(due)?;
-                round.set_apart += 1;
+                round.set_apart += u32::from(done(self.vault.set_apart(due)));
             }
-            let free: Vec<DueSegment> = self.vault.due(now).into_iter().filter(|due| !is_held(due)).collect();
-            self.vault.destroy_keys(&free, now)?;
-            free
+            let free = self.vault.due(now).into_iter().filter(|due| !is_held(due));
+            free.filter(|due| done(self.vault.destroy_key(due, now))).collect()
         };
-        if !free.is_empty() {
-            let gone: Vec<_> = free.iter().map(|due| (due.volume, due.segment)).collect();
-            self.grants.forget_segments(&gone)?;
+        if !keyless.is_empty() {
+            let gone: Vec<_> = keyless.iter().map(|due| (due.volume, due.segment)).collect();
+            if !done(self.grants.forget_segments(&gone)) {
+                return Vec::new();
+            }
         }
-        Ok(free)
+        keyless
     }
 
     fn copy_receipts(&self, now: Utc) -> Result<(), RetentionError> {

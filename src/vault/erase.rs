@@ -97,31 +97,28 @@ impl Vault {
         volume.record_flushed(due.segment, &ManifestRecord::SetApart { segment: due.segment })
     }
 
-    /// Makes segments unreadable: their key blocks are overwritten and flushed.
+    /// Makes a segment unreadable: its key block is overwritten and flushed.
     ///
     /// # Errors
-    /// The first failure; the segments before it are done.
-    pub fn destroy_keys(&self, due: &[DueSegment], at: Utc) -> Result<(), VaultError> {
-        for one in due {
-            let volume = self.volume(one.volume, one.segment)?;
-            if volume.life(one.segment).is_some_and(|life| matches!(life, Life::KeyDestroyed(..))) {
-                continue;
-            }
-            let path = volume.segment_path(one.segment, one.is_apart);
-            match volume.disk.open(&path, Access::Direct) {
-                Ok(file) => {
-                    let zeros = AlignedBuffer::zeroed(HEAD_BYTES);
-                    file.write_all_at(zeros.as_slice(), 0).map_err(volume.on(&path))?;
-                    file.sync_data().map_err(volume.on(&path))?;
-                }
-                // A file that is gone has no key; the receipt will say so.
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-                Err(e) => return Err(volume.on(&path)(e)),
-            }
-            volume.record_flushed(one.segment, &ManifestRecord::KeyDestroyed { segment: one.segment, at })?;
-            self.index(volume, one.segment)?;
+    /// What the disk says; it stays due.
+    pub fn destroy_key(&self, due: &DueSegment, at: Utc) -> Result<(), VaultError> {
+        let volume = self.volume(due.volume, due.segment)?;
+        if volume.life(due.segment).is_some_and(|life| matches!(life, Life::KeyDestroyed(..))) {
+            return Ok(());
         }
-        Ok(())
+        let path = volume.segment_path(due.segment, due.is_apart);
+        match volume.disk.open(&path, Access::Direct) {
+            Ok(file) => {
+                let zeros = AlignedBuffer::zeroed(HEAD_BYTES);
+                file.write_all_at(zeros.as_slice(), 0).map_err(volume.on(&path))?;
+                file.sync_data().map_err(volume.on(&path))?;
+            }
+            // A file that is gone has no key; the receipt will say so.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(volume.on(&path)(e)),
+        }
+        volume.record_flushed(due.segment, &ManifestRecord::KeyDestroyed { segment: due.segment, at })?;
+        self.index(volume, due.segment)
     }
 
     /// Overwrites and releases the blocks of a segment whose key is destroyed.

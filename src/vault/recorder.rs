@@ -94,6 +94,11 @@ impl CameraRecorder {
         let camera = self.camera;
         let open = self.open.as_mut().ok_or(VaultError::NotRecording { camera })?;
         let volume = &self.vault.volumes[open.volume];
+        if volume.is_latched() {
+            // Another camera's write, or a commit, failed there: what would be written now would never be durable.
+            self.give_up();
+            return Err(VaultError::NotRecording { camera });
+        }
         if let Err(e) = open.writer.append_fragment(facts, bytes) {
             let e = VaultError::from(e);
             volume.note_failure(&e);
