@@ -15,5 +15,7 @@ demo: footage
 	cargo build --release --bin custodian --example demo
 	@$(TARGET)/release/examples/demo $(TARGET)/release/custodian $(if $(filter 1,$(ONCE)),--once)
 
+# Form, lints, documentation, dependencies, the rules of the house, and every test. As root nothing is skipped.
 test: footage
-	cargo test
+	@.ci/lint
+	@.ci/test
