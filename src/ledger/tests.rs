@@ -231,3 +231,19 @@ fn after_a_failed_flush_nothing_is_recorded_any_more() {
     assert!(!ledger.is_writable());
     assert_ne!(head.1, Digest::ZERO);
 }
+
+#[test]
+fn a_month_whose_first_row_a_power_cut_took_is_begun_again() {
+    for torn in [&b""[..], b"0123 {\"torn"] {
+        let dir = tempfile::tempdir().unwrap();
+        let head = written(dir.path()).head();
+        std::fs::write(dir.path().join("2027-01.ledger"), torn).unwrap();
+        let (mut ledger, _) = open(dir.path());
+        assert_eq!(ledger.head(), head, "the chain goes on from the month before");
+        let in_january = NOW.saturating_add(std::time::Duration::from_secs(60 * 86_400));
+        ledger.append(in_january, Actor::Daemon, Act::DaemonStopped).unwrap();
+        drop(ledger);
+        assert_eq!(verify_files(&files(dir.path()), None).unwrap().rows, 10);
+        open(dir.path());
+    }
+}

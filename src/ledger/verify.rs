@@ -103,7 +103,9 @@ pub(super) fn verify_file(
     site: Option<SiteId>,
     each: &mut impl FnMut(Row),
 ) -> Result<VerifiedFile, Fault> {
-    let mut told = VerifiedFile { next_sequence: 1, head: Digest::ZERO, end_bytes: 0, torn_bytes: 0 };
+    // Without a whole row a file changes nothing: a power cut took its first one.
+    let (next_sequence, head) = before.unwrap_or((1, Digest::ZERO));
+    let mut told = VerifiedFile { next_sequence, head, end_bytes: 0, torn_bytes: 0 };
     for (number, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let fault = |what| Fault { line: number as u64 + 1, what };
         if !line.ends_with(b"\n") {
