@@ -1,4 +1,7 @@
-.PHONY: deps footage test
+.PHONY: deps footage demo test
+
+# Where cargo builds.
+TARGET ?= $(or $(CARGO_TARGET_DIR),target)
 
 # Whatever runs brings along what it needs: packages through apt, footage through Debian's opencv-doc.
 deps:
@@ -7,5 +10,12 @@ deps:
 footage: deps
 	@tests/peers/footage.sh target/footage
 
+# The main job in seven steps. ONCE=1 ends by itself, with a status, and writes target/demo/report.json.
+demo: footage
+	cargo build --release --bin custodian --example demo
+	@$(TARGET)/release/examples/demo $(TARGET)/release/custodian $(if $(filter 1,$(ONCE)),--once)
+
+# Form, lints, documentation, dependencies, the rules of the house, and every test. As root nothing is skipped.
 test: footage
-	cargo test
+	@.ci/lint
+	@.ci/test

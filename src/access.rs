@@ -298,12 +298,13 @@ impl Access {
         Ok(())
     }
 
-    /// Ends grants whose time is over: their keys are destroyed.
+    /// Ends grants whose time is over, by the trusted clock: their keys are destroyed. A wall clock that runs ahead only
+    /// denies.
     ///
     /// # Errors
     /// [`AccessError::NotRecorded`], [`AccessError::Inside`].
     pub fn end_grants(&self) -> Result<(), AccessError> {
-        let over = self.registry().grants_over(self.later());
+        let over = self.registry().grants_over(self.now());
         for grant in over {
             self.record(Actor::Daemon, Act::GrantEnded { grant })?;
             self.grants.destroy(grant)?;

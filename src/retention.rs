@@ -2,7 +2,7 @@
 //!
 //! Invariants
 //! - E1 Destruction goes by the trusted clock.
-//! - E2 While keys are destroyed no hold can be placed, and before that every hold is looked at: a request either
+//! - E2 While a key is destroyed no hold can be placed, and right before that every hold is looked at: a request either
 //!   freezes a segment or is told that it is gone.
 //! - E3 A segment's keys go everywhere before its blocks do: key block, then every grant's slot.
 //! - E4 Erasing never waits for the ledger: receipts stand in the manifests until they have been copied.
@@ -10,10 +10,20 @@
 use crate::domain::{DestructionTrigger, Overwrite, Utc};
 use crate::ledger::{Act, Actor, DestructionReceipt, LedgerError, SharedLedger};
 use crate::vault::{DueSegment, ErasedBatch, GrantStore, Holds, TrustedClock, Vault, VaultError};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 const TECHNIQUE: &str = "key destroyed, then every block of the file overwritten once with zeros past the page cache, \
                          flushed, read back in part, released (NIST SP 800-88r2: Clear, with cryptographic erase)";
+
+/// Held segments are set apart this long before their expiry.
+const LOOK_AHEAD: Duration = Duration::from_secs(10);
+
+/// How many segments are looked at under one lock of the holds: whoever places a hold waits no longer than for these.
+const A_LOCK: usize = 32;
+/// In rounds.
+const DAY_KEYS_EVERY: u64 = 600;
 
 /// What went wrong while erasing. What is due stays due.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +51,7 @@ pub struct Eraser {
     holds: Arc<Mutex<Holds>>,
     grants: GrantStore,
     ledger: SharedLedger,
+    rounds: AtomicU64,
 }
 
 impl Eraser {
@@ -51,49 +62,69 @@ impl Eraser {
         grants: GrantStore,
         ledger: SharedLedger,
     ) -> Self {
-        Self { vault, time, holds, grants, ledger }
+        Self { vault, time, holds, grants, ledger, rounds: AtomicU64::new(0) }
     }
 
-    /// One round. Blocks on the disk.
+    /// One round. Blocks on the disk. What fails stays due, and stands in nobody's way.
     ///
     /// # Errors
-    /// [`RetentionError`]; the next round takes up what is left.
+    /// The first failure; the next round takes up what is left.
     pub fn round(&self) -> Result<Round, RetentionError> {
         let now = self.time.trusted();
         let mut round = Round::default();
-        let free = self.destroy_keys(now, &mut round)?;
-        for due in &free {
-            let trigger = if due.is_apart { DestructionTrigger::HoldEnded } else { DestructionTrigger::Expiry };
-            let overwrite = self.vault.erase(due, trigger, now)?;
-            round.erased += 1;
-            if overwrite != Overwrite::Proven {
-                round.unproven += 1;
+        let mut first_failure: Option<RetentionError> = None;
+        let mut done = |told: Result<(), VaultError>| match told {
+            Ok(()) => true,
+            Err(e) => {
+                first_failure.get_or_insert(e.into());
+                false
             }
+        };
+        for due in self.destroy_keys(now, &mut round, &mut done) {
+            let trigger = if due.is_apart { DestructionTrigger::HoldEnded } else { DestructionTrigger::Expiry };
+            done(self.vault.erase(&due, trigger, now).map(|overwrite| {
+                round.erased += 1;
+                round.unproven += u32::from(overwrite != Overwrite::Proven);
+            }));
         }
-        self.vault.destroy_spent_day_keys(now)?;
-        self.copy_receipts(now)?;
-        Ok(round)
+        // A day's end alone makes keys due, too; looking for them is dear, and it does not press.
+        if round.erased > 0 || self.rounds.fetch_add(1, Ordering::Relaxed).is_multiple_of(DAY_KEYS_EVERY) {
+            done(self.vault.destroy_spent_day_keys(now));
+        }
+        match (self.copy_receipts(now), first_failure) {
+            (_, Some(failure)) | (Err(failure), None) => Err(failure),
+            (Ok(()), None) => Ok(round),
+        }
     }
 
-    /// Sorts out what is held, and makes the rest unreadable (E2, E3).
-    fn destroy_keys(&self, now: Utc, round: &mut Round) -> Result<Vec<DueSegment>, RetentionError> {
-        let due = self.vault.due(now);
-        let free = {
+    /// Sorts out what is held, and makes the rest unreadable (E2, E3). Returns what is ready to be overwritten.
+    fn destroy_keys(
+        &self,
+        now: Utc,
+        round: &mut Round,
+        done: &mut impl FnMut(Result<(), VaultError>) -> bool,
+    ) -> Vec<DueSegment> {
+        let mut keyless = Vec::new();
+        // A little before their time, so that what is held is never refused at its expiry.
+        for soon in self.vault.due(now.saturating_add(LOOK_AHEAD)).chunks(A_LOCK) {
             let holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
-            let (held, free): (Vec<DueSegment>, Vec<DueSegment>) =
-                due.into_iter().partition(|due| holds.covers(due.camera, due.span));
-            for due in held.iter().filter(|due| !due.is_apart) {
-                self.vault.set_apart(due)?;
-                round.set_apart += 1;
+            for due in soon {
+                if !due.is_keyless && holds.covers(due.camera, due.span) {
+                    if !due.is_apart {
+                        round.set_apart += u32::from(done(self.vault.set_apart(due)));
+                    }
+                } else if due.expires <= now && done(self.vault.destroy_key(due, now)) {
+                    keyless.push(*due);
+                }
             }
-            self.vault.destroy_keys(&free, now)?;
-            free
-        };
-        if !free.is_empty() {
-            let gone: Vec<_> = free.iter().map(|due| (due.volume, due.segment)).collect();
-            self.grants.forget_segments(&gone)?;
         }
-        Ok(free)
+        if !keyless.is_empty() {
+            let gone: Vec<_> = keyless.iter().map(|due| (due.volume, due.segment)).collect();
+            if !done(self.grants.forget_segments(&gone)) {
+                return Vec::new();
+            }
+        }
+        keyless
     }
 
     fn copy_receipts(&self, now: Utc) -> Result<(), RetentionError> {

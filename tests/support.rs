@@ -20,5 +20,13 @@ pub mod raw_disk;
 pub mod raw_search;
 #[path = "support/rogues.rs"]
 pub mod rogues;
+#[path = "support/scene.rs"]
+pub mod scene;
+#[path = "support/site.rs"]
+pub mod site;
+#[path = "support/spans.rs"]
+pub mod spans;
+#[path = "support/stored.rs"]
+pub mod stored;
 #[path = "support/wire.rs"]
 pub mod wire;

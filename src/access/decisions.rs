@@ -188,7 +188,7 @@ impl Access {
             let reader = self.vault.read(segment, now)?;
             let fragments = reader.fragments().map_err(crate::vault::VaultError::from)?;
             let keys = fragments.iter().filter(|fragment| fragment.entry.sync);
-            let before = keys.clone().filter(|fragment| fragment.from <= from).next_back();
+            let before = keys.clone().rfind(|fragment| fragment.from <= from);
             if let Some(key) = before.or_else(|| keys.clone().next()) {
                 return Ok(Some(key.from));
             }

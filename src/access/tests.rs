@@ -1,1 +1,607 @@
+//! Requests from the counter to their end, over a real vault, with the clock in hand.
 
+use super::registry::RequestState;
+use super::*;
+use crate::catalog::Catalog;
+use crate::clock::ManualClock;
+use crate::crypto::Strength;
+use crate::disk::{RealDisk, SharedDisk};
+use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
+use crate::domain::{Codec, Digest, Frame, GrantId, RequestId, Retention, SegmentId, Span, VolumeId};
+use crate::fragment::footage::{Footage, film};
+use crate::fragment::{Fragmenter, frame_times, init_segment};
+use crate::ledger::{Decision, GrantedView, ViewRefusal};
+use crate::retention::Eraser;
+use crate::segment::FragmentFacts;
+use crate::vault::{CameraRecorder, Volume};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+const START: Utc = Utc::from_micros(1_795_341_600_000_000);
+const DAY: Duration = Duration::from_secs(86_400);
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const QUICK: Strength = Strength { memory_kib: 64, passes: 1, lanes: 1 };
+const RETENTION: Retention = Retention::Ceiling(Duration::from_secs(30 * 86_400));
+const PEOPLE: [(&str, Role); 6] = [
+    ("officer", Role::Officer),
+    ("deputy", Role::Officer),
+    ("viewer", Role::Viewer),
+    ("desk", Role::Staff),
+    ("auditor", Role::Auditor),
+    ("other", Role::Viewer),
+];
+const VIEWER: AccountId = AccountId(3);
+
+fn camera(number: u16) -> CameraNumber {
+    CameraNumber::new(number).unwrap()
+}
+
+fn at(seconds: u64) -> Utc {
+    START.saturating_add(Duration::from_secs(seconds))
+}
+
+fn span(from: u64, to: u64) -> Span {
+    Span::new(at(from), at(to)).unwrap()
+}
+
+/// Sixty seconds at ten frames a second, a key frame each second.
+fn minute() -> &'static Footage {
+    static MINUTE: OnceLock<Footage> = OnceLock::new();
+    MINUTE.get_or_init(|| film(Codec::H264, 60, &["-g", "10", "-keyint_min", "10", "-sc_threshold", "0", "-bf", "0"]))
+}
+
+/// A site on a disk of its own, with everything but cameras.
+struct Clinic {
+    dir: tempfile::TempDir,
+    disk: SharedDisk,
+    hands: ManualClock,
+}
+
+struct Open {
+    access: Access,
+    vault: Arc<Vault>,
+    eraser: Eraser,
+}
+
+impl Clinic {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let disk: SharedDisk = Arc::new(RealDisk);
+        let hands = ManualClock::standing(START);
+        let account = |(name, role): (&str, Role)| NewAccount {
+            name: name.to_owned(),
+            role,
+            password: Password::new(format!("{name}-password")),
+        };
+        let accounts: Vec<NewAccount> = PEOPLE.into_iter().map(account).collect();
+        let new = NewSite { accounts: &accounts, strength: QUICK };
+        let (site, _) = new.make(&disk, &dir.path().join("state"), &hands.clock()).unwrap();
+        Volume::create(&disk, &dir.path().join("v1"), site).unwrap();
+        Self { dir, disk, hands }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    fn open(&self) -> Open {
+        let files = SiteFiles::open(Arc::clone(&self.disk), &self.state()).unwrap();
+        let volume = Volume::open(Arc::clone(&self.disk), &self.dir.path().join("v1"), files.site(), true).unwrap();
+        let catalog = Catalog::open(&files.path("catalog")).unwrap();
+        let clock = self.hands.clock();
+        let limit = Duration::from_secs(72 * 3_600);
+        let time = TrustedClock::start(clock, Arc::clone(&self.disk), files.path("clock"), limit, || false).unwrap();
+        let time = Arc::new(time);
+        let vault = Arc::new(Vault::start(vec![volume], catalog, time.trusted()).unwrap());
+        let holds = Arc::new(Mutex::new(Holds::open(Arc::clone(&self.disk), files.path("holds")).unwrap()));
+        let session = SessionLimits { idle: Duration::from_secs(600), whole: Duration::from_secs(12 * 3_600) };
+        let periods = Periods { session, due: DAY * 10 };
+        let (access, ledger) =
+            Access::start(&files, Arc::clone(&vault), Arc::clone(&time), Arc::clone(&holds), periods).unwrap();
+        access.set_cameras(BTreeSet::from([camera(1), camera(2)]));
+        let eraser = Eraser::new(Arc::clone(&vault), time, holds, access.grant_store(), ledger);
+        Open { access, vault, eraser }
+    }
+}
+
+impl Open {
+    fn sign_in(&self, name: &str) -> Caller {
+        let (token, _) = self.access.sign_in(name, &format!("{name}-password"), HERE).unwrap();
+        self.access.caller(&token, HERE).unwrap()
+    }
+
+    /// A minute of a camera, in one segment.
+    fn record(&self, of: CameraNumber) {
+        let mut recorder = CameraRecorder::new(Arc::clone(&self.vault), of, RETENTION);
+        let film = minute();
+        recorder.begin(START, &init_segment(&film.parameters).unwrap()).unwrap();
+        let mut fragmenter = Fragmenter::default();
+        let mut fragments = Vec::new();
+        for frame in &film.frames {
+            let pts_90k = frame.pts_90k - film.frames[0].pts_90k;
+            let filmed_at = START.plus_90k(u64::try_from(pts_90k).unwrap());
+            fragments.extend(fragmenter.push(Frame { filmed_at, pts_90k, ..frame.clone() }).unwrap());
+        }
+        fragments.extend(fragmenter.finish().unwrap());
+        for fragment in fragments {
+            let facts = FragmentFacts {
+                first_pts_90k: fragment.first_pts_90k,
+                duration_90k: fragment.duration_90k,
+                frames: fragment.frames,
+                sync: fragment.sync,
+            };
+            recorder.append(facts, &fragment.bytes).unwrap();
+        }
+        recorder.finish().unwrap();
+        self.vault.commit().unwrap();
+    }
+
+    fn ask(&self, of: u16, span: Span) -> RequestView {
+        self.submit(new_request(of, span)).unwrap()
+    }
+
+    fn submit(&self, new: NewRequest) -> Result<RequestView, AccessError> {
+        self.access.submit(&self.sign_in("desk"), new)
+    }
+
+    fn identify(&self, request: RequestId) {
+        self.access.check_identity(&self.sign_in("desk"), request, IdentityDocument::Passport).unwrap();
+    }
+
+    fn approve(&self, request: RequestId) -> RequestView {
+        self.access.approve(&self.sign_in("officer"), request, &to_viewer(), "officer-password").unwrap()
+    }
+
+    fn approved(&self, of: u16, span: Span) -> RequestView {
+        let request = self.ask(of, span).number;
+        self.identify(request);
+        self.approve(request)
+    }
+
+    fn watch(&self, grant: GrantId, of: u16) -> Result<Vec<Picture>, AccessError> {
+        let viewer = self.sign_in("viewer");
+        let playlist = self.access.playlist(&viewer, grant, camera(of), None)?;
+        let picture =
+            |entry: &PlaylistEntry| self.access.fragment(&viewer, grant, camera(of), entry.segment, entry.number);
+        playlist.entries.iter().map(picture).collect()
+    }
+
+    fn rows(&self) -> Vec<Act> {
+        let mut acts = Vec::new();
+        self.access.ledger.rows(|row| acts.push(row.act)).unwrap();
+        acts
+    }
+}
+
+fn to_viewer() -> Approval {
+    Approval { viewer: Some(VIEWER), cameras: None, span: None, ends: None }
+}
+
+fn new_request(of: u16, span: Span) -> NewRequest {
+    let person =
+        PersonFields { name: "김민수".into(), contact: "010-1234-5678".into(), birth_date: None, relation: None };
+    NewRequest { kind: RequestKind::Viewing, cameras: vec![camera(of)], span, purpose: "lost bag".into(), person }
+}
+
+fn shown(pictures: &[Picture]) -> Vec<u64> {
+    pictures.iter().flat_map(|picture| frame_times(&picture.bytes).unwrap()).collect()
+}
+
+#[test]
+fn what_was_approved_is_seen_to_the_frame_and_nothing_else() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(Duration::from_secs(100));
+    let from = at(10).saturating_add(Duration::from_millis(350));
+    let to = at(12).saturating_add(Duration::from_millis(450));
+    let view = open.approved(1, Span::new(from, to).unwrap());
+    let grant = view.grant.unwrap();
+    assert_eq!(view.granted_span, Some(Span::new(at(10), to).unwrap()), "from the key frame before");
+    let pictures = open.watch(grant, 1).unwrap();
+    assert_eq!(shown(&pictures), (0..25).map(|frame| frame * 9_000).collect::<Vec<_>>());
+    // The segment's key opens all of it; the daemon does not.
+    let viewer = open.sign_in("viewer");
+    let segment = open.access.playlist(&viewer, grant, camera(1), None).unwrap().entries[0].segment;
+    for number in [0, 9, 13, 59, 60, u32::MAX] {
+        let told = open.access.fragment(&viewer, grant, camera(1), segment, number);
+        assert!(matches!(told, Err(AccessError::OutsideGrant)), "{number}");
+    }
+    for part in [span(9, 11), span(12, 13), span(30, 40)] {
+        let told = open.access.playlist(&viewer, grant, camera(1), Some(part));
+        assert!(matches!(told, Err(AccessError::OutsideGrant)), "{part}");
+    }
+    assert_eq!(open.access.playlist(&viewer, grant, camera(1), Some(span(10, 12))).unwrap().entries.len(), 2);
+    assert!(matches!(open.access.playlist(&viewer, grant, camera(2), None), Err(AccessError::OutsideGrant)));
+}
+
+#[test]
+fn nobody_else_watches_and_nobody_before_or_after() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(Duration::from_secs(100));
+    assert!(matches!(open.watch(GrantId(1), 1), Err(AccessError::NoGrant)), "before a decision");
+    let view = open.approved(1, span(10, 20));
+    let grant = view.grant.unwrap();
+    let playlist = open.access.playlist(&open.sign_in("viewer"), grant, camera(1), None).unwrap();
+    let entry = playlist.entries[0];
+    for (name, role) in PEOPLE.into_iter().filter(|(name, _)| *name != "viewer") {
+        let caller = open.sign_in(name);
+        let wanted = if role == Role::Viewer { "no approved request" } else { "your role" };
+        let told = open.access.playlist(&caller, grant, camera(1), None).unwrap_err().to_string();
+        assert!(told.starts_with(wanted), "{name}: {told}");
+        let told = open.access.fragment(&caller, grant, camera(1), entry.segment, entry.number).unwrap_err();
+        assert!(told.to_string().starts_with(wanted), "{name}: {told}");
+        assert!(open.access.init(&caller, grant, camera(1), entry.segment).is_err(), "{name}");
+    }
+    open.access.close(&open.sign_in("desk"), view.number).unwrap();
+    assert!(matches!(open.watch(grant, 1), Err(AccessError::NoGrant)), "after it was closed");
+    assert!(open.access.grants.list().unwrap().is_empty(), "its keys are destroyed");
+}
+
+#[test]
+fn a_grant_ends_by_itself_and_its_keys_are_destroyed() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(Duration::from_secs(100));
+    let request = open.ask(1, span(10, 20)).number;
+    open.identify(request);
+    let ends = at(200);
+    let approval = Approval { ends: Some(ends), ..to_viewer() };
+    let officer = open.sign_in("officer");
+    let grant = open.access.approve(&officer, request, &approval, "officer-password").unwrap().grant.unwrap();
+    assert!(open.watch(grant, 1).is_ok());
+    clinic.hands.advance(Duration::from_secs(100));
+    assert!(matches!(open.watch(grant, 1), Err(AccessError::NoGrant)));
+    open.access.end_grants().unwrap();
+    assert!(open.access.grants.list().unwrap().is_empty());
+    assert!(open.rows().contains(&Act::GrantEnded { grant }));
+}
+
+#[test]
+fn four_eyes_roles_and_passwords_stand_between_a_request_and_its_approval() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(Duration::from_secs(100));
+    let request = open.ask(1, span(10, 20)).number;
+    let officer = open.sign_in("officer");
+    let approve = |caller: &Caller, password: &str| open.access.approve(caller, request, &to_viewer(), password);
+    assert!(matches!(approve(&officer, "officer-password"), Err(AccessError::WrongState { .. })), "not identified");
+    open.identify(request);
+    for name in ["viewer", "desk", "auditor", "other"] {
+        assert!(matches!(approve(&open.sign_in(name), &format!("{name}-password")), Err(AccessError::Forbidden)));
+    }
+    assert!(matches!(approve(&officer, "deputy-password"), Err(AccessError::WrongCredentials)));
+    assert!(matches!(approve(&officer, ""), Err(AccessError::WrongCredentials)));
+    let to_officer = Approval { viewer: Some(AccountId(2)), ..to_viewer() };
+    let told = open.access.approve(&officer, request, &to_officer, "officer-password");
+    assert!(matches!(told, Err(AccessError::BadInput { field: "viewer", .. })), "an officer is no viewer");
+    assert!(open.access.grants.list().unwrap().is_empty(), "nothing was handed over on the way");
+    assert!(approve(&officer, "officer-password").is_ok());
+    assert!(matches!(approve(&officer, "officer-password"), Err(AccessError::WrongState { .. })), "only once");
+}
+
+#[test]
+fn who_entered_a_request_cannot_decide_it() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(Duration::from_secs(100));
+    // Officers cannot enter requests in this version; a ledger that says one did must still not let him decide.
+    let by_officer = Actor::Person { account: AccountId(1), address: HERE };
+    let (request, due) = (RequestId(1), at(1_000));
+    let asked = RequestKind::Viewing;
+    let persons = Digest::ZERO;
+    let submitted =
+        Act::RequestSubmitted { request, asked, cameras: vec![camera(1)], span: span(10, 20), due, persons };
+    open.access.record(by_officer, submitted).unwrap();
+    let checked = Act::IdentityChecked { request, document: IdentityDocument::Passport };
+    open.access.record(Actor::Daemon, checked).unwrap();
+    let told = open.access.approve(&open.sign_in("officer"), request, &to_viewer(), "officer-password");
+    assert!(matches!(told, Err(AccessError::FourEyes)));
+}
+
+#[test]
+fn an_approval_can_be_part_of_what_was_asked_and_never_more() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(Duration::from_secs(100));
+    let request = open.ask(1, span(10, 20)).number;
+    open.identify(request);
+    let officer = open.sign_in("officer");
+    let approve = |approval: &Approval| open.access.approve(&officer, request, approval, "officer-password");
+    for wider in [span(9, 20), span(10, 21), span(30, 40)] {
+        let told = approve(&Approval { span: Some(wider), ..to_viewer() });
+        assert!(matches!(told, Err(AccessError::BadInput { field: "span", .. })), "{wider}");
+    }
+    let other_camera = Approval { cameras: Some(vec![camera(2)]), ..to_viewer() };
+    assert!(matches!(approve(&other_camera), Err(AccessError::BadInput { field: "cameras", .. })));
+    let view = approve(&Approval { span: Some(span(12, 13)), ..to_viewer() }).unwrap();
+    assert_eq!(shown(&open.watch(view.grant.unwrap(), 1).unwrap()).len(), 10);
+}
+
+#[test]
+fn bad_requests_are_refused_each_with_its_reason_and_freeze_nothing() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(Duration::from_secs(100));
+    let told = open.submit(new_request(7, span(10, 20)));
+    assert!(matches!(told, Err(AccessError::UnknownCamera { camera }) if camera.get() == 7));
+    assert!(matches!(open.submit(new_request(1, span(10, 1_000))), Err(AccessError::SpanInFuture)));
+    let mut with_number = new_request(1, span(10, 20));
+    with_number.purpose = "주민등록번호 900101-1234567".into();
+    assert!(matches!(open.submit(with_number), Err(AccessError::IdNumber { field: "purpose" })));
+    let mut nameless = new_request(1, span(10, 20));
+    nameless.person.name = " ".into();
+    assert!(matches!(open.submit(nameless), Err(AccessError::BadInput { field: "name", .. })));
+    assert!(open.access.holds().list().is_empty());
+    for name in ["officer", "viewer", "auditor"] {
+        let told = open.access.submit(&open.sign_in(name), new_request(1, span(10, 20)));
+        assert!(matches!(told, Err(AccessError::Forbidden)), "{name}");
+    }
+    assert!(open.access.requests(&open.sign_in("desk")).unwrap().is_empty());
+}
+
+#[test]
+fn a_request_of_day_29_keeps_its_footage_until_it_is_closed() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    open.record(camera(2));
+    clinic.hands.advance(DAY * 29);
+    let request = open.ask(1, span(10, 20)).number;
+    clinic.hands.advance(DAY * 16);
+    let round = open.eraser.round().unwrap();
+    assert_eq!((round.erased, round.set_apart), (1, 1), "camera 2's is gone, camera 1's stands apart");
+    let told = open.ask(2, span(10, 20));
+    assert_eq!(told.state, "unavailable");
+    assert_eq!(told.answer, Some(format!("unavailable: destroyed on {}", START.saturating_add(DAY * 45))));
+    assert!(!told.held);
+    open.identify(request);
+    let grant = open.approve(request).grant.unwrap();
+    assert_eq!(shown(&open.watch(grant, 1).unwrap()).len(), 100);
+    open.access.close(&open.sign_in("officer"), request).unwrap();
+    assert_eq!(open.eraser.round().unwrap().erased, 1);
+    assert_eq!(open.ask(1, span(10, 20)).state, "unavailable");
+    let receipts = open.rows().into_iter().filter(|act| matches!(act, Act::FootageDestroyed(_))).count();
+    assert_eq!(receipts, 2);
+}
+
+#[test]
+fn a_wall_clock_that_runs_ahead_denies_and_destroys_nothing() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(Duration::from_secs(100));
+    let short = open.approved(1, span(10, 20)).grant.unwrap();
+    let request = open.ask(1, span(10, 20)).number;
+    open.identify(request);
+    let long = Approval { ends: Some(START.saturating_add(DAY * 60)), ..to_viewer() };
+    let long = open.access.approve(&open.sign_in("officer"), request, &long, "officer-password").unwrap();
+    let long = long.grant.unwrap();
+    clinic.hands.step_wall(40 * 86_400_000_000);
+    assert_eq!(open.eraser.round().unwrap(), crate::retention::Round::default());
+    open.access.end_grants().unwrap();
+    assert!(matches!(open.watch(short, 1), Err(AccessError::NoGrant)), "its end has come, by the wall");
+    assert!(
+        matches!(open.watch(long, 1), Err(AccessError::Unavailable { .. })),
+        "its footage has expired, by the wall"
+    );
+    clinic.hands.step_wall(-40 * 86_400_000_000);
+    assert!(open.watch(short, 1).is_ok());
+    assert!(open.watch(long, 1).is_ok());
+}
+
+#[test]
+fn in_mid_playback_what_is_held_plays_on_over_its_expiry_and_what_is_not_is_refused() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(DAY * 29);
+    let grant = open.approved(1, span(10, 20)).grant.unwrap();
+    let see = |number: usize| {
+        let viewer = open.sign_in("viewer");
+        let segment = open.vault.live_segments(camera(1), span(10, 20), START).unwrap()[0].segment;
+        open.access.fragment(&viewer, grant, camera(1), segment, 10 + number as u32)
+    };
+    assert!(see(0).is_ok());
+    clinic.hands.advance(DAY - Duration::from_secs(5));
+    open.eraser.round().unwrap();
+    clinic.hands.advance(Duration::from_secs(5));
+    assert!(see(1).is_ok(), "held: set apart before its time");
+    // As if the hold had never been: the very next fragment is refused, before the eraser runs again.
+    drop(open);
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(DAY * 29);
+    let view = open.approved(1, span(10, 20));
+    open.access.holds().release(view.number).unwrap();
+    let segment = open.vault.live_segments(camera(1), span(10, 20), START).unwrap()[0].segment;
+    let see = |number| open.access.fragment(&open.sign_in("viewer"), view.grant.unwrap(), camera(1), segment, number);
+    assert!(see(10).is_ok());
+    clinic.hands.advance(DAY);
+    assert!(matches!(see(11), Err(AccessError::Unavailable { .. })));
+    assert_eq!(open.eraser.round().unwrap().erased, 1);
+    assert!(matches!(see(12), Err(AccessError::Unavailable { .. })));
+    let slots = open.access.grants.open(view.grant.unwrap()).unwrap();
+    let key = slots.open_key(open.vault.volumes()[0].id(), segment, open.sign_in("viewer").private()).unwrap();
+    assert!(key.is_none(), "E3: its slot is overwritten too");
+}
+
+#[test]
+fn a_hold_that_comes_after_the_key_went_does_not_keep_the_blocks() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(DAY * 30);
+    let due = open.vault.due(open.access.now());
+    open.vault.destroy_key(&due[0], open.access.now()).unwrap();
+    let hold = Hold { request: RequestId(1), cameras: vec![camera(1)], span: span(0, 60) };
+    open.access.holds().place(hold).unwrap();
+    assert_eq!(open.eraser.round().unwrap().erased, 1);
+}
+
+#[test]
+fn a_restart_neither_widens_nor_loses_a_grant() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(Duration::from_secs(100));
+    let grant = open.approved(1, span(10, 12)).grant.unwrap();
+    let waiting = open.ask(1, span(30, 40)).number;
+    let head = open.access.ledger.head();
+    drop(open);
+    let open = clinic.open();
+    assert_eq!(open.access.ledger.head(), head);
+    assert_eq!(shown(&open.watch(grant, 1).unwrap()).len(), 20);
+    assert!(open.access.request(&open.sign_in("desk"), waiting).unwrap().held);
+}
+
+#[test]
+fn keys_and_holds_without_a_row_do_not_survive_a_start() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(Duration::from_secs(100));
+    let wanted = open.ask(1, span(30, 40)).number;
+    let stray = crate::vault::StagedSlot::seal(
+        GrantId(9),
+        &open.sign_in("viewer").person().key,
+        VolumeId([1; 16]),
+        SegmentId(1),
+        &crate::crypto::DataKey::random().unwrap(),
+    );
+    open.access.grants.stage(GrantId(9), &open.sign_in("viewer").person().key, &[stray.unwrap()]).unwrap();
+    let stray = Hold { request: RequestId(77), cameras: vec![camera(1)], span: span(0, 5) };
+    open.access.holds().place(stray).unwrap();
+    open.access.holds().release(wanted).unwrap();
+    drop(open);
+    let open = clinic.open();
+    assert!(open.access.grants.list().unwrap().is_empty());
+    let held: Vec<RequestId> = open.access.holds().list().iter().map(|hold| hold.request).collect();
+    assert_eq!(held, [wanted], "the request's own hold stands again, the stray one is gone");
+}
+
+#[test]
+fn an_account_that_the_ledger_does_not_know_cannot_sign_in() {
+    let clinic = Clinic::new();
+    let people = clinic.state().join("people");
+    let viewer = std::fs::read_to_string(people.join("00000003")).unwrap();
+    std::fs::write(
+        people.join("00000003"),
+        viewer.replace("\"viewer\",\n  \"role\": \"viewer\"", "\"viewer\",\n  \"role\": \"officer\""),
+    )
+    .unwrap();
+    std::fs::write(people.join("00000009"), viewer.replace("\"account\": 3", "\"account\": 9")).unwrap();
+    let open = clinic.open();
+    assert!(matches!(open.access.sign_in("viewer", "viewer-password", HERE), Err(AccessError::WrongCredentials)));
+    assert!(open.access.sign_in("desk", "desk-password", HERE).is_ok());
+}
+
+#[test]
+fn what_a_request_holds_of_persons_is_sealed_and_bound_to_its_row() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(Duration::from_secs(100));
+    let view = open.ask(1, span(10, 20));
+    assert_eq!(view.person.unwrap().name, "김민수");
+    let stored = std::fs::read(clinic.state().join("requests/00000001")).unwrap();
+    let ledger = std::fs::read_to_string(clinic.state().join("ledger/2026-11.ledger")).unwrap();
+    for secret in ["김민수", "010-1234", "lost bag"] {
+        assert!(!String::from_utf8_lossy(&stored).contains(secret) && !ledger.contains(secret), "{secret}");
+    }
+    assert!(open.access.requests(&open.sign_in("viewer")).is_err());
+    // A file of another request in its place is noticed.
+    open.ask(1, span(10, 21));
+    let other = std::fs::read(clinic.state().join("requests/00000002")).unwrap();
+    std::fs::write(clinic.state().join("requests/00000001"), other).unwrap();
+    assert!(open.access.request(&open.sign_in("desk"), view.number).is_err());
+}
+
+#[test]
+fn sessions_end_and_guessing_is_slowed_down() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    let (token, _) = open.access.sign_in("desk", "desk-password", HERE).unwrap();
+    for _ in 0..10 {
+        clinic.hands.advance(Duration::from_secs(599));
+        open.access.caller(&token, HERE).unwrap();
+    }
+    clinic.hands.advance(Duration::from_secs(600));
+    assert!(matches!(open.access.caller(&token, HERE), Err(AccessError::NotSignedIn)), "idle");
+    let (token, _) = open.access.sign_in("desk", "desk-password", HERE).unwrap();
+    let caller = open.access.caller(&token, HERE).unwrap();
+    open.access.sign_out(&token, &caller).unwrap();
+    assert!(matches!(open.access.caller(&token, HERE), Err(AccessError::NotSignedIn)), "signed out");
+    for _ in 0..5 {
+        let told = open.access.sign_in("desk", "wrong", HERE);
+        assert!(matches!(told, Err(AccessError::WrongCredentials)));
+    }
+    let right = || open.access.sign_in("desk", "desk-password", HERE);
+    assert!(matches!(right(), Err(AccessError::TooManyAttempts { .. })));
+    let elsewhere = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+    assert!(open.access.sign_in("desk", "desk-password", elsewhere).is_ok(), "nobody locks others out");
+    clinic.hands.advance(Duration::from_secs(2));
+    assert!(right().is_ok());
+    assert!(matches!(open.access.sign_in("nobody", "x", HERE), Err(AccessError::WrongCredentials)));
+}
+
+#[test]
+fn each_picture_is_announced_before_it_is_shown() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(Duration::from_secs(100));
+    let grant = open.approved(1, span(10, 13)).grant.unwrap();
+    let pictures = open.watch(grant, 1).unwrap();
+    let intended: Vec<Act> = open.rows().into_iter().filter(|act| matches!(act, Act::ViewIntended { .. })).collect();
+    let view = |from, to| Act::ViewIntended { grant, request: RequestId(1), camera: camera(1), span: span(from, to) };
+    assert_eq!(intended, [view(10, 11), view(11, 12), view(12, 13)]);
+    open.access.served(&open.sign_in("viewer"), pictures[0].intended, pictures[0].frames, 5).unwrap();
+    let served = Act::ViewServed { intended: pictures[0].intended, frames: 10, bytes: 5 };
+    assert!(open.rows().contains(&served));
+    open.watch(GrantId(5), 1).unwrap_err();
+    let refused = Act::ViewRefused { request: None, camera: Some(camera(1)), span: None, why: ViewRefusal::NoGrant };
+    assert!(open.rows().contains(&refused));
+}
+
+#[test]
+fn every_state_takes_the_acts_of_the_diagram_and_no_other() {
+    let request = RequestId(1);
+    let document = IdentityDocument::Passport;
+    let (grant, viewer, ends, slots) = (GrantId(1), VIEWER, at(9), Digest::ZERO);
+    let views = vec![GrantedView { camera: camera(1), span: span(1, 2) }];
+    let (ground, reason) = (RefusalGround::HarmToOthers, "x".to_owned());
+    let approved = Decision::Approved { grant, viewer, views, ends, segments: 1, slots };
+    let refused = Decision::Refused { ground, reason: reason.clone() };
+    let acts = [
+        Act::IdentityChecked { request, document },
+        Act::RequestUnavailable { request, reason: reason.clone() },
+        Act::RequestDecided { request, decision: approved },
+        Act::RequestDecided { request, decision: Decision::Confirmed { exists: true } },
+        Act::RequestDecided { request, decision: refused },
+        Act::RequestClosed { request },
+        Act::SignedIn,
+    ];
+    let states = [
+        (RequestState::Submitted, ["identified", "unavailable", "", "", "", "", ""]),
+        (RequestState::Identified { document }, ["", "", "approved", "confirmed", "refused", "", ""]),
+        (RequestState::Approved { document, grant }, ["", "", "", "", "", "closed", ""]),
+        (RequestState::Confirmed { document, exists: true }, ["", "", "", "", "", "closed", ""]),
+        (RequestState::Refused { document, ground, reason: reason.clone() }, ["", "", "", "", "", "closed", ""]),
+        (RequestState::Unavailable { reason }, ["", "", "", "", "", "", ""]),
+        (RequestState::Closed { document: None, grant: None, answer: None }, ["", "", "", "", "", "", ""]),
+    ];
+    for (state, wanted) in states {
+        let next = acts.each_ref().map(|act| state.apply(act).map_or("", |next| next.name()));
+        assert_eq!(next, wanted, "{}", state.name());
+    }
+}

@@ -121,7 +121,7 @@ impl Access {
         }
     }
 
-    /// What can be watched of a camera under a grant, or of a part of its span.
+    /// What can be watched of a camera under a grant, or the fragments that have any of a part of its span.
     ///
     /// # Errors
     /// [`AccessError::NoGrant`]; [`AccessError::OutsideGrant`] for a part that is not within it;
@@ -150,7 +150,8 @@ impl Access {
             let init = reader.open_init(&StreamOpener::new(&key)?).map_err(VaultError::from)?;
             let mut new_init = init_before.as_ref() != Some(&init);
             for fragment in reader.fragments().map_err(VaultError::from)? {
-                if let Some(shown) = shown_part(&fragment, span) {
+                let is_asked = fragment.from < span.to() && fragment.to > span.from();
+                if let Some(shown) = shown_part(&fragment, view.span).filter(|_| is_asked) {
                     entries.push(PlaylistEntry {
                         segment: live.segment,
                         number: fragment.number,
@@ -161,7 +162,9 @@ impl Access {
                     new_init = false;
                 }
             }
-            init_before = Some(init);
+            if !new_init {
+                init_before = Some(init);
+            }
         }
         if entries.is_empty() {
             let why = self.why_nothing(camera, span, now)?;

@@ -62,13 +62,15 @@ impl Init {
             Some(file) => read_accounts(file)?,
             None => ask_accounts()?,
         };
+        // Everything that can be refused is asked before anything lasting is made.
         make_private(dir)?;
         device_is_proven(&disk, dir, self.allow_unproven)?;
         let volume = self.volume.clone().unwrap_or_else(|| dir.join("volumes/v1"));
+        make_private(&volume)?;
+        device_is_proven(&disk, &volume, self.allow_unproven)?;
         let new = NewSite { accounts: &accounts, strength: Strength::RECOMMENDED };
         let (site, recovery) = new.make(&disk, &dir.join("state"), &Clock::system())?;
         Volume::create(&disk, &volume, site)?;
-        device_is_proven(&disk, &volume, self.allow_unproven)?;
         make_private(&dir.join("camera-config"))?;
         std::fs::write(dir.join(SITE_FILE), self.site_file(&volume)?)
             .with_context(|| format!("{} could not be written", dir.join(SITE_FILE).display()))?;

@@ -113,7 +113,7 @@ fn print(report: &Report) {
     for volume in &report.volumes {
         println!(
             "volume {}: {} manifests, {} segments kept ({} held), {} being written, {} destroyed",
-            volume.volume,
+            volume.volume.map_or_else(String::new, |volume| volume.to_string()),
             volume.manifests,
             volume.segments_kept,
             volume.segments_held,

@@ -107,20 +107,29 @@ impl Ledger {
         !self.latched
     }
 
-    /// Appends one row and flushes it (L1). Returns it with its sequence.
+    /// Begins the month's file if `at` is the first moment of a new month that comes to it. What is said of the head
+    /// afterwards is true of the very next row.
     ///
     /// # Errors
-    /// [`LedgerError::Write`] the first time, [`LedgerError::Latched`] ever after (L2).
-    pub fn append(&mut self, at: Utc, actor: Actor, act: Act) -> Result<Row, LedgerError> {
+    /// As [`Ledger::append`].
+    pub fn turn_to(&mut self, at: Utc) -> Result<(), LedgerError> {
         if self.latched {
             return Err(LedgerError::Latched);
         }
         let month = at.day().to_string().chars().take(7).collect::<String>();
         // A clock that stepped back does not reopen an older month: names must sort as rows do.
-        let is_new = self.current.as_ref().is_none_or(|current| month > current.month);
-        if is_new {
+        if self.current.as_ref().is_none_or(|current| month > current.month) {
             self.begin_file(&month, at)?;
         }
+        Ok(())
+    }
+
+    /// Appends one row and flushes it (L1). Returns it with its sequence.
+    ///
+    /// # Errors
+    /// [`LedgerError::Write`] the first time, [`LedgerError::Latched`] ever after (L2).
+    pub fn append(&mut self, at: Utc, actor: Actor, act: Act) -> Result<Row, LedgerError> {
+        self.turn_to(at)?;
         self.write_row(at, actor, act)
     }
 

@@ -37,6 +37,7 @@ impl SharedLedger {
         manifests: Vec<ManifestCheckpoint>,
     ) -> Result<Row, LedgerError> {
         let mut ledger = self.lock();
+        ledger.turn_to(at)?;
         let (sequence, head) = ledger.head();
         let checkpoint = Checkpoint { site: ledger.site(), sequence, head, manifests, signature: None }.sign(key)?;
         ledger.append(at, Actor::Daemon, Act::Checkpoint(checkpoint))

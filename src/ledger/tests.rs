@@ -115,6 +115,15 @@ fn a_ledger_written_anew_with_another_key_fails_against_the_known_signer() {
 }
 
 #[test]
+fn a_checkpoint_that_begins_a_month_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = SharedLedger::new(written(dir.path()));
+    let in_january = NOW.saturating_add(std::time::Duration::from_secs(60 * 86_400));
+    ledger.checkpoint(in_january, &signing_key(), Vec::new()).unwrap();
+    assert_eq!(verify_files(&files(dir.path()), None).unwrap().checkpoints, 2);
+}
+
+#[test]
 fn a_torn_last_line_is_cut_off_and_a_changed_one_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let head = written(dir.path()).head();

@@ -12,7 +12,7 @@
 
 use super::{FORMAT_VERSION, SegmentError};
 use crate::crypto::Sealed;
-use crate::disk::{Access, AlignedBuffer, BLOCK_BYTES, Disk, DiskFile};
+use crate::disk::{Access, AlignedBuffer, BLOCK_BYTES, Disk, DiskFile, STRIDE_BYTES};
 use bytes::{Buf, BufMut};
 use std::path::Path;
 
@@ -47,11 +47,19 @@ impl SlotPurpose {
     }
 }
 
+/// A slot in use.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UsedSlot {
+    pub index: u32,
+    /// Whom it is for (a public key), or what it is of.
+    pub owner: [u8; 32],
+    pub sealed: Sealed,
+}
+
 /// An open file of slots.
 #[derive(Debug)]
 pub struct SlotFile {
     file: Box<dyn DiskFile>,
-    purpose: SlotPurpose,
     slots: u32,
     /// Facts of the owner's own, in the clear: 64 bytes.
     facts: [u8; 64],
@@ -83,7 +91,7 @@ impl SlotFile {
         header.put_u32(crc32c::crc32c(&header));
         header.resize(BLOCK_BYTES, 0);
         file.write_all_at(&header, 0)?;
-        Ok(Self { file, purpose, slots, facts })
+        Ok(Self { file, slots, facts })
     }
 
     /// Opens a file past the page cache, so that overwriting a slot reaches its block.
@@ -91,8 +99,20 @@ impl SlotFile {
     /// # Errors
     /// [`SegmentError::Damaged`] where the header is not whole or of another purpose.
     pub fn open(disk: &dyn Disk, path: &Path, purpose: SlotPurpose) -> Result<Self, SegmentError> {
+        Self::open_with(disk, path, purpose, Access::Direct)
+    }
+
+    /// Opens a file to read it, through the page cache.
+    ///
+    /// # Errors
+    /// As [`SlotFile::open`].
+    pub fn open_to_read(disk: &dyn Disk, path: &Path, purpose: SlotPurpose) -> Result<Self, SegmentError> {
+        Self::open_with(disk, path, purpose, Access::Read)
+    }
+
+    fn open_with(disk: &dyn Disk, path: &Path, purpose: SlotPurpose, access: Access) -> Result<Self, SegmentError> {
         let damaged = SegmentError::Damaged { what: purpose.what(), at_bytes: 0 };
-        let file = disk.open(path, Access::Direct)?;
+        let file = disk.open(path, access)?;
         let mut block = AlignedBuffer::zeroed(BLOCK_BYTES);
         if file.read_at(block.as_mut_slice(), 0)? < BLOCK_BYTES || &block.as_slice()[..8] != MAGIC {
             return Err(damaged);
@@ -110,7 +130,7 @@ impl SlotFile {
         if from.get_u32() != crc32c::crc32c(&bytes[..80]) || code != purpose.code() || slots > SLOTS_LIMIT {
             return Err(damaged);
         }
-        Ok(Self { file, purpose, slots, facts })
+        Ok(Self { file, slots, facts })
     }
 
     pub fn facts(&self) -> &[u8; 64] {
@@ -145,45 +165,34 @@ impl SlotFile {
         Ok(self.file.write_all_at(block.as_slice(), at)?)
     }
 
-    /// Reads one slot: `None` where it is empty or was overwritten.
+    /// All slots in use: number, owner, sealed secret. Blank and damaged ones are passed over. Reads in long strides: a
+    /// file may hold a day's segments.
     ///
     /// # Errors
-    /// [`SegmentError::Damaged`] for bytes that are neither a slot nor blank.
-    pub fn read(&self, index: u32) -> Result<Option<([u8; 32], Sealed)>, SegmentError> {
-        let at = self.offset_bytes(index)?;
-        let damaged = SegmentError::Damaged { what: self.purpose.what(), at_bytes: at };
-        let mut block = AlignedBuffer::zeroed(BLOCK_BYTES);
-        if self.file.read_at(block.as_mut_slice(), at)? < BLOCK_BYTES {
-            return Err(damaged);
+    /// [`SegmentError::Disk`].
+    pub fn used(&self) -> Result<Vec<UsedSlot>, SegmentError> {
+        let mut used = Vec::new();
+        let mut buffer = AlignedBuffer::zeroed(STRIDE_BYTES);
+        let a_stride = u32::try_from(STRIDE_BYTES / BLOCK_BYTES).unwrap_or(1);
+        let mut first = 0;
+        while first < self.slots {
+            let got = self.file.read_at(buffer.as_mut_slice(), self.offset_bytes(first)?)?;
+            let blocks = buffer.as_slice()[..got].chunks_exact(BLOCK_BYTES);
+            for (index, block) in (first..self.slots).zip(blocks) {
+                used.extend(parse_slot(block).map(|(owner, sealed)| UsedSlot { index, owner, sealed }));
+            }
+            first = first.saturating_add(a_stride);
         }
-        let bytes = block.as_slice();
-        if bytes.iter().all(|byte| *byte == 0) {
-            return Ok(None);
-        }
-        let mut crc = &bytes[CRC_AT..CRC_AT + 4];
-        if bytes[..4] != [0, 0, 0, 1] || crc.get_u32() != crc32c::crc32c(&bytes[..CRC_AT]) {
-            return Err(damaged);
-        }
-        let mut owner = [0; 32];
-        owner.copy_from_slice(&bytes[4..36]);
-        let mut secret = [0; Sealed::SECRET_BYTES];
-        secret.copy_from_slice(&bytes[36..CRC_AT]);
-        Ok(Some((owner, Sealed::from_array(&secret))))
+        Ok(used)
     }
 
-    /// Finds the slot of an owner. Damaged slots are passed over.
+    /// Finds the slot of an owner.
     ///
     /// # Errors
     /// [`SegmentError::Disk`].
     pub fn find(&self, owner: &[u8; 32]) -> Result<Option<(u32, Sealed)>, SegmentError> {
-        for index in 0..self.slots {
-            match self.read(index) {
-                Ok(Some((of, sealed))) if of == *owner => return Ok(Some((index, sealed))),
-                Ok(_) | Err(SegmentError::Damaged { .. }) => {}
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(None)
+        let found = self.used()?.into_iter().find(|slot| slot.owner == *owner);
+        Ok(found.map(|slot| (slot.index, slot.sealed)))
     }
 
     /// Overwrites one slot. Not flushed: follow with [`SlotFile::flush`].
@@ -203,6 +212,22 @@ impl SlotFile {
         (0..self.slots).try_for_each(|index| self.blank(index))
     }
 
+    /// Overwrites a whole file, whatever is in it: one whose header is damaged may still hold sealed keys.
+    ///
+    /// # Errors
+    /// [`SegmentError::Disk`].
+    pub fn blank_file(disk: &dyn Disk, path: &Path) -> Result<(), SegmentError> {
+        let file = disk.open(path, Access::Direct)?;
+        let end = file.len_bytes()?.next_multiple_of(BLOCK_BYTES as u64);
+        let zeros = AlignedBuffer::zeroed(BLOCK_BYTES);
+        let mut at = 0;
+        while at < end {
+            file.write_all_at(zeros.as_slice(), at)?;
+            at += BLOCK_BYTES as u64;
+        }
+        Ok(file.sync_data()?)
+    }
+
     /// What was filled or blanked is on the device.
     ///
     /// # Errors
@@ -210,6 +235,19 @@ impl SlotFile {
     pub fn flush(&self) -> Result<(), SegmentError> {
         Ok(self.file.sync_data()?)
     }
+}
+
+/// `None` for a blank block, and for bytes that are no slot.
+fn parse_slot(block: &[u8]) -> Option<([u8; 32], Sealed)> {
+    let mut crc = block.get(CRC_AT..CRC_AT + 4)?;
+    if block[..4] != [0, 0, 0, 1] || crc.get_u32() != crc32c::crc32c(&block[..CRC_AT]) {
+        return None;
+    }
+    let mut owner = [0; 32];
+    owner.copy_from_slice(&block[4..36]);
+    let mut secret = [0; Sealed::SECRET_BYTES];
+    secret.copy_from_slice(&block[36..CRC_AT]);
+    Some((owner, Sealed::from_array(&secret)))
 }
 
 #[cfg(test)]
@@ -238,9 +276,26 @@ mod tests {
         file.blank(2).unwrap();
         file.flush().unwrap();
         assert!(file.find(&public.0).unwrap().is_none());
-        assert!(file.read(0).unwrap().is_some());
+        assert_eq!(file.used().unwrap().iter().map(|slot| slot.index).collect::<Vec<_>>(), [0]);
         assert!(!std::fs::read(&path).unwrap().windows(32).any(|bytes| bytes == &found.ciphertext[..32]));
         assert!(matches!(file.fill(3, &[0; 32], &sealed), Err(SegmentError::NoSuchSlot { slots: 3, index: 3 })));
+    }
+
+    #[test]
+    fn a_file_of_many_slots_is_read_to_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("slots");
+        let (_, public) = generate_pair().unwrap();
+        let sealed = public.seal(Label::GrantKey, b"", &[1; 32]).unwrap();
+        let made = SlotFile::create(&RealDisk, &path, SlotPurpose::Grant, 600, [0; 64]).unwrap();
+        for index in [0, 255, 256, 511, 512, 599] {
+            made.fill(index, &[u8::try_from(index % 251).unwrap(); 32], &sealed).unwrap();
+        }
+        let read = SlotFile::open_to_read(&RealDisk, &path, SlotPurpose::Grant).unwrap();
+        assert_eq!(
+            read.used().unwrap().iter().map(|slot| slot.index).collect::<Vec<_>>(),
+            [0, 255, 256, 511, 512, 599]
+        );
     }
 
     #[test]

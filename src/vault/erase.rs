@@ -11,7 +11,7 @@ use crate::crypto::{RunningDigest, random_u64};
 use crate::disk::{Access, AlignedBuffer, BLOCK_BYTES, DiskFile, Extents, PhysicalRange, STRIDE_BYTES};
 use crate::domain::{CameraNumber, Day, DestructionTrigger, Digest, Overwrite, SegmentId, Span, Utc, VolumeId};
 use crate::segment::{HEAD_BYTES, ManifestRecord};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// At least this share of the strides is read back, chosen at random, besides the key block.
@@ -24,8 +24,12 @@ pub struct DueSegment {
     pub segment: SegmentId,
     pub camera: CameraNumber,
     pub span: Span,
+    /// When its period ended; for one whose erasing was begun, long ago.
+    pub expires: Utc,
     /// It stands with the held footage.
     pub is_apart: bool,
+    /// Its key is destroyed already: no hold can bring it back.
+    pub is_keyless: bool,
 }
 
 /// Destroyed segments of one camera, day and outcome, whose receipt is not a row of the ledger yet.
@@ -50,25 +54,26 @@ impl Vault {
             let state = volume.lock();
             for manifest in state.manifests.values() {
                 // No segment of a day can be due before the day's first moment is.
-                if manifest.header.day.start().saturating_add(manifest.header.retention.period()) > now {
+                let earliest = manifest.header.day.start().saturating_add(manifest.header.retention.period());
+                if earliest > now || !manifest.has_any_left() {
                     continue;
                 }
                 for (segment, record) in &manifest.segments {
-                    let is_due = match &record.life {
-                        Life::KeyDestroyed(..) => true,
-                        Life::Sealed(whole) => {
-                            let span = Span::new(record.start, whole.end.max(record.start.plus_90k(1)));
-                            span.is_ok_and(|span| manifest.header.retention.expiry(span) <= now)
-                        }
-                        Life::Open | Life::Erased { .. } => false,
+                    let Some(span) = record.span().or_else(|| first_instant(record)) else { continue };
+                    let expires = match &record.life {
+                        Life::KeyDestroyed(_, at) => *at,
+                        Life::Sealed(_) => manifest.header.retention.expiry(span),
+                        Life::Open | Life::Erased { .. } => continue,
                     };
-                    if is_due && let Some(span) = record.span().or_else(|| first_instant(record)) {
+                    if expires <= now {
                         due.push(DueSegment {
                             volume: volume.id,
                             segment: *segment,
                             camera: record.camera,
                             span,
+                            expires,
                             is_apart: record.is_apart,
+                            is_keyless: matches!(record.life, Life::KeyDestroyed(..)),
                         });
                     }
                 }
@@ -97,31 +102,28 @@ impl Vault {
         volume.record_flushed(due.segment, &ManifestRecord::SetApart { segment: due.segment })
     }
 
-    /// Makes segments unreadable: their key blocks are overwritten and flushed.
+    /// Makes a segment unreadable: its key block is overwritten and flushed.
     ///
     /// # Errors
-    /// The first failure; the segments before it are done.
-    pub fn destroy_keys(&self, due: &[DueSegment], at: Utc) -> Result<(), VaultError> {
-        for one in due {
-            let volume = self.volume(one.volume, one.segment)?;
-            if volume.life(one.segment).is_some_and(|life| matches!(life, Life::KeyDestroyed(..))) {
-                continue;
-            }
-            let path = volume.segment_path(one.segment, one.is_apart);
-            match volume.disk.open(&path, Access::Direct) {
-                Ok(file) => {
-                    let zeros = AlignedBuffer::zeroed(HEAD_BYTES);
-                    file.write_all_at(zeros.as_slice(), 0).map_err(volume.on(&path))?;
-                    file.sync_data().map_err(volume.on(&path))?;
-                }
-                // A file that is gone has no key; the receipt will say so.
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-                Err(e) => return Err(volume.on(&path)(e)),
-            }
-            volume.record_flushed(one.segment, &ManifestRecord::KeyDestroyed { segment: one.segment, at })?;
-            self.index(volume, one.segment)?;
+    /// What the disk says; it stays due.
+    pub fn destroy_key(&self, due: &DueSegment, at: Utc) -> Result<(), VaultError> {
+        let volume = self.volume(due.volume, due.segment)?;
+        if volume.life(due.segment).is_some_and(|life| matches!(life, Life::KeyDestroyed(..))) {
+            return Ok(());
         }
-        Ok(())
+        let path = volume.segment_path(due.segment, due.is_apart);
+        match volume.disk.open(&path, Access::Direct) {
+            Ok(file) => {
+                let zeros = AlignedBuffer::zeroed(HEAD_BYTES);
+                file.write_all_at(zeros.as_slice(), 0).map_err(volume.on(&path))?;
+                file.sync_data().map_err(volume.on(&path))?;
+            }
+            // A file that is gone has no key; the receipt will say so.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(volume.on(&path)(e)),
+        }
+        volume.record_flushed(due.segment, &ManifestRecord::KeyDestroyed { segment: due.segment, at })?;
+        self.index(volume, due.segment)
     }
 
     /// Overwrites and releases the blocks of a segment whose key is destroyed.
@@ -226,14 +228,15 @@ impl Volume {
     fn spent_day_keys(&self, now: Utc) -> Vec<(ManifestKey, crate::domain::DayKeyId)> {
         let state = self.lock();
         let over = state.manifests.iter().filter(|(_, manifest)| manifest.header.day.end() <= now);
-        over.flat_map(|(key, manifest)| {
-            let spent = manifest.day_keys.keys().filter(|day_key| {
-                let mut of_key = manifest.segments.values().filter(|record| record.day_key == **day_key);
-                of_key.all(|record| matches!(record.life, Life::KeyDestroyed(..) | Life::Erased { .. }))
-            });
-            spent.map(|day_key| (*key, *day_key)).collect::<Vec<_>>()
-        })
-        .collect()
+        over.filter(|(_, manifest)| !manifest.day_keys.is_empty())
+            .flat_map(|(key, manifest)| {
+                let opens_something = |record: &&SegmentRecord| matches!(record.life, Life::Open | Life::Sealed(_));
+                let wanted: BTreeSet<_> =
+                    manifest.segments.values().filter(opens_something).map(|record| record.day_key).collect();
+                let spent = manifest.day_keys.keys().filter(|day_key| !wanted.contains(day_key));
+                spent.map(|day_key| (*key, *day_key)).collect::<Vec<_>>()
+            })
+            .collect()
     }
 
     fn unreceipted(&self) -> Vec<ErasedBatch> {

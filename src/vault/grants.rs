@@ -8,6 +8,7 @@ use crate::crypto::{DataKey, Label, PrivateKey, PublicKey, RunningDigest, Sealed
 use crate::disk::SharedDisk;
 use crate::domain::{Digest, GrantId, SegmentId, VolumeId};
 use crate::segment::{SegmentError, SlotFile, SlotPurpose};
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 /// One approved segment's key, sealed to the viewer and not yet written.
@@ -56,11 +57,11 @@ pub struct GrantStore {
     dir: PathBuf,
 }
 
-/// One grant's open file.
+/// One grant's slots, as they stand now.
 #[derive(Debug)]
 pub struct GrantFile {
     grant: GrantId,
-    slots: SlotFile,
+    slots: HashMap<[u8; 32], Sealed>,
 }
 
 impl GrantStore {
@@ -99,10 +100,11 @@ impl GrantStore {
     /// # Errors
     /// [`VaultError::Segment`] where the file is gone or damaged.
     pub fn open(&self, grant: GrantId) -> Result<GrantFile, VaultError> {
-        let slots = SlotFile::open(&*self.disk, &self.path(grant), SlotPurpose::Grant)?;
-        if slots.facts()[..4] != grant.0.to_be_bytes() {
+        let file = SlotFile::open_to_read(&*self.disk, &self.path(grant), SlotPurpose::Grant)?;
+        if file.facts()[..4] != grant.0.to_be_bytes() {
             return Err(SegmentError::Damaged { what: "a grant's file", at_bytes: 0 }.into());
         }
+        let slots = file.used()?.into_iter().map(|slot| (slot.owner, slot.sealed)).collect();
         Ok(GrantFile { grant, slots })
     }
 
@@ -121,14 +123,9 @@ impl GrantStore {
     /// What the disk says.
     pub fn destroy(&self, grant: GrantId) -> Result<(), VaultError> {
         let path = self.path(grant);
-        match SlotFile::open(&*self.disk, &path, SlotPurpose::Grant) {
-            Ok(slots) => {
-                slots.blank_all()?;
-                slots.flush()?;
-            }
+        match SlotFile::blank_file(&*self.disk, &path) {
+            Ok(()) => {}
             Err(SegmentError::Disk(e)) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            // Staged half at a crash: its header was never flushed, so nothing in it opens; the name goes all the same.
-            Err(SegmentError::Damaged { .. }) => {}
             Err(e) => return Err(e.into()),
         }
         self.disk.remove_file(&path).map_err(self.on())?;
@@ -140,17 +137,25 @@ impl GrantStore {
     /// # Errors
     /// What the disk says.
     pub fn forget_segments(&self, segments: &[(VolumeId, SegmentId)]) -> Result<(), VaultError> {
+        let owners: HashSet<[u8; 32]> = segments.iter().map(|(volume, segment)| owner(*volume, *segment)).collect();
         for grant in self.list()? {
-            let file = self.open(grant)?;
-            let mut changed = false;
-            for (volume, segment) in segments {
-                if let Some((index, _)) = file.slots.find(&owner(*volume, *segment))? {
-                    file.slots.blank(index)?;
-                    changed = true;
+            let file = match SlotFile::open(&*self.disk, &self.path(grant), SlotPurpose::Grant) {
+                Ok(file) => file,
+                // It opens nothing any more, and must not keep footage from being destroyed.
+                Err(SegmentError::Damaged { .. }) => {
+                    tracing::error!(grant = %grant, "a grant's file is damaged: what is in it is destroyed");
+                    self.destroy(grant)?;
+                    continue;
                 }
+                Err(e) => return Err(e.into()),
+            };
+            let gone: Vec<u32> =
+                file.used()?.iter().filter(|slot| owners.contains(&slot.owner)).map(|slot| slot.index).collect();
+            for index in &gone {
+                file.blank(*index)?;
             }
-            if changed {
-                file.slots.flush()?;
+            if !gone.is_empty() {
+                file.flush()?;
             }
         }
         Ok(())
@@ -169,8 +174,8 @@ impl GrantFile {
         segment: SegmentId,
         viewer: &PrivateKey,
     ) -> Result<Option<DataKey>, VaultError> {
-        let Some((_, sealed)) = self.slots.find(&owner(volume, segment))? else { return Ok(None) };
-        Ok(Some(viewer.open_secret(Label::GrantKey, &context(self.grant, volume, segment), &sealed)?))
+        let Some(sealed) = self.slots.get(&owner(volume, segment)) else { return Ok(None) };
+        Ok(Some(viewer.open_secret(Label::GrantKey, &context(self.grant, volume, segment), sealed)?))
     }
 }
 

@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// What was found on a volume.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Inspection {
-    pub volume: VolumeId,
+    pub volume: Option<VolumeId>,
     pub manifests: u64,
     pub segments_kept: u64,
     pub segments_open: u64,
@@ -44,55 +44,86 @@ pub fn inspect(
     heads: &[(String, ManifestHead)],
 ) -> Result<Inspection, VaultError> {
     let volume = Volume::identify(disk, dir, site)?;
-    let mut told = Inspection {
-        volume,
-        manifests: 0,
-        segments_kept: 0,
-        segments_open: 0,
-        segments_destroyed: 0,
-        segments_held: 0,
-        bytes_digested: 0,
-        faults: Vec::new(),
-    };
-    let commits = read_file(&**disk, &dir.join("commits"), 2 * COMMIT_REGION_BYTES as u64).unwrap_or_default();
-    let tables = CommitTable::read_all(&commits);
-    let mut named: BTreeMap<SegmentId, bool> = BTreeMap::new();
+    let mut told = Inspection { volume: Some(volume), ..Inspection::default() };
     let mut checked_heads = BTreeSet::new();
+    let mut named = BTreeMap::new();
     for path in manifests::list(disk, &dir.join("manifests"))? {
-        let read = match ManifestFile::read(disk, &path, false) {
-            Ok(read) => read,
-            Err(e) => {
-                told.fault(&path, e.to_string());
-                continue;
-            }
-        };
-        told.manifests += 1;
-        if read.misfits > 0 {
-            told.fault(
-                &path,
-                format!("{} records do not follow from those before: the file was changed", read.misfits),
-            );
+        let mut one = OneManifest::inspect(disk, dir, &path, deep, heads);
+        if !one.told.faults.is_empty() {
+            // Beside a running daemon a segment may have gone between the two looks. What is wrong stays wrong.
+            one = OneManifest::inspect(disk, dir, &path, deep, heads);
         }
-        let name = read.manifest.name().to_owned();
-        for (_, head) in heads.iter().filter(|(known, _)| *known == name) {
-            checked_heads.insert(name.clone());
-            if head_after(disk, &path, head.records)? != Some(head.digest) {
-                told.fault(
-                    &path,
-                    "is not what the ledger's checkpoint says it was: records were changed or taken out".into(),
-                );
-            }
-        }
-        for (segment, record) in &read.manifest.segments {
-            named.insert(*segment, matches!(record.life, Life::Erased { .. }));
-            told.segment(disk, dir, *segment, record, &tables, deep);
-        }
+        checked_heads.extend(one.checked_head);
+        named.extend(one.named);
+        told.add(one.told);
     }
     for (name, _) in heads.iter().filter(|(name, _)| !checked_heads.contains(name)) {
         told.fault(&dir.join("manifests").join(name), "is missing: the ledger's checkpoint names it".into());
     }
-    told.strangers(disk, dir, &named)?;
+    let mut unnamed = strangers(disk, dir, &named)?;
+    if !unnamed.is_empty() {
+        // A file is there an instant before the manifest names it.
+        for path in manifests::list(disk, &dir.join("manifests"))? {
+            named.extend(OneManifest::names(disk, &path));
+        }
+        let still = strangers(disk, dir, &named)?;
+        unnamed.retain(|fault| still.contains(fault));
+    }
+    told.faults.extend(unnamed);
     Ok(told)
+}
+
+/// What one manifest says, held against the files.
+struct OneManifest {
+    told: Inspection,
+    /// Its segments, and whether each is recorded as erased.
+    named: BTreeMap<SegmentId, bool>,
+    /// Its name, where a checkpoint knows it.
+    checked_head: Option<String>,
+}
+
+impl OneManifest {
+    fn names(disk: &SharedDisk, path: &Path) -> BTreeMap<SegmentId, bool> {
+        let Ok(read) = ManifestFile::read(disk, path, false) else { return BTreeMap::new() };
+        let is_erased = |record: &SegmentRecord| matches!(record.life, Life::Erased { .. });
+        read.manifest.segments.iter().map(|(segment, record)| (*segment, is_erased(record))).collect()
+    }
+
+    fn inspect(disk: &SharedDisk, dir: &Path, path: &Path, deep: bool, heads: &[(String, ManifestHead)]) -> Self {
+        let mut one = Self { told: Inspection::default(), named: BTreeMap::new(), checked_head: None };
+        // Read after the manifest: what the manifest calls open was committed in one of these, or not at all.
+        let read = match ManifestFile::read(disk, path, false) {
+            Ok(read) => read,
+            Err(e) => {
+                one.told.fault(path, e.to_string());
+                return one;
+            }
+        };
+        let commits = read_file(&**disk, &dir.join("commits"), 2 * COMMIT_REGION_BYTES as u64).unwrap_or_default();
+        let tables = CommitTable::read_all(&commits);
+        one.told.manifests = 1;
+        if read.misfits > 0 {
+            let what = format!("{} records do not follow from those before: the file was changed", read.misfits);
+            one.told.fault(path, what);
+        }
+        let name = read.manifest.name().to_owned();
+        for (_, head) in heads.iter().filter(|(known, _)| *known == name) {
+            one.checked_head = Some(name.clone());
+            match head_after(disk, path, head.records) {
+                Ok(found) if found == Some(head.digest) => {}
+                Ok(_) => one.told.fault(
+                    path,
+                    "is not what the ledger's checkpoint says it was: records were changed or taken out".into(),
+                ),
+                Err(e) => one.told.fault(path, e.to_string()),
+            }
+        }
+        for (segment, record) in &read.manifest.segments {
+            one.named.insert(*segment, matches!(record.life, Life::Erased { .. }));
+            one.told.segment(disk, dir, *segment, record, &tables, deep);
+        }
+        one
+    }
 }
 
 /// The head of a manifest after so many records; `None` where it has fewer.
@@ -159,30 +190,34 @@ impl Inspection {
         }
     }
 
-    /// Files that no manifest names, and blank ones that should be gone.
-    fn strangers(
-        &mut self,
-        disk: &SharedDisk,
-        dir: &Path,
-        named: &BTreeMap<SegmentId, bool>,
-    ) -> Result<(), VaultError> {
-        for sub in ["rolling", "held"] {
-            let sub = dir.join(sub);
-            let on = |source| VaultError::Disk { what: sub.display().to_string(), source };
-            for name in disk.list_files(&sub).map_err(on)? {
-                let known = name.parse().ok().and_then(|segment: SegmentId| named.get(&segment).copied());
-                match known {
-                    Some(false) => {}
-                    Some(true) => {
-                        self.fault(&sub.join(&name), "is recorded as erased, but its file is still there".into())
-                    }
-                    None => self
-                        .fault(&sub.join(&name), "stands in no manifest: it was put there, or never committed".into()),
-                }
-            }
-        }
-        Ok(())
+    fn add(&mut self, other: Inspection) {
+        self.manifests += other.manifests;
+        self.segments_kept += other.segments_kept;
+        self.segments_open += other.segments_open;
+        self.segments_destroyed += other.segments_destroyed;
+        self.segments_held += other.segments_held;
+        self.bytes_digested += other.bytes_digested;
+        self.faults.extend(other.faults);
     }
+}
+
+/// Files that no manifest names, and blank ones that should be gone.
+fn strangers(disk: &SharedDisk, dir: &Path, named: &BTreeMap<SegmentId, bool>) -> Result<Vec<VolumeFault>, VaultError> {
+    let mut faults = Vec::new();
+    for sub in ["rolling", "held"] {
+        let sub = dir.join(sub);
+        let on = |source| VaultError::Disk { what: sub.display().to_string(), source };
+        for name in disk.list_files(&sub).map_err(on)? {
+            let known = name.parse().ok().and_then(|segment: SegmentId| named.get(&segment).copied());
+            let what = match known {
+                Some(false) => continue,
+                Some(true) => "is recorded as erased, but its file is still there",
+                None => "stands in no manifest: it was put there, or never committed",
+            };
+            faults.push(VolumeFault { file: sub.join(&name).display().to_string(), what: what.to_owned() });
+        }
+    }
+    Ok(faults)
 }
 
 fn check_head(disk: &SharedDisk, path: &Path, record: &SegmentRecord) -> Result<(), String> {

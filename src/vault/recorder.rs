@@ -70,7 +70,17 @@ impl CameraRecorder {
         let previous = state.newest.get(&self.camera).map_or(Digest::ZERO, |(_, digest)| *digest);
         let file = volume.disk.create_new(&path).map_err(volume.on(&path))?;
         let facts = SegmentFacts { camera: self.camera, volume: volume.id, segment, start, day_key, previous };
-        let writer = SegmentWriter::create(file, facts, &public, init, self.expected_bytes)?;
+        let made = SegmentWriter::create(file, facts, &public, init, self.expected_bytes);
+        let writer = match made {
+            Ok(writer) => writer,
+            Err(e) => {
+                // On a full disk this comes again and again: it must leave nothing behind each time.
+                if let Err(left) = volume.overwrite_and_remove(&path) {
+                    tracing::error!(segment = %segment, error = %left, "a file that was not begun could not be removed");
+                }
+                return Err(e.into());
+            }
+        };
         let opened =
             ManifestRecord::Opened { segment, camera: self.camera, start, day_key, head: writer.head_digest() };
         volume.record(&mut state, start.day(), self.retention, &opened)?;
@@ -94,6 +104,11 @@ impl CameraRecorder {
         let camera = self.camera;
         let open = self.open.as_mut().ok_or(VaultError::NotRecording { camera })?;
         let volume = &self.vault.volumes[open.volume];
+        if volume.is_latched() {
+            // Another camera's write, or a commit, failed there: what would be written now would never be durable.
+            self.give_up();
+            return Err(VaultError::NotRecording { camera });
+        }
         if let Err(e) = open.writer.append_fragment(facts, bytes) {
             let e = VaultError::from(e);
             volume.note_failure(&e);

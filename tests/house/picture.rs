@@ -65,7 +65,7 @@ pub fn differences(readme: &str, rooms: &BTreeSet<String>, homes: &[(&str, &str)
             found.push(format!("src has {room}, the picture does not"));
             continue;
         };
-        let name = room.trim_end_matches('/');
+        let name = room.trim_end_matches('/').trim_end_matches(".rs");
         let wanted: BTreeSet<String> =
             homes.iter().filter(|(_, home)| *home == name).map(|(name, _)| (*name).to_owned()).collect();
         if *crates != wanted {

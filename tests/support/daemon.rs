@@ -3,6 +3,7 @@
 use super::commands::{Ended, end_by_force, run, wait_for_end, wait_until};
 use anyhow::{Context, Result, bail};
 use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -50,6 +51,8 @@ impl Daemon {
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)
             .stderr(out)
+            // Ctrl-C at the terminal is for the one who started it, and ends it from there.
+            .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
         Ok(Self { child, log: log.to_owned() })

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -176,6 +177,8 @@ impl RtspServer {
         let config = json!({"port": self.port, "log_dir": self.log_dir.path(), "auth": auth, "mounts": mounts});
         let mut child = Command::new(PYTHON)
             .arg(repository().join("tests/peers/rtsp_server.py"))
+            // Ctrl-C at the terminal is for the one who started it, and ends it from there.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,0 +1,268 @@
+//! Footage to its last day and beyond, on raw disks. The daemon runs in this process, whole, with real cameras and
+//! real files; only its clock is in the test's hands, so that a month takes a moment.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use cctv_custodian::app::{Daemon, Doors};
+use cctv_custodian::clock::ManualClock;
+use cctv_custodian::config::{LoopbackAddr, Pace, Site as Configured};
+use cctv_custodian::disk::RealDisk;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use support::api::Api;
+use support::commands::{pass, wait_until};
+use support::daemon::program;
+use support::peers::{Mount, RtspServer, Video};
+use support::raw_disk::{FileSystem, LoopVolume, require_root};
+use support::raw_search::SectorSearch;
+use support::site::{CameraFile, Person, Site};
+use support::spans::AskedSpan;
+use support::stored::{files, segments};
+use tokio_util::sync::CancellationToken;
+
+const DAY: Duration = Duration::from_secs(86_400);
+const DAY_US: i64 = 86_400_000_000;
+const PATIENCE: Duration = Duration::from_secs(40);
+const SHOWN: u16 = 1;
+const ASKED_FOR: u16 = 2;
+
+/// The whole daemon, with its clock in hand. Dropping it stops it.
+struct InProcess {
+    hands: ManualClock,
+    base: String,
+    stop: CancellationToken,
+    running: Option<JoinHandle<()>>,
+}
+
+impl InProcess {
+    fn start(site: &Site, hands: &ManualClock) -> Self {
+        let mut configured = Configured::load(site.dir(), Pace::Real).unwrap();
+        configured.listen = LoopbackAddr::new(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let doors = Doors {
+            disk: Arc::new(RealDisk),
+            clock: hands.clock(),
+            clock_is_synchronised: || false,
+            worker_program: program().unwrap(),
+        };
+        let stop = CancellationToken::new();
+        let (tell, told) = std::sync::mpsc::channel();
+        let stopping = stop.clone();
+        let running = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            runtime.block_on(async {
+                let daemon = Daemon::build(configured, doors).await.unwrap();
+                tell.send(daemon.address()).unwrap();
+                daemon.run(stopping).await.unwrap();
+            });
+        });
+        let address = told.recv_timeout(PATIENCE).unwrap();
+        Self { hands: hands.clone(), base: format!("http://{address}"), stop, running: Some(running) }
+    }
+
+    fn end(mut self) {
+        self.stop.cancel();
+        self.running.take().unwrap().join().unwrap();
+    }
+
+    fn sign_in(&self, site: &Site, name: &str) -> Person {
+        let account = site.account(name).unwrap().clone();
+        let mut api = Api::new(&self.base);
+        let credentials = serde_json::json!({"name": account.name, "password": account.password});
+        let told = api.post("/v1/session", &credentials).unwrap();
+        let number = told.expect_status(200).unwrap().json["account"].clone();
+        Person { api, account, number }
+    }
+
+    fn wall_us(&self) -> i64 {
+        self.hands.clock().wall().micros()
+    }
+}
+
+impl Drop for InProcess {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// A site on a disk of its own, with two cameras, and some seconds of each.
+struct Clinic {
+    server: RtspServer,
+    site: Site,
+    daemon: InProcess,
+    recorded: AskedSpan,
+    disk: LoopVolume,
+}
+
+fn clinic(file_system: FileSystem) -> Clinic {
+    require_root().unwrap();
+    let disk = LoopVolume::new(file_system, 400).unwrap();
+    let server = RtspServer::start(vec![Mount::new("/shown", Video::Yard), Mount::new("/asked", Video::Yard)]).unwrap();
+    let site = Site::init(&program().unwrap(), &disk.mount_point().join("site"), &[]).unwrap();
+    site.save_camera(&CameraFile::new(SHOWN, "lobby-east-wing", &server.url("/shown"))).unwrap();
+    site.save_camera(&CameraFile::new(ASKED_FOR, "lobby-west-wing", &server.url("/asked"))).unwrap();
+    let daemon = InProcess::start(&site, &ManualClock::flowing());
+    let mut staff = daemon.sign_in(&site, "staff");
+    let mut since_us = None;
+    wait_until("both cameras record", PATIENCE, || {
+        let cameras = staff.api.get("/v1/cameras")?.expect_status(200)?.json;
+        let rows = cameras["cameras"].as_array().cloned().unwrap_or_default();
+        let both = rows.len() == 2 && rows.iter().all(|row| row["state"] == "recording");
+        Ok(both.then(|| since_us = Some(daemon.wall_us())))
+    })
+    .unwrap();
+    pass(Duration::from_secs(8));
+    let from_us = since_us.unwrap() + 500_000;
+    let recorded = AskedSpan { from_us, to_us: from_us + 4_000_000 };
+    Clinic { server, site, daemon, recorded, disk }
+}
+
+impl Clinic {
+    /// What is stored of the recorded span: name, camera and bytes of each segment that has some of it.
+    fn copies(&self) -> BTreeMap<String, (u16, Vec<u8>)> {
+        let all = segments(&self.site.volume()).unwrap();
+        let of_span = all.into_iter().filter(|one| one.overlaps(self.recorded.from_us, self.recorded.to_us));
+        of_span.map(|one| (one.name, (one.camera, std::fs::read(one.path).unwrap()))).collect()
+    }
+
+    fn search(&self, copies: &BTreeMap<String, (u16, Vec<u8>)>, camera: u16) -> SectorSearch {
+        let of: Vec<Vec<u8>> =
+            copies.values().filter(|(known, _)| *known == camera).map(|(_, bytes)| used(bytes)).collect();
+        self.disk.search_sectors(&of).unwrap()
+    }
+
+    fn is_there(&self, name: &str) -> Option<PathBuf> {
+        files(&self.site.volume()).unwrap().remove(name)
+    }
+
+    fn wait_until_gone(&self, names: &[&String]) {
+        wait_until("the segments are gone", PATIENCE, || {
+            Ok(names.iter().all(|name| self.is_there(name).is_none()).then_some(()))
+        })
+        .unwrap();
+    }
+}
+
+/// A segment's bytes without the blank rest of its allocation.
+fn used(bytes: &[u8]) -> Vec<u8> {
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+    bytes[..end].to_vec()
+}
+
+fn destructions(of: &Clinic) -> Vec<Value> {
+    let mut officer = of.daemon.sign_in(&of.site, "officer");
+    let told = officer.api.get("/v1/destructions").unwrap().expect_status(200).unwrap().json;
+    told["destructions"].as_array().cloned().unwrap()
+}
+
+fn its_day_comes_unless_it_is_held(file_system: FileSystem) {
+    let clinic = clinic(file_system);
+    let mut staff = clinic.daemon.sign_in(&clinic.site, "staff");
+    let asked = staff.ask(&[ASKED_FOR], clinic.recorded, "Hong Gildong").unwrap().expect_status(201).unwrap().json;
+    // The cameras stop, so that what is stored is what was stored: a connection that idles for a month is gone anyway.
+    clinic.site.remove_camera(SHOWN).unwrap();
+    clinic.site.remove_camera(ASKED_FOR).unwrap();
+    wait_until("the cameras are gone", PATIENCE, || {
+        let told = staff.api.get("/v1/cameras")?.expect_status(200)?.json;
+        Ok(told["cameras"].as_array().is_some_and(Vec::is_empty).then_some(()))
+    })
+    .unwrap();
+    pass(Duration::from_secs(5));
+    let copies = clinic.copies();
+    let names = |camera| -> Vec<&String> {
+        copies.iter().filter(|(_, (known, _))| *known == camera).map(|(name, _)| name).collect()
+    };
+    let (shown, held) = (names(SHOWN), names(ASKED_FOR));
+    assert!(!shown.is_empty() && !held.is_empty());
+    let before = clinic.search(&copies, SHOWN);
+    assert_eq!(before.found, before.needle_sectors, "control: before its day all of it is found");
+
+    clinic.daemon.hands.advance(DAY * 29);
+    pass(Duration::from_secs(2));
+    for name in shown.iter().chain(&held) {
+        assert!(clinic.is_there(name).is_some(), "{name}: a day too early");
+    }
+    clinic.daemon.hands.advance(DAY);
+    clinic.wait_until_gone(&shown);
+    for name in &held {
+        let path = clinic.is_there(name).unwrap_or_else(|| panic!("{name}: held, and gone"));
+        assert!(path.to_str().unwrap().contains("/held/"), "held footage stands apart: {}", path.display());
+    }
+    assert_eq!(clinic.search(&copies, SHOWN).found, 0, "on the raw disk");
+    let kept = clinic.search(&copies, ASKED_FOR);
+    assert_eq!(kept.found, kept.needle_sectors, "control: what is held is found whole");
+    for name in ["lobby-east-wing", "Hong Gildong"] {
+        let configured = u64::from(name.starts_with("lobby"));
+        assert!(clinic.disk.search_bytes(name.as_bytes()).unwrap() <= configured * 8, "{name} on the footage's disk");
+    }
+
+    let mut staff = clinic.daemon.sign_in(&clinic.site, "staff");
+    let told = staff.ask(&[SHOWN], clinic.recorded, "Kim Cheolsu").unwrap().expect_status(201).unwrap().json;
+    assert_eq!(told["state"], "unavailable");
+    assert!(told["answer"].as_str().unwrap().starts_with("unavailable: destroyed on "), "{told}");
+
+    // Decided on day 30, after what was not asked for is gone.
+    let mut officer = clinic.daemon.sign_in(&clinic.site, "officer");
+    let viewer = clinic.daemon.sign_in(&clinic.site, "viewer");
+    staff.identify(&asked["number"]).unwrap().expect_status(200).unwrap();
+    officer.approve(&asked["number"], &viewer.number).unwrap().expect_status(200).unwrap();
+    officer.close(&asked["number"]).unwrap().expect_status(200).unwrap();
+    clinic.wait_until_gone(&held);
+    assert_eq!(clinic.search(&copies, ASKED_FOR).found, 0);
+
+    let receipts = destructions(&clinic);
+    let of = |camera: u16, trigger: &str| {
+        receipts.iter().any(|row| row["act"]["camera"] == camera && row["act"]["trigger"] == trigger)
+    };
+    assert!(of(SHOWN, "expiry") && of(ASKED_FOR, "hold-ended"), "{receipts:?}");
+    for receipt in &receipts {
+        assert_eq!(receipt["act"]["overwrite"], "proven", "{receipt}");
+    }
+    drop(clinic.server);
+    clinic.daemon.end();
+    let verified = clinic.site.run("verify", &["--deep"]).unwrap();
+    assert!(verified.status.success(), "{}{}", verified.stdout, verified.stderr);
+}
+
+#[test]
+fn its_day_comes_unless_it_is_held_on_ext4() {
+    its_day_comes_unless_it_is_held(FileSystem::Ext4);
+}
+
+#[test]
+fn its_day_comes_unless_it_is_held_on_xfs() {
+    its_day_comes_unless_it_is_held(FileSystem::Xfs);
+}
+
+#[test]
+fn a_clock_set_forward_destroys_nothing_and_shows_nothing() {
+    let clinic = clinic(FileSystem::Ext4);
+    let mut staff = clinic.daemon.sign_in(&clinic.site, "staff");
+    let mut officer = clinic.daemon.sign_in(&clinic.site, "officer");
+    let mut viewer = clinic.daemon.sign_in(&clinic.site, "viewer");
+    let grant = support::scene::have_approved(&mut staff, &mut officer, &viewer, &[SHOWN], clinic.recorded).unwrap();
+    let copies = clinic.copies();
+    let playlist = Person::playlist(&grant["grant"], SHOWN);
+    viewer.api.get(&playlist).unwrap().expect_status(200).unwrap();
+    clinic.daemon.hands.step_wall(40 * DAY_US);
+    pass(Duration::from_secs(3));
+    let told = viewer.api.get(&playlist).unwrap();
+    assert!([403, 410].contains(&told.status), "access goes by the later clock: {}", told.text());
+    for name in copies.keys() {
+        assert!(clinic.is_there(name).is_some(), "{name} was destroyed by a clock that was set");
+    }
+    clinic.daemon.hands.step_wall(-40 * DAY_US);
+    viewer.api.get(&playlist).unwrap().expect_status(200).unwrap();
+    // And a clock set back does not keep anything for longer.
+    officer.close(&grant["number"]).unwrap().expect_status(200).unwrap();
+    clinic.daemon.hands.step_wall(-400 * DAY_US);
+    clinic.daemon.hands.advance(DAY * 31);
+    let names: Vec<&String> = copies.keys().collect();
+    clinic.wait_until_gone(&names);
+}
