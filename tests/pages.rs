@@ -47,7 +47,7 @@ fn submit(browser: &Browser, from_ms: i64, to_ms: i64) -> Result<()> {
     browser.type_into("#new-request input[name=contact]", CONTACT)?;
     browser.click("#new-request button[type=submit]")?;
     browser.wait_for_text("main .done", "Request 1")?;
-    for text in [NAME, CONTACT, "Lost a wallet", "1 · Lobby (ground floor)", "Submitted", "9 days left"] {
+    for text in [NAME, CONTACT, "Lost a wallet", "1 · Lobby (ground floor)", "Submitted", "10 days left"] {
         browser.wait_for_text("main", text)?;
     }
     assert_nothing_personal_is_kept(browser)

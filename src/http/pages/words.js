@@ -89,7 +89,7 @@ const TABLE = {
   'col.due': ['처리 기한', 'Due'],
   'due.left': ['{n}일 남음', '{n} days left'],
   'due.one': ['1일 남음', '1 day left'],
-  'due.today': ['24시간 이내', 'less than a day left'],
+  'due.today': ['오늘까지', 'due today'],
   'due.late': ['{n}일 지남', '{n} days overdue'],
   'due.late-one': ['1일 지남', '1 day overdue'],
 
