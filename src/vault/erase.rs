@@ -11,7 +11,7 @@ use crate::crypto::{RunningDigest, random_u64};
 use crate::disk::{Access, AlignedBuffer, BLOCK_BYTES, DiskFile, Extents, PhysicalRange, STRIDE_BYTES};
 use crate::domain::{CameraNumber, Day, DestructionTrigger, Digest, Overwrite, SegmentId, Span, Utc, VolumeId};
 use crate::segment::{HEAD_BYTES, ManifestRecord};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 /// At least this share of the strides is read back, chosen at random, besides the key block.
@@ -228,12 +228,10 @@ impl Volume {
     fn spent_day_keys(&self, now: Utc) -> Vec<(ManifestKey, crate::domain::DayKeyId)> {
         let state = self.lock();
         let over = || state.manifests.iter().filter(|(_, manifest)| manifest.header.day.end() <= now);
-        let opens_something = |record: &&SegmentRecord| matches!(record.life, Life::Open | Life::Sealed(_));
         // Over all manifests: a period that was changed during the day has one of its own, and shares the day key.
-        let wanted: BTreeSet<_> = over()
-            .filter(|(_, manifest)| manifest.has_any_left())
+        let wanted: HashSet<_> = over()
             .flat_map(|(_, manifest)| manifest.segments.values())
-            .filter(opens_something)
+            .filter(|record| !matches!(record.life, Life::KeyDestroyed(..) | Life::Erased { .. }))
             .map(|record| record.day_key)
             .collect();
         over()
