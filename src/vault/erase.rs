@@ -89,7 +89,11 @@ impl Vault {
     pub fn set_apart(&self, due: &DueSegment) -> Result<(), VaultError> {
         let volume = self.volume(due.volume, due.segment)?;
         let (from, to) = (volume.segment_path(due.segment, false), volume.segment_path(due.segment, true));
-        volume.disk.rename(&from, &to).map_err(volume.on(&from))?;
+        match volume.disk.rename(&from, &to) {
+            // Moved before, and the record of it failed.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && volume.disk.open(&to, Access::Read).is_ok() => {}
+            moved => moved.map_err(volume.on(&from))?,
+        }
         for sub in ["held", "rolling"] {
             let dir = volume.dir.join(sub);
             volume.disk.sync_dir(&dir).map_err(volume.on(&dir))?;
@@ -106,7 +110,7 @@ impl Vault {
         if volume.life(due.segment).is_some_and(|life| matches!(life, Life::KeyDestroyed(..))) {
             return Ok(());
         }
-        let path = volume.segment_path(due.segment, due.is_apart);
+        let path = volume.where_stands(due.segment, due.is_apart);
         match volume.disk.open(&path, Access::Direct) {
             Ok(file) => {
                 let zeros = AlignedBuffer::zeroed(HEAD_BYTES);
@@ -134,7 +138,7 @@ impl Vault {
                 Life::Open | Life::Sealed(_) | Life::Erased { .. } => None,
             })
             .ok_or(VaultError::Unknown { segment: due.segment })?;
-        let path = volume.segment_path(due.segment, due.is_apart);
+        let path = volume.where_stands(due.segment, due.is_apart);
         let (overwrite, bytes) = volume.overwrite(&path, &ranges)?;
         // Recorded before the name goes: after a crash in between, the blank file is found and removed.
         let erased = ManifestRecord::Erased { segment: due.segment, at, trigger, overwrite, bytes };
@@ -224,8 +228,13 @@ impl Volume {
         let state = self.lock();
         let over = state.manifests.iter().filter(|(_, manifest)| manifest.header.day.end() <= now);
         over.flat_map(|(key, manifest)| {
-            let spent = manifest.day_keys.keys().filter(|day_key| {
-                let mut of_key = manifest.segments.values().filter(|record| record.day_key == **day_key);
+            // A camera's period may be changed during a day: the same key then stands behind several manifests.
+            let day = manifest.header.day;
+            let of_day = || state.manifests.range((day, false, 0)..=(day, true, u64::MAX)).map(|(_, of_day)| of_day);
+            let spent = manifest.day_keys.keys().filter(move |day_key| {
+                let mut of_key = of_day()
+                    .flat_map(|manifest| manifest.segments.values())
+                    .filter(|record| record.day_key == **day_key);
                 of_key.all(|record| matches!(record.life, Life::KeyDestroyed(..) | Life::Erased { .. }))
             });
             spent.map(|day_key| (*key, *day_key)).collect::<Vec<_>>()
