@@ -18,6 +18,10 @@ const TECHNIQUE: &str = "key destroyed, then every block of the file overwritten
 
 /// Held segments are set apart this long before their expiry.
 const LOOK_AHEAD: Duration = Duration::from_secs(10);
+/// So many segments are looked at before who places a hold gets a turn.
+const KEYS_AT_A_TIME: usize = 64;
+/// So many files are overwritten before the next round looks for keys that fell due meanwhile.
+const FILES_A_ROUND: u32 = 64;
 
 /// What went wrong while erasing. What is due stays due.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +62,8 @@ impl Eraser {
         Self { vault, time, holds, grants, ledger }
     }
 
-    /// One round. Blocks on the disk. What fails stays due, and stands in nobody's way.
+    /// One round. Blocks on the disk. What fails stays due, and stands in nobody's way. After an outage there is more
+    /// than a round overwrites; the keys of all that is due go in the first.
     ///
     /// # Errors
     /// The first failure; the next round takes up what is left.
@@ -74,6 +79,9 @@ impl Eraser {
             }
         };
         for due in self.destroy_keys(now, &mut round, &mut done) {
+            if round.erased == FILES_A_ROUND {
+                break;
+            }
             let trigger = if due.is_apart { DestructionTrigger::HoldEnded } else { DestructionTrigger::Expiry };
             done(self.vault.erase(&due, trigger, now).map(|overwrite| {
                 round.erased += 1;
@@ -94,17 +102,23 @@ impl Eraser {
         round: &mut Round,
         done: &mut impl FnMut(Result<(), VaultError>) -> bool,
     ) -> Vec<DueSegment> {
-        let keyless: Vec<DueSegment> = {
+        let mut keyless: Vec<DueSegment> = Vec::new();
+        // A little before their time, so that what is held is never refused at its expiry.
+        let due = self.vault.due(now.saturating_add(LOOK_AHEAD));
+        for part in due.chunks(KEYS_AT_A_TIME) {
             let holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_held = |due: &DueSegment| holds.covers(due.camera, due.span);
-            // A little before their time, so that what is held is never refused at its expiry.
-            for due in self.vault.due(now.saturating_add(LOOK_AHEAD)).iter().filter(|due| !due.is_apart && is_held(due))
-            {
-                round.set_apart += u32::from(done(self.vault.set_apart(due)));
+            for due in part {
+                if due.is_keyless {
+                    keyless.push(*due);
+                } else if holds.covers(due.camera, due.span) {
+                    round.set_apart += u32::from(!due.is_apart && done(self.vault.set_apart(due)));
+                } else if due.expires <= now && done(self.vault.destroy_key(due, now)) {
+                    keyless.push(*due);
+                }
             }
-            let free = self.vault.due(now).into_iter().filter(|due| !is_held(due));
-            free.filter(|due| done(self.vault.destroy_key(due, now))).collect()
-        };
+            drop(holds);
+            std::thread::yield_now();
+        }
         if !keyless.is_empty() {
             let gone: Vec<_> = keyless.iter().map(|due| (due.volume, due.segment)).collect();
             if !done(self.grants.forget_segments(&gone)) {

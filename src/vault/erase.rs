@@ -26,6 +26,9 @@ pub struct DueSegment {
     pub span: Span,
     /// It stands with the held footage.
     pub is_apart: bool,
+    /// Its key is destroyed: nothing can hold it any more.
+    pub is_keyless: bool,
+    pub expires: Utc,
 }
 
 /// Destroyed segments of one camera, day and outcome, whose receipt is not a row of the ledger yet.
@@ -54,21 +57,22 @@ impl Vault {
                     continue;
                 }
                 for (segment, record) in &manifest.segments {
-                    let is_due = match &record.life {
+                    let is_keyless = match &record.life {
                         Life::KeyDestroyed(..) => true,
-                        Life::Sealed(whole) => {
-                            let span = Span::new(record.start, whole.end.max(record.start.plus_90k(1)));
-                            span.is_ok_and(|span| manifest.header.retention.expiry(span) <= now)
-                        }
-                        Life::Open | Life::Erased { .. } => false,
+                        Life::Sealed(_) => false,
+                        Life::Open | Life::Erased { .. } => continue,
                     };
-                    if is_due && let Some(span) = record.span().or_else(|| first_instant(record)) {
+                    let Some(span) = record.span().or_else(|| first_instant(record)) else { continue };
+                    let expires = manifest.header.retention.expiry(span);
+                    if is_keyless || expires <= now {
                         due.push(DueSegment {
                             volume: volume.id,
                             segment: *segment,
                             camera: record.camera,
                             span,
                             is_apart: record.is_apart,
+                            is_keyless,
+                            expires,
                         });
                     }
                 }
