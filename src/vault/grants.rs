@@ -7,9 +7,12 @@ use super::VaultError;
 use crate::crypto::{DataKey, Label, PrivateKey, PublicKey, RunningDigest, Sealed};
 use crate::disk::SharedDisk;
 use crate::domain::{Digest, GrantId, SegmentId, VolumeId};
-use crate::segment::{SegmentError, SlotFile, SlotPurpose};
+use crate::segment::{SLOTS_LIMIT, SegmentError, SlotFile, SlotPurpose};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+
+/// Segments that one grant may name.
+pub const GRANT_SEGMENTS_LIMIT: usize = SLOTS_LIMIT as usize;
 
 /// One approved segment's key, sealed to the viewer and not yet written.
 #[derive(Clone, PartialEq, Eq, Debug)]

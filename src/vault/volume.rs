@@ -181,9 +181,7 @@ impl Volume {
     /// fail. A file is taken for gone only where it is in neither place.
     pub(super) fn where_stands(&self, segment: SegmentId, is_apart: bool) -> PathBuf {
         let (recorded, other) = (self.segment_path(segment, is_apart), self.segment_path(segment, !is_apart));
-        let is_missing = |path: &Path| {
-            matches!(self.disk.open(path, Access::Read), Err(e) if e.kind() == std::io::ErrorKind::NotFound)
-        };
+        let is_missing = |path: &Path| matches!(self.disk.open(path, Access::Read), Err(e) if e.kind() == std::io::ErrorKind::NotFound);
         if is_missing(&recorded) && !is_missing(&other) { other } else { recorded }
     }
 
