@@ -65,6 +65,16 @@ pub enum VaultError {
     NotRecording { camera: CameraNumber },
     #[error("no officer's key is known, so nothing could ever be opened again; the site is not set up")]
     NoRecipients,
+    #[error(
+        "{}: damaged at byte {at_bytes}, and whole records follow: it was changed, or its disk fails. Nothing was cut off or erased; put the file back from a copy",
+        file.display()
+    )]
+    ManifestDamaged { file: PathBuf, at_bytes: u64 },
+    #[error(
+        "{}: {segments} segments stand here that were committed and that no manifest tells of (one is {first}): a manifest was damaged or taken away. Nothing was erased; put the manifests back from a copy, or, if they are lost for good, move these files away",
+        dir.display()
+    )]
+    ManifestsLack { dir: PathBuf, segments: usize, first: SegmentId },
     #[error("segment {segment} is not here")]
     Unknown { segment: SegmentId },
     #[error("destroyed on {at}")]
