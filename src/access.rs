@@ -39,8 +39,10 @@ use desk::Desk;
 use people::People;
 use registry::Registry;
 use sessions::Sessions;
+use site::NAME_LONGEST_CHARS;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -134,8 +136,10 @@ pub struct Access {
     registry: Mutex<Registry>,
     sessions: Sessions,
     configured: RwLock<BTreeSet<CameraNumber>>,
-    /// Held while a number is given out and its row is written.
-    numbering: Mutex<()>,
+    /// Held while it is looked whether a row may follow, and the row is written.
+    turn: Mutex<()>,
+    /// A step that a row had announced failed; holds and grants are to be brought into agreement with the ledger.
+    untidy: AtomicBool,
     periods: Periods,
 }
 
@@ -147,6 +151,18 @@ impl Access {
 
     fn holds(&self) -> MutexGuard<'_, Holds> {
         self.holds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of a step that failed after its row.
+    fn tidied(&self, told: Result<(), VaultError>) -> Result<(), AccessError> {
+        if told.is_err() {
+            self.untidy.store(true, Ordering::Relaxed);
+        }
+        Ok(told?)
     }
 
     fn now(&self) -> Utc {
@@ -233,11 +249,15 @@ impl Access {
     /// # Errors
     /// [`AccessError::WrongCredentials`], the same for an unknown name; [`AccessError::TooManyAttempts`].
     pub fn sign_in(&self, name: &str, password: &str, address: IpAddr) -> Result<(String, Person), AccessError> {
-        self.sessions.may_try(name, address)?;
+        if name.chars().count() > NAME_LONGEST_CHARS {
+            // Nobody is called that; it is not remembered either.
+            self.record(Actor::Nobody { address }, Act::SignInFailed { account: None })?;
+            return Err(AccessError::WrongCredentials);
+        }
+        self.sessions.begin_try(name, address)?;
         let found = self.people.find(name);
         let opened = self.people.open_session(found.as_ref(), password);
         let (Some(person), Ok(private)) = (found, opened) else {
-            self.sessions.note_failure(name, address);
             let account = self.people.find(name).map(|person| person.account);
             self.record(Actor::Nobody { address }, Act::SignInFailed { account })?;
             return Err(AccessError::WrongCredentials);
@@ -298,16 +318,21 @@ impl Access {
         Ok(())
     }
 
-    /// Ends grants whose time is over, by the trusted clock: their keys are destroyed. A wall clock that runs ahead only
-    /// denies.
+    /// Ends what is over by itself. Grants go by the trusted clock, and their keys are destroyed: a wall clock that runs
+    /// ahead only denies. Sessions that are over are wiped. What failed half-way before is brought to its end.
     ///
     /// # Errors
     /// [`AccessError::NotRecorded`], [`AccessError::Inside`].
     pub fn end_grants(&self) -> Result<(), AccessError> {
+        self.sessions.sweep();
         let over = self.registry().grants_over(self.now());
         for grant in over {
             self.record(Actor::Daemon, Act::GrantEnded { grant })?;
-            self.grants.destroy(grant)?;
+            self.tidied(self.grants.destroy(grant))?;
+        }
+        if self.untidy.swap(false, Ordering::Relaxed) {
+            let _turn = self.turn();
+            self.reconcile().inspect_err(|_| self.untidy.store(true, Ordering::Relaxed))?;
         }
         Ok(())
     }

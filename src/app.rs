@@ -272,12 +272,13 @@ impl Built {
         )?);
         let holds = Arc::new(Mutex::new(Holds::open(Arc::clone(&doors.disk), state.join("holds"))?));
         let mut volumes = Vec::new();
-        let mut refused = None;
+        let (mut refused, mut away) = (None, Vec::new());
         for place in &site.volumes {
             match Volume::open(Arc::clone(&doors.disk), &place.path, files.site(), place.allow_unproven) {
                 Ok(volume) => volumes.push(volume),
                 Err(e) => {
                     tracing::error!(volume = %place.path.display(), error = %e, "a volume is not used");
+                    away.push((place.path.clone(), e.to_string()));
                     refused = Some(e);
                 }
             }
@@ -287,6 +288,7 @@ impl Built {
         }
         let catalog = open_catalog(&state.join("catalog"))?;
         let vault = Arc::new(Vault::start(volumes, catalog, time.trusted())?);
+        away.into_iter().for_each(|(dir, why)| vault.note_away(dir, why));
         let periods = Periods {
             session: SessionLimits { idle: site.access.session_idle, whole: site.access.session_max },
             due: site.access.request_due,

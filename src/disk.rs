@@ -4,12 +4,16 @@
 //! Calls block; those who have an executor to keep free call from a blocking thread.
 
 mod aligned;
+#[cfg(test)]
+mod failing;
 mod kernel;
 mod lock;
 mod probe;
 mod real;
 
 pub use aligned::AlignedBuffer;
+#[cfg(test)]
+pub(crate) use failing::FailingDisk;
 pub use kernel::clock_is_synchronised;
 pub use lock::SiteLock;
 pub use probe::{DeviceCheck, DeviceRefusal, check_device};

@@ -19,9 +19,11 @@ const TECHNIQUE: &str = "key destroyed, then every block of the file overwritten
 
 /// Held segments are set apart this long before their expiry.
 const LOOK_AHEAD: Duration = Duration::from_secs(10);
+/// So many segments are looked at before who places a hold gets a turn.
+const KEYS_AT_A_TIME: usize = 64;
+/// So many files are overwritten before the next round looks for keys that fell due meanwhile.
+const FILES_A_ROUND: u32 = 64;
 
-/// How many segments are looked at under one lock of the holds: whoever places a hold waits no longer than for these.
-const A_LOCK: usize = 32;
 /// In rounds.
 const DAY_KEYS_EVERY: u64 = 600;
 
@@ -65,7 +67,8 @@ impl Eraser {
         Self { vault, time, holds, grants, ledger, rounds: AtomicU64::new(0) }
     }
 
-    /// One round. Blocks on the disk. What fails stays due, and stands in nobody's way.
+    /// One round. Blocks on the disk. What fails stays due, and stands in nobody's way. After an outage there is more
+    /// than a round overwrites; the keys of all that is due go in the first.
     ///
     /// # Errors
     /// The first failure; the next round takes up what is left.
@@ -81,6 +84,9 @@ impl Eraser {
             }
         };
         for due in self.destroy_keys(now, &mut round, &mut done) {
+            if round.erased == FILES_A_ROUND {
+                break;
+            }
             let trigger = if due.is_apart { DestructionTrigger::HoldEnded } else { DestructionTrigger::Expiry };
             done(self.vault.erase(&due, trigger, now).map(|overwrite| {
                 round.erased += 1;
@@ -104,19 +110,22 @@ impl Eraser {
         round: &mut Round,
         done: &mut impl FnMut(Result<(), VaultError>) -> bool,
     ) -> Vec<DueSegment> {
-        let mut keyless = Vec::new();
+        let mut keyless: Vec<DueSegment> = Vec::new();
         // A little before their time, so that what is held is never refused at its expiry.
-        for soon in self.vault.due(now.saturating_add(LOOK_AHEAD)).chunks(A_LOCK) {
+        let due = self.vault.due(now.saturating_add(LOOK_AHEAD));
+        for part in due.chunks(KEYS_AT_A_TIME) {
             let holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
-            for due in soon {
-                if !due.is_keyless && holds.covers(due.camera, due.span) {
-                    if !due.is_apart {
-                        round.set_apart += u32::from(done(self.vault.set_apart(due)));
-                    }
+            for due in part {
+                if due.is_keyless {
+                    keyless.push(*due);
+                } else if holds.covers(due.camera, due.span) {
+                    round.set_apart += u32::from(!due.is_apart && done(self.vault.set_apart(due)));
                 } else if due.expires <= now && done(self.vault.destroy_key(due, now)) {
                     keyless.push(*due);
                 }
             }
+            drop(holds);
+            std::thread::yield_now();
         }
         if !keyless.is_empty() {
             let gone: Vec<_> = keyless.iter().map(|due| (due.volume, due.segment)).collect();

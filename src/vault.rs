@@ -34,7 +34,7 @@ pub use anchor::TrustedClock;
 pub use day_keys::RECIPIENTS_LIMIT;
 pub use erase::{DueSegment, ErasedBatch};
 pub use footage::{Availability, LiveSegment};
-pub use grants::{GrantFile, GrantStore, StagedSlot};
+pub use grants::{GRANT_SEGMENTS_LIMIT, GrantFile, GrantStore, StagedSlot};
 pub use holds::{Hold, Holds};
 pub use inspect::{Inspection, VolumeFault, inspect};
 pub use recorder::CameraRecorder;
@@ -66,6 +66,16 @@ pub enum VaultError {
     NotRecording { camera: CameraNumber },
     #[error("no officer's key is known, so nothing could ever be opened again; the site is not set up")]
     NoRecipients,
+    #[error(
+        "{}: damaged at byte {at_bytes}, and whole records follow: it was changed, or its disk fails. Nothing was cut off or erased; put the file back from a copy",
+        file.display()
+    )]
+    ManifestDamaged { file: PathBuf, at_bytes: u64 },
+    #[error(
+        "{}: {segments} segments stand here that were committed and that no manifest tells of (one is {first}): a manifest was damaged or taken away. Nothing was erased; put the manifests back from a copy, or, if they are lost for good, move these files away",
+        dir.display()
+    )]
+    ManifestsLack { dir: PathBuf, segments: usize, first: SegmentId },
     #[error("segment {segment} is not here")]
     Unknown { segment: SegmentId },
     #[error("destroyed on {at}")]
@@ -98,12 +108,52 @@ impl VaultError {
     }
 }
 
+/// Volumes that a start could not take over. One that is damaged stops no other.
+#[derive(Default)]
+struct Refused {
+    volumes: Vec<(PathBuf, String)>,
+}
+
+impl Refused {
+    /// Keeps the volumes that `take_over` works on; an error where it works on none.
+    fn sort_out(
+        &mut self,
+        volumes: Vec<Volume>,
+        take_over: impl Fn(&Volume) -> Result<(), VaultError>,
+    ) -> Result<Vec<Volume>, VaultError> {
+        let mut last = None;
+        let mut usable = Vec::with_capacity(volumes.len());
+        for volume in volumes {
+            match take_over(&volume) {
+                Ok(()) => usable.push(volume),
+                Err(e) => {
+                    tracing::error!(volume = %volume.dir().display(), error = %e, "a volume is not used");
+                    self.volumes.push((volume.dir().to_path_buf(), e.to_string()));
+                    last = Some(e);
+                }
+            }
+        }
+        match last {
+            Some(e) if usable.is_empty() => Err(e),
+            _ => Ok(usable),
+        }
+    }
+}
+
 /// All volumes of a site, and the index over them.
 #[derive(Debug)]
 pub struct Vault {
     volumes: Vec<Volume>,
     catalog: Catalog,
     recipients: RwLock<Vec<PublicKey>>,
+    away: RwLock<Vec<AwayVolume>>,
+}
+
+/// A volume that the site has and that is not in use: its footage cannot be told from footage that never was.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AwayVolume {
+    pub dir: PathBuf,
+    pub why: String,
 }
 
 impl Vault {
@@ -113,15 +163,15 @@ impl Vault {
     /// # Errors
     /// [`VaultError`]; nothing is recorded then.
     pub fn start(volumes: Vec<Volume>, catalog: Catalog, now: Utc) -> Result<Self, VaultError> {
+        let mut refused = Refused::default();
         // The mark is of the manifests as they were left at the last stop, before any mending.
-        for volume in &volumes {
-            volume.load_manifests()?;
-        }
-        let vault = Self { volumes, catalog, recipients: RwLock::default() };
+        let volumes = refused.sort_out(volumes, Volume::load_manifests)?;
+        let mut vault = Self { volumes, catalog, recipients: RwLock::default(), away: RwLock::default() };
         let is_current = vault.catalog.take_mark(vault.mark())?;
-        for volume in &vault.volumes {
-            volume.recover(now)?;
-        }
+        let known = vault.volumes.len();
+        vault.volumes = refused.sort_out(vault.volumes, |volume| volume.recover(now))?;
+        let is_current = is_current && vault.volumes.len() == known;
+        refused.volumes.into_iter().for_each(|(dir, why)| vault.note_away(dir, why));
         if !is_current {
             vault.rebuild_catalog()?;
         }
@@ -135,6 +185,16 @@ impl Vault {
 
     pub(crate) fn recipients(&self) -> Vec<PublicKey> {
         self.recipients.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes note of a volume that is not in use, and why.
+    pub fn note_away(&self, dir: PathBuf, why: String) {
+        self.away.write().unwrap_or_else(PoisonError::into_inner).push(AwayVolume { dir, why });
+    }
+
+    /// The volumes that are not in use.
+    pub fn away(&self) -> Vec<AwayVolume> {
+        self.away.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn volumes(&self) -> &[Volume] {

@@ -5,13 +5,13 @@
 //! destroyed, here or at the next start.
 
 use super::registry::Request;
+use super::requests::A_VOLUME_IS_AWAY;
 use super::{Access, AccessError, Caller, RequestView};
 use crate::crypto::PrivateKey;
 use crate::domain::request::{RefusalGround, RequestKind};
 use crate::domain::{AccountId, CameraNumber, RequestId, Role, Span, Utc};
 use crate::ledger::{Act, Decision, GrantedView};
-use crate::vault::{LiveSegment, StagedSlot};
-use std::sync::PoisonError;
+use crate::vault::{GRANT_SEGMENTS_LIMIT, LiveSegment, StagedSlot};
 use std::time::Duration;
 
 /// How long a grant lasts where the officer names no end.
@@ -76,7 +76,8 @@ impl Access {
         let decision = Decision::Refused { ground: refusal.ground, reason: refusal.reason.clone() };
         let done = self.with_release_key(caller, password, |_| {
             self.record(caller.actor(), Act::RequestDecided { request, decision })?;
-            self.checkpoint()
+            self.checkpoint_decision();
+            Ok(())
         });
         self.registry().deciding.remove(&request);
         done?;
@@ -86,7 +87,6 @@ impl Access {
     /// Checks who decides what, and marks the request, so that of two officers one is told to wait (trap 10).
     fn begin_decision(&self, caller: &Caller, request: RequestId, password: &str) -> Result<Request, AccessError> {
         caller.must_be(&[Role::Officer])?;
-        self.sessions.may_try(&caller.person().name, caller.address())?;
         if password.is_empty() {
             return Err(AccessError::WrongCredentials);
         }
@@ -111,10 +111,14 @@ impl Access {
         password: &str,
         act: impl FnOnce(&PrivateKey) -> Result<(), AccessError>,
     ) -> Result<(), AccessError> {
+        let (name, address) = (&caller.person().name, caller.address());
+        self.sessions.begin_try(name, address)?;
         match self.people.open_release(caller.account(), password) {
-            Ok(release) => act(&release),
+            Ok(release) => {
+                self.sessions.forget_failures(name, address);
+                act(&release)
+            }
             Err(_) => {
-                self.sessions.note_failure(&caller.person().name, caller.address());
                 self.record(caller.actor(), Act::SignInFailed { account: Some(caller.account()) })?;
                 Err(AccessError::WrongCredentials)
             }
@@ -126,9 +130,21 @@ impl Access {
         for camera in &found.cameras {
             exists |= !self.vault.live_segments(*camera, found.span, self.later())?.is_empty();
         }
+        if !exists && !self.vault.away().is_empty() {
+            return Err(AccessError::Unavailable { why: A_VOLUME_IS_AWAY.into() });
+        }
         let decision = Decision::Confirmed { exists };
         self.record(caller.actor(), Act::RequestDecided { request: found.number, decision })?;
-        self.checkpoint()
+        self.checkpoint_decision();
+        Ok(())
+    }
+
+    /// A decision has its row: whether the checkpoint after it can be written changes nothing about it, and the regular
+    /// one follows.
+    fn checkpoint_decision(&self) {
+        if let Err(e) = self.checkpoint() {
+            tracing::error!(error = ?e, "the checkpoint after a decision could not be written");
+        }
     }
 
     fn hand_over(
@@ -161,10 +177,17 @@ impl Access {
             }
         }
         if segments.is_empty() {
-            return Err(AccessError::Unavailable { why: "nothing is left of it".into() });
+            let why = if self.vault.away().is_empty() { "nothing is left of it" } else { A_VOLUME_IS_AWAY };
+            return Err(AccessError::Unavailable { why: why.into() });
+        }
+        if segments.len() > GRANT_SEGMENTS_LIMIT {
+            return Err(bad(
+                "span",
+                "is more than one grant can hold (16,384 segments); approve fewer cameras or a part",
+            ));
         }
         let keys = self.vault.open_keys(&segments, release, now)?;
-        let _numbering = self.numbering.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.turn();
         let grant = self.registry().next_grant();
         let staged = keys
             .iter()
@@ -178,7 +201,8 @@ impl Access {
             self.grants.destroy(grant)?;
             return Err(e);
         }
-        self.checkpoint()
+        self.checkpoint_decision();
+        Ok(())
     }
 
     /// Where viewing must begin so that `from` can be decoded: the key frame at or before it in the first segment, or

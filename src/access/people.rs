@@ -131,8 +131,14 @@ impl People {
                 continue;
             }
             let bytes = read_file(&**disk, &path, FILE_LIMIT_BYTES).map_err(|e| StartError::state("people", &e))?;
-            let account: Account =
-                serde_json::from_slice(&bytes).map_err(|e| StartError::state(&format!("people/{name}"), &e))?;
+            let account: Account = match serde_json::from_slice(&bytes) {
+                Ok(account) => account,
+                Err(e) => {
+                    // One person cannot sign in; that is no reason to record nothing.
+                    tracing::error!(file = name, error = %e, "an account's file is damaged: restore it from a copy");
+                    continue;
+                }
+            };
             if granted(account.account, account.role, account.key(), account.release_key()) {
                 accounts.push(account);
             } else {
@@ -170,10 +176,5 @@ impl People {
     pub fn open_release(&self, officer: AccountId, password: &str) -> Result<PrivateKey, Unopened> {
         let pair = self.account(officer).and_then(|account| account.release.as_ref()).ok_or(Unopened)?;
         Ok(PrivateKey::from_secret(pair.private.open(password, &context(officer, "release"))?))
-    }
-
-    /// The officers' release keys.
-    pub fn release_keys(&self) -> Vec<PublicKey> {
-        self.accounts.iter().filter_map(Account::release_key).collect()
     }
 }

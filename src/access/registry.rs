@@ -266,6 +266,11 @@ impl Registry {
         self.rights.get(&account) == Some(&Rights { role, key, release_key })
     }
 
+    /// The release keys of all officers.
+    pub fn release_keys(&self) -> Vec<PublicKey> {
+        self.rights.values().filter_map(|rights| rights.release_key).collect()
+    }
+
     pub fn next_request(&self) -> RequestId {
         RequestId(self.requests.keys().next_back().map_or(1, |last| last.0 + 1))
     }

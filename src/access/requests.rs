@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 const CAMERAS_LIMIT: usize = 128;
 const TEXT_LIMIT_CHARS: usize = 2_000;
 
+pub(super) const A_VOLUME_IS_AWAY: &str =
+    "a volume that may hold it is not there at the moment; tell the installer, and ask again when it is back";
+
 /// What a request holds of the person who asks. It is sealed to the desk; no identity number has a place here.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -87,6 +90,12 @@ impl NewRequest {
             ("birth_date", self.person.birth_date.as_ref().unwrap_or(&none), false),
             ("relation", self.person.relation.as_ref().unwrap_or(&none), false),
         ];
+        let mut named = self.cameras.clone();
+        named.sort_unstable();
+        named.dedup();
+        if named.len() < self.cameras.len() {
+            return bad("cameras", "name each camera once");
+        }
         for (field, text, is_wanted) in texts {
             if is_wanted && text.trim().is_empty() {
                 return bad(field, "is wanted");
@@ -152,7 +161,7 @@ impl Access {
         if new.span.to() > now {
             return Err(AccessError::SpanInFuture);
         }
-        let _numbering = self.numbering.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _turn = self.turn();
         let request = self.registry().next_request();
         let persons = Persons { person: new.person, purpose: new.purpose };
         let committed = self.desk.store(&self.requests_dir, request, &persons)?;
@@ -162,7 +171,10 @@ impl Access {
         let left = match entered {
             Ok(left) => left,
             Err(e) => {
-                self.holds().release(request)?;
+                // A request that has its row keeps its hold, whatever failed after it.
+                if self.find_request(request).is_err() {
+                    self.holds().release(request)?;
+                }
                 return Err(e);
             }
         };
@@ -189,7 +201,8 @@ impl Access {
         let due = self.now().saturating_add(self.periods.due);
         let submitted = Act::RequestSubmitted { request, asked, cameras: cameras.clone(), span, due, persons };
         self.record(caller.actor(), submitted)?;
-        match nothing_left(&pieces) {
+        // What stands on a volume that is away is not gone.
+        match nothing_left(&pieces).filter(|_| self.vault.away().is_empty()) {
             None => {
                 self.record(caller.actor(), Act::HoldPlaced { request, cameras, span })?;
                 Ok(true)
@@ -212,9 +225,7 @@ impl Access {
         document: IdentityDocument,
     ) -> Result<RequestView, AccessError> {
         caller.must_be(&[Role::Staff])?;
-        let act = Act::IdentityChecked { request, document };
-        self.must_follow(request, &act)?;
-        self.record(caller.actor(), act)?;
+        self.record_of(caller, request, Act::IdentityChecked { request, document })?;
         self.request(caller, request)
     }
 
@@ -224,20 +235,29 @@ impl Access {
     /// [`AccessError::WrongState`] unless it is decided.
     pub fn close(&self, caller: &Caller, request: RequestId) -> Result<RequestView, AccessError> {
         caller.must_be(&[Role::Staff, Role::Officer])?;
-        let act = Act::RequestClosed { request };
-        self.must_follow(request, &act)?;
-        self.record(caller.actor(), act)?;
+        self.record_of(caller, request, Act::RequestClosed { request })?;
         let grant = match &self.find_request(request)?.state {
             RequestState::Closed { grant, .. } => *grant,
             _ => None,
         };
+        // It is closed. One step that fails keeps no other from being done; what is left over is tidied up later.
+        let mut told = Ok(());
         if let Some(grant) = grant {
-            self.record(caller.actor(), Act::GrantEnded { grant })?;
-            self.grants.destroy(grant)?;
+            told = told.and(self.record(caller.actor(), Act::GrantEnded { grant }).map(drop));
+            told = told.and(self.tidied(self.grants.destroy(grant)));
         }
-        self.record(caller.actor(), Act::HoldReleased { request })?;
-        self.holds().release(request)?;
+        told = told.and(self.record(caller.actor(), Act::HoldReleased { request }).map(drop));
+        let released = self.holds().release(request);
+        told = told.and(self.tidied(released));
+        told?;
         self.request(caller, request)
+    }
+
+    /// Writes a row of a request if its state lets it follow: of two people at once, one is told of the other.
+    fn record_of(&self, caller: &Caller, request: RequestId, act: Act) -> Result<(), AccessError> {
+        let _turn = self.turn();
+        self.must_follow(request, &act)?;
+        self.record(caller.actor(), act).map(drop)
     }
 
     /// One request, with what there is of the footage asked for.
@@ -247,7 +267,7 @@ impl Access {
     pub fn request(&self, caller: &Caller, request: RequestId) -> Result<RequestView, AccessError> {
         caller.must_be(&[Role::Staff, Role::Officer, Role::Auditor])?;
         let found = self.find_request(request)?;
-        let mut view = self.view(caller, &found)?;
+        let mut view = self.view(&found, self.persons(caller, &found)?);
         for camera in &found.cameras {
             view.availability.insert(*camera, self.vault.availability(*camera, found.span, self.later())?);
         }
@@ -261,7 +281,15 @@ impl Access {
     pub fn requests(&self, caller: &Caller) -> Result<Vec<RequestView>, AccessError> {
         caller.must_be(&[Role::Staff, Role::Officer, Role::Auditor])?;
         let all: Vec<Request> = self.registry().requests.values().rev().cloned().collect();
-        all.iter().map(|request| self.view(caller, request)).collect()
+        let view = |request: &Request| {
+            // One file that is damaged must not take the list of all the others away.
+            let persons = self.persons(caller, request).unwrap_or_else(|e| {
+                tracing::error!(request = %request.number, error = ?e, "what a request holds of persons cannot be read");
+                None
+            });
+            self.view(request, persons)
+        };
+        Ok(all.iter().map(view).collect())
     }
 
     /// What there is of a camera in a span.
@@ -294,11 +322,12 @@ impl Access {
         }
     }
 
-    fn view(&self, caller: &Caller, request: &Request) -> Result<RequestView, AccessError> {
-        let persons: Option<Persons> = match caller.desk() {
-            Some(desk) => Some(self.desk.read(&self.requests_dir, request.number, request.persons, desk)?),
-            None => None,
-        };
+    fn persons(&self, caller: &Caller, request: &Request) -> Result<Option<Persons>, AccessError> {
+        let Some(desk) = caller.desk() else { return Ok(None) };
+        self.desk.read(&self.requests_dir, request.number, request.persons, desk).map(Some)
+    }
+
+    fn view(&self, request: &Request, persons: Option<Persons>) -> RequestView {
         let (document, answer, grant) = match &request.state {
             RequestState::Submitted => (None, None, None),
             RequestState::Identified { document } => (Some(*document), None, None),
@@ -316,7 +345,7 @@ impl Access {
             .and_then(|grant| self.registry().grants.get(&grant).map(|grant| grant.views.clone()))
             .unwrap_or_default();
         let (person, purpose) = persons.map(|persons| (persons.person, persons.purpose)).unzip();
-        Ok(RequestView {
+        RequestView {
             number: request.number,
             kind: request.kind,
             cameras: request.cameras.clone(),
@@ -334,7 +363,7 @@ impl Access {
             purpose,
             person,
             availability: BTreeMap::new(),
-        })
+        }
     }
 }
 

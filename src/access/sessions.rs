@@ -111,25 +111,28 @@ impl Sessions {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counted for each name and origin together, so that nobody locks others out.
-    pub fn may_try(&self, name: &str, address: IpAddr) -> Result<(), AccessError> {
-        let Some(failures) = self.failures().get(&(name.to_owned(), address)).copied() else { return Ok(()) };
-        let passed = self.clock.monotonic().saturating_sub(failures.last);
-        match failures.wait().checked_sub(passed) {
-            None | Some(Duration::ZERO) => Ok(()),
-            Some(left) => Err(AccessError::TooManyAttempts { retry_s: left.as_secs() + 1 }),
-        }
-    }
-
-    pub fn note_failure(&self, name: &str, address: IpAddr) {
+    /// Counts a try before it is made, so that a hundred at once are not all free; one that succeeds is forgotten with
+    /// [`Sessions::forget_failures`]. Counted for each name and origin together, so that nobody locks others out.
+    pub fn begin_try(&self, name: &str, address: IpAddr) -> Result<(), AccessError> {
         let now = self.clock.monotonic();
+        let key = (name.to_owned(), address);
         let mut failures = self.failures();
-        if failures.len() >= FAILURES_LIMIT {
+        if let Some(known) = failures.get(&key) {
+            let passed = now.saturating_sub(known.last);
+            if let Some(left) = known.wait().checked_sub(passed).filter(|left| !left.is_zero()) {
+                return Err(AccessError::TooManyAttempts { retry_s: left.as_secs() + 1 });
+            }
+        } else if failures.len() >= FAILURES_LIMIT {
             failures.retain(|_, known| now.saturating_sub(known.last) < LONGEST_WAIT);
+            let oldest = failures.iter().min_by_key(|(_, known)| known.last).map(|(key, _)| key.clone());
+            if let Some(oldest) = oldest.filter(|_| failures.len() >= FAILURES_LIMIT) {
+                failures.remove(&oldest);
+            }
         }
-        let known = failures.entry((name.to_owned(), address)).or_insert(Failures { count: 0, last: now });
+        let known = failures.entry(key).or_insert(Failures { count: 0, last: now });
         known.count = known.count.saturating_add(1);
         known.last = now;
+        Ok(())
     }
 
     pub fn forget_failures(&self, name: &str, address: IpAddr) {
@@ -151,6 +154,17 @@ impl Sessions {
         open.retain(|_, session| !self.is_over(session, now));
         open.insert(sha256(token.as_bytes()), session);
         Ok(token)
+    }
+
+    /// Forgets sessions that are over, and with them their keys.
+    pub fn sweep(&self) {
+        let now = self.clock.monotonic();
+        self.open().retain(|_, session| !self.is_over(session, now));
+    }
+
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        self.open().len()
     }
 
     fn is_over(&self, session: &Session, now: Duration) -> bool {

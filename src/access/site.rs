@@ -16,11 +16,13 @@ use crate::ledger::{Act, Actor, Ledger, LedgerError, SharedLedger};
 use crate::vault::{GrantStore, Holds, RECIPIENTS_LIMIT, TrustedClock, Vault, VaultError};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 
 const SITE_NAME: &str = "site";
 const SIGNING_KEY_NAME: &str = "signing.key";
 const PASSWORD_SHORTEST_CHARS: usize = 10;
+pub(super) const NAME_LONGEST_CHARS: usize = 64;
 
 /// Why a site could not be made or opened.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +140,7 @@ impl NewSite<'_> {
         let mut names = BTreeSet::new();
         for NewAccount { name, password, .. } in self.accounts {
             let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
-            if name.is_empty() || name.chars().count() > 64 || !name.chars().all(plain) {
+            if name.is_empty() || name.chars().count() > NAME_LONGEST_CHARS || !name.chars().all(plain) {
                 return Err(StartError::BadName { name: name.clone() });
             }
             if !names.insert(name) {
@@ -226,10 +228,11 @@ impl Access {
         if signing_key.verifying_key() != keys.signer {
             return Err(StartError::state(SIGNING_KEY_NAME, &"is not the key that the ledger names"));
         }
+        // Taken from the ledger: an officer whose file is damaged still has the key, in a copy of that file.
+        let mut recipients = registry.release_keys();
         let people = People::open(&disk, &files.path("people"), |account, role, key, release| {
             registry.grants_rights(account, role, key, release)
         })?;
-        let mut recipients = people.release_keys();
         recipients.push(keys.recovery);
         vault.set_recipients(recipients);
         let access = Self {
@@ -245,7 +248,8 @@ impl Access {
             sessions: Sessions::new(time.clock().clone(), periods.session),
             time,
             configured: RwLock::default(),
-            numbering: Mutex::default(),
+            turn: Mutex::default(),
+            untidy: AtomicBool::default(),
             periods,
         };
         access.reconcile().map_err(Box::new)?;

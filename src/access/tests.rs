@@ -18,6 +18,8 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+mod attacks;
+
 const START: Utc = Utc::from_micros(1_795_341_600_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);

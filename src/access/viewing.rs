@@ -176,6 +176,9 @@ impl Access {
 
     fn why_nothing(&self, camera: CameraNumber, span: Span, now: Utc) -> Result<String, AccessError> {
         let pieces = self.vault.availability(camera, span, now)?;
+        if !self.vault.away().is_empty() {
+            return Ok(super::requests::A_VOLUME_IS_AWAY.to_owned());
+        }
         Ok(super::requests::nothing_left(&pieces).unwrap_or_else(|| "nothing is left of it".to_owned()))
     }
 

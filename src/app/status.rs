@@ -151,6 +151,13 @@ impl StatusDesk {
         for volume in volumes.iter().filter(|volume| volume.failed) {
             alarms.push(format!("volume {} failed and takes nothing more: replace its disk", volume.dir.display()));
         }
+        for away in self.vault.away() {
+            alarms.push(format!(
+                "volume {} is not used: what is on it is neither shown nor destroyed. {}",
+                away.dir.display(),
+                away.why
+            ));
+        }
         if !self.ledger.is_writable() {
             alarms.push("the ledger cannot be written, so nothing is shown: free or replace its disk, restart".into());
         }

@@ -2,12 +2,10 @@ use super::row::Checkpoint;
 use super::verify::FaultKind;
 use super::*;
 use crate::crypto::{PublicKey, Secret, SigningKey};
-use crate::disk::{Access, Disk, DiskFile, RealDisk, SharedDisk};
+use crate::disk::{FailingDisk, RealDisk, SharedDisk};
 use crate::domain::{AccountId, Digest, SiteId, Utc};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 const SITE: SiteId = SiteId([1; 16]);
 /// 2026-11-22T10:00:00Z.
@@ -148,84 +146,16 @@ fn another_sites_ledger_is_refused() {
     assert!(matches!(told, Err(LedgerError::Damaged { fault: Fault { line: 1, what: FaultKind::OtherSite }, .. })));
 }
 
-/// The real disk, whose flushes fail when told to.
-#[derive(Debug)]
-struct FailingDisk {
-    fails: Arc<AtomicBool>,
-}
-
-#[derive(Debug)]
-struct FailingFile {
-    file: Box<dyn DiskFile>,
-    fails: Arc<AtomicBool>,
-}
-
-impl Disk for FailingDisk {
-    fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = RealDisk.create_new(path)?;
-        Ok(Box::new(FailingFile { file, fails: Arc::clone(&self.fails) }))
-    }
-    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
-        RealDisk.open(path, access)
-    }
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        RealDisk.create_dir(path)
-    }
-    fn list_files(&self, dir: &Path) -> io::Result<Vec<String>> {
-        RealDisk.list_files(dir)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove_file(path)
-    }
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        RealDisk.sync_dir(dir)
-    }
-    fn sync_file_system(&self, dir: &Path) -> io::Result<()> {
-        RealDisk.sync_file_system(dir)
-    }
-    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
-        RealDisk.free_bytes(dir)
-    }
-}
-
-impl DiskFile for FailingFile {
-    fn read_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize> {
-        self.file.read_at(buffer, offset_bytes)
-    }
-    fn write_all_at(&self, bytes: &[u8], offset_bytes: u64) -> io::Result<()> {
-        self.file.write_all_at(bytes, offset_bytes)
-    }
-    fn allocate(&self, length_bytes: u64) -> io::Result<()> {
-        self.file.allocate(length_bytes)
-    }
-    fn set_len(&self, length_bytes: u64) -> io::Result<()> {
-        self.file.set_len(length_bytes)
-    }
-    fn len_bytes(&self) -> io::Result<u64> {
-        self.file.len_bytes()
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        if self.fails.load(Ordering::SeqCst) { Err(io::Error::from_raw_os_error(5)) } else { self.file.sync_data() }
-    }
-    fn extents(&self) -> io::Result<crate::disk::Extents> {
-        self.file.extents()
-    }
-}
-
 #[test]
 fn after_a_failed_flush_nothing_is_recorded_any_more() {
     let dir = tempfile::tempdir().unwrap();
-    let fails = Arc::new(AtomicBool::new(false));
-    let disk = Arc::new(FailingDisk { fails: Arc::clone(&fails) });
-    let mut ledger = Ledger::open(disk, &PathBuf::from(dir.path()), SITE, |_| {}).unwrap();
+    let disk = FailingDisk::default();
+    let mut ledger = Ledger::open(Arc::new(disk.clone()), &PathBuf::from(dir.path()), SITE, |_| {}).unwrap();
     ledger.append(NOW, Actor::Daemon, Act::DaemonStopped).unwrap();
     let head = ledger.head();
-    fails.store(true, Ordering::SeqCst);
+    disk.fail_after(0);
     assert!(matches!(ledger.append(NOW, Actor::Daemon, Act::DaemonStopped), Err(LedgerError::Write { .. })));
-    fails.store(false, Ordering::SeqCst);
+    disk.fail_after(u32::MAX);
     assert!(matches!(ledger.append(NOW, Actor::Daemon, Act::DaemonStopped), Err(LedgerError::Latched)), "L2");
     assert_eq!(ledger.head(), head);
     assert!(!ledger.is_writable());

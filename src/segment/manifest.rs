@@ -355,13 +355,15 @@ impl<'a> RecordReader<'a> {
     pub fn head(&self) -> ManifestHead {
         self.head
     }
-}
 
-impl Iterator for RecordReader<'_> {
-    type Item = ManifestRecord;
+    /// Whether a whole record stands anywhere behind the end of what was read. A crash tears only the end of a manifest,
+    /// so what stands in between was damaged.
+    pub fn goes_on(&self) -> bool {
+        (self.at + 1..self.bytes.len()).any(|at| self.record_at(at).is_some())
+    }
 
-    fn next(&mut self) -> Option<ManifestRecord> {
-        let rest = self.bytes.get(self.at..)?;
+    fn record_at(&self, at: usize) -> Option<(&[u8], ManifestRecord)> {
+        let rest = self.bytes.get(at..)?;
         let mut prefix = rest.get(..RECORD_PREFIX_BYTES)?;
         let length = prefix.get_u32() as usize;
         let crc = prefix.get_u32();
@@ -373,9 +375,17 @@ impl Iterator for RecordReader<'_> {
         if crc32c::crc32c(payload) != crc {
             return None;
         }
-        let record = ManifestRecord::parse(payload)?;
-        self.head = next_head(self.head, whole);
-        self.at += whole.len();
+        Some((whole, ManifestRecord::parse(payload)?))
+    }
+}
+
+impl Iterator for RecordReader<'_> {
+    type Item = ManifestRecord;
+
+    fn next(&mut self) -> Option<ManifestRecord> {
+        let (whole, record) = self.record_at(self.at)?;
+        let (head, end) = (next_head(self.head, whole), self.at + whole.len());
+        (self.head, self.at) = (head, end);
         Some(record)
     }
 }

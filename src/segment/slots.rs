@@ -19,7 +19,7 @@ use std::path::Path;
 const MAGIC: &[u8; 8] = b"CUSTODSL";
 const CRC_AT: usize = 36 + Sealed::SECRET_BYTES;
 /// Slots a file may have: a day of one camera in segments of 10 s.
-const SLOTS_LIMIT: u32 = 16_384;
+pub const SLOTS_LIMIT: u32 = 16_384;
 
 /// What a file of slots is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -94,7 +94,11 @@ impl Vault {
     pub fn set_apart(&self, due: &DueSegment) -> Result<(), VaultError> {
         let volume = self.volume(due.volume, due.segment)?;
         let (from, to) = (volume.segment_path(due.segment, false), volume.segment_path(due.segment, true));
-        volume.disk.rename(&from, &to).map_err(volume.on(&from))?;
+        match volume.disk.rename(&from, &to) {
+            // Moved before, and the record of it failed.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && volume.disk.open(&to, Access::Read).is_ok() => {}
+            moved => moved.map_err(volume.on(&from))?,
+        }
         for sub in ["held", "rolling"] {
             let dir = volume.dir.join(sub);
             volume.disk.sync_dir(&dir).map_err(volume.on(&dir))?;
@@ -111,7 +115,7 @@ impl Vault {
         if volume.life(due.segment).is_some_and(|life| matches!(life, Life::KeyDestroyed(..))) {
             return Ok(());
         }
-        let path = volume.segment_path(due.segment, due.is_apart);
+        let path = volume.where_stands(due.segment, due.is_apart);
         match volume.disk.open(&path, Access::Direct) {
             Ok(file) => {
                 let zeros = AlignedBuffer::zeroed(HEAD_BYTES);
@@ -139,7 +143,7 @@ impl Vault {
                 Life::Open | Life::Sealed(_) | Life::Erased { .. } => None,
             })
             .ok_or(VaultError::Unknown { segment: due.segment })?;
-        let path = volume.segment_path(due.segment, due.is_apart);
+        let path = volume.where_stands(due.segment, due.is_apart);
         let (overwrite, bytes) = volume.overwrite(&path, &ranges)?;
         // Recorded before the name goes: after a crash in between, the blank file is found and removed.
         let erased = ManifestRecord::Erased { segment: due.segment, at, trigger, overwrite, bytes };

@@ -126,7 +126,7 @@ impl Vault {
         let volume =
             self.volumes.iter().find(|known| known.id == live.volume).ok_or(VaultError::Unknown { segment })?;
         let live = volume.live(segment, now)?;
-        let path = volume.segment_path(segment, live.is_apart);
+        let path = volume.where_stands(segment, live.is_apart);
         let file = volume.disk.open(&path, Access::Read).map_err(volume.on(&path))?;
         Ok(SegmentReader::open(file, live.ending)?)
     }

@@ -7,9 +7,12 @@ use super::VaultError;
 use crate::crypto::{DataKey, Label, PrivateKey, PublicKey, RunningDigest, Sealed};
 use crate::disk::SharedDisk;
 use crate::domain::{Digest, GrantId, SegmentId, VolumeId};
-use crate::segment::{SegmentError, SlotFile, SlotPurpose};
+use crate::segment::{SLOTS_LIMIT, SegmentError, SlotFile, SlotPurpose};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+
+/// Segments that one grant may name.
+pub const GRANT_SEGMENTS_LIMIT: usize = SLOTS_LIMIT as usize;
 
 /// One approved segment's key, sealed to the viewer and not yet written.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -138,25 +141,33 @@ impl GrantStore {
     /// What the disk says.
     pub fn forget_segments(&self, segments: &[(VolumeId, SegmentId)]) -> Result<(), VaultError> {
         let owners: HashSet<[u8; 32]> = segments.iter().map(|(volume, segment)| owner(*volume, *segment)).collect();
+        let mut told = Ok(());
         for grant in self.list()? {
-            let file = match SlotFile::open(&*self.disk, &self.path(grant), SlotPurpose::Grant) {
-                Ok(file) => file,
-                // It opens nothing any more, and must not keep footage from being destroyed.
-                Err(SegmentError::Damaged { .. }) => {
-                    tracing::error!(grant = %grant, "a grant's file is damaged: what is in it is destroyed");
-                    self.destroy(grant)?;
-                    continue;
-                }
-                Err(e) => return Err(e.into()),
-            };
-            let gone: Vec<u32> =
-                file.used()?.iter().filter(|slot| owners.contains(&slot.owner)).map(|slot| slot.index).collect();
-            for index in &gone {
-                file.blank(*index)?;
+            // One that fails keeps no other from being forgotten.
+            told = told.and(self.forget_in(grant, &owners));
+        }
+        told
+    }
+
+    fn forget_in(&self, grant: GrantId, owners: &HashSet<[u8; 32]>) -> Result<(), VaultError> {
+        let file = match SlotFile::open(&*self.disk, &self.path(grant), SlotPurpose::Grant) {
+            Ok(file) => file,
+            // It opens nothing any more, and must not keep footage from being destroyed.
+            Err(SegmentError::Damaged { .. }) => {
+                tracing::error!(grant = %grant, "a grant's file is damaged: what is in it is destroyed");
+                return self.destroy(grant);
             }
-            if !gone.is_empty() {
-                file.flush()?;
-            }
+            // The grant ended meanwhile.
+            Err(SegmentError::Disk(e)) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(e.into()),
+        };
+        let gone: Vec<u32> =
+            file.used()?.iter().filter(|slot| owners.contains(&slot.owner)).map(|slot| slot.index).collect();
+        for index in &gone {
+            file.blank(*index)?;
+        }
+        if !gone.is_empty() {
+            file.flush()?;
         }
         Ok(())
     }

@@ -188,6 +188,9 @@ impl ManifestFile {
         manifest.head = reader.head();
         manifest.end_bytes = reader.offset_bytes();
         let torn_bytes = bytes.len() as u64 - manifest.end_bytes;
+        if torn_bytes > 0 && reader.goes_on() {
+            return Err(VaultError::ManifestDamaged { file: path.to_path_buf(), at_bytes: manifest.end_bytes });
+        }
         if torn_bytes > 0 && mend {
             manifest.file.set_len(manifest.end_bytes).map_err(on)?;
             manifest.file.sync_data().map_err(on)?;

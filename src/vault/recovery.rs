@@ -1,6 +1,7 @@
 //! What a start does to a volume, whatever state it was left in.
 //!
-//! Order: manifests (torn tails cut off) → commit tables → each segment that is open in its manifest is closed at the
+//! Order: manifests (torn tails cut off) → commit tables → nothing that was committed lacks its manifest, or the volume
+//! is left as it is → each segment that is open in its manifest is closed at the
 //! newest commit whose digest holds (V3) → files that no manifest names are erased (V4) → one flush.
 
 use super::VaultError;
@@ -8,8 +9,12 @@ use super::manifests::{self, Life, ManifestFile};
 use super::volume::Volume;
 use crate::disk::{Access, AlignedBuffer, Extents, STRIDE_BYTES};
 use crate::domain::{Day, DestructionTrigger, Overwrite, Retention, SegmentId, Utc};
-use crate::segment::{CommitTable, Ending, ManifestRecord, Progress, SegmentReader};
+use crate::segment::{CommitTable, Ending, HEAD_BYTES, ManifestRecord, Progress, SegmentHead, SegmentReader};
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Commits come every few seconds: what is so much older than the newest one was in one.
+const NEVER_SO_LONG_UNCOMMITTED: Duration = Duration::from_secs(3_600);
 
 impl Volume {
     /// Reads all manifests.
@@ -43,6 +48,7 @@ impl Volume {
         let tables = self.read_commit_tables()?;
         self.lock().commit_number = tables.first().map_or(0, |newest| newest.number);
         let rolling: BTreeSet<SegmentId> = self.segment_files("rolling")?;
+        self.refuse_if_manifests_lack(&rolling, &tables)?;
         let open: Vec<(SegmentId, Day, Retention)> = self
             .lock()
             .manifests
@@ -72,6 +78,44 @@ impl Volume {
         // the record does.
         self.put_segments_in_their_place()?;
         self.disk.sync_file_system(&self.dir).map_err(self.on(&self.dir))
+    }
+
+    /// What no manifest names is erased, so it is looked at first: a file that was committed once lost its manifest. Such
+    /// a one stands in a commit table, or is far older than the newest commit.
+    fn refuse_if_manifests_lack(
+        &self,
+        rolling: &BTreeSet<SegmentId>,
+        tables: &[CommitTable],
+    ) -> Result<(), VaultError> {
+        let newest = tables.first().and_then(|table| table.entries.iter().map(|entry| entry.progress.end).max());
+        let is_old = |start: Utc| newest.is_some_and(|end| start.saturating_add(NEVER_SO_LONG_UNCOMMITTED) < end);
+        let is_entered = |segment: SegmentId| tables.iter().any(|table| table.entry(segment).is_some());
+        let mut lacking = Vec::new();
+        for segment in rolling {
+            let was_committed = match self.with_segment(*segment, |record| (record.life == Life::Open, record.start)) {
+                Some((is_open, start)) => is_open && is_old(start) && !is_entered(*segment),
+                None => is_entered(*segment) || self.start_of(*segment)?.is_some_and(is_old),
+            };
+            if was_committed {
+                lacking.push(*segment);
+            }
+        }
+        match lacking.first() {
+            Some(first) => {
+                let (dir, segments, first) = (self.dir.clone(), lacking.len(), *first);
+                Err(VaultError::ManifestsLack { dir, segments, first })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// When a segment begins, as its own head says; `None` for what has no whole head.
+    fn start_of(&self, segment: SegmentId) -> Result<Option<Utc>, VaultError> {
+        let path = self.segment_path(segment, false);
+        let file = self.disk.open(&path, Access::Read).map_err(self.on(&path))?;
+        let mut block = vec![0; HEAD_BYTES];
+        let got = file.read_at(&mut block, 0).map_err(self.on(&path))?;
+        Ok(SegmentHead::parse(&block[..got]).ok().map(|head| head.facts.start))
     }
 
     fn segment_files(&self, sub: &str) -> Result<BTreeSet<SegmentId>, VaultError> {

@@ -9,6 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod damage;
+
 const SITE: SiteId = SiteId([1; 16]);
 /// 2026-11-22T10:00:00Z.
 const START: Utc = Utc::from_micros(1_795_341_600_000_000);

@@ -3,7 +3,7 @@
 use super::VaultError;
 use super::manifests::ManifestFile;
 use crate::crypto::{PublicKey, random_array};
-use crate::disk::{DeviceCheck, SharedDisk, check_device, read_file};
+use crate::disk::{Access, DeviceCheck, SharedDisk, check_device, read_file};
 use crate::domain::{CameraNumber, Day, DayKeyId, Digest, ManifestHead, Retention, SegmentId, SiteId, Utc, VolumeId};
 use crate::segment::{FORMAT_VERSION, ManifestRecord, Progress};
 use bytes::{Buf, BufMut};
@@ -77,7 +77,7 @@ impl Volume {
 
     /// Whether `dir` holds a volume.
     pub fn is_there(disk: &SharedDisk, dir: &Path) -> bool {
-        disk.open(&dir.join(IDENTITY_NAME), crate::disk::Access::Read).is_ok()
+        disk.open(&dir.join(IDENTITY_NAME), Access::Read).is_ok()
     }
 
     /// The identity of the volume in `dir`, which must be of this site.
@@ -168,6 +168,14 @@ impl Volume {
     /// Where a segment's file is: with the rolling footage or apart.
     pub(super) fn segment_path(&self, segment: SegmentId, is_apart: bool) -> PathBuf {
         self.dir.join(if is_apart { "held" } else { "rolling" }).join(segment.to_string())
+    }
+
+    /// Where a segment's file stands, whatever its record says: a move and its record are two steps, and the second may
+    /// fail. A file is taken for gone only where it is in neither place.
+    pub(super) fn where_stands(&self, segment: SegmentId, is_apart: bool) -> PathBuf {
+        let (recorded, other) = (self.segment_path(segment, is_apart), self.segment_path(segment, !is_apart));
+        let is_missing = |path: &Path| matches!(self.disk.open(path, Access::Read), Err(e) if e.kind() == std::io::ErrorKind::NotFound);
+        if is_missing(&recorded) && !is_missing(&other) { other } else { recorded }
     }
 
     /// Appends a record to a manifest and applies it, making the manifest if it is the first. Not flushed.

@@ -1,0 +1,143 @@
+//! What goes wrong around a volume: changed retention, moved files, damaged manifests, a volume that is away.
+
+use super::*;
+
+/// Ten seconds of a camera from `from`, under a retention of its own.
+fn record_under(vault: &Arc<Vault>, of: CameraNumber, from: u64, retention: Retention) {
+    let mut recorder = CameraRecorder::new(Arc::clone(vault), of, retention);
+    recorder.begin(at(from), b"init").unwrap();
+    (0..10).for_each(|number| append(&mut recorder, number));
+    recorder.finish().unwrap();
+    vault.commit().unwrap();
+}
+
+fn destroy_due(vault: &Vault, now: Utc) {
+    for due in vault.due(now) {
+        vault.destroy_key(&due, now).unwrap();
+        vault.erase(&due, DestructionTrigger::Expiry, now).unwrap();
+    }
+}
+
+#[test]
+fn a_day_key_stays_while_a_longer_retention_of_the_same_day_needs_it() {
+    let house = House::new();
+    let vault = house.start();
+    record(&vault, camera(1), 0);
+    // The installer lengthens the camera's period at noon.
+    record_under(&vault, camera(1), 10, Retention::Ceiling(DAY * 7));
+    let shorter_over = START.saturating_add(DAY * 2);
+    destroy_due(&vault, shorter_over);
+    vault.destroy_spent_day_keys(shorter_over).unwrap();
+    let live = vault.live_segments(camera(1), span(0, 20), shorter_over).unwrap();
+    assert_eq!(live.len(), 1);
+    assert!(vault.open_keys(&live, &house.officer, shorter_over).is_ok(), "footage lost five days too early");
+    let longer_over = START.saturating_add(DAY * 8);
+    destroy_due(&vault, longer_over);
+    vault.destroy_spent_day_keys(longer_over).unwrap();
+    assert!(house.files("keys").is_empty());
+}
+
+#[test]
+fn a_file_that_stands_in_the_other_directory_is_destroyed_all_the_same() {
+    let house = House::new();
+    let vault = house.start();
+    record(&vault, camera(1), 0);
+    let expiry = START.saturating_add(DAY);
+    let due = vault.due(expiry)[0];
+    // Moved apart, and then the full disk took no record of it.
+    let name = due.segment.to_string();
+    let held = house.volume_dir().join("held").join(&name);
+    std::fs::rename(house.volume_dir().join("rolling").join(&name), &held).unwrap();
+    assert!(vault.live_segments(camera(1), span(0, 5), at(20)).is_ok_and(|live| vault.read(&live[0], at(20)).is_ok()));
+    vault.destroy_key(&due, expiry).unwrap();
+    assert!(std::fs::read(&held).unwrap()[..4096].iter().all(|byte| *byte == 0), "its key is still there");
+    let told = vault.erase(&due, DestructionTrigger::Expiry, expiry).unwrap();
+    assert_ne!(told, Overwrite::NothingThere, "a receipt for nothing");
+    assert!(!held.exists());
+}
+
+#[test]
+fn moving_apart_can_be_done_twice() {
+    let house = House::new();
+    let vault = house.start();
+    record(&vault, camera(1), 0);
+    let expiry = START.saturating_add(DAY);
+    let due = vault.due(expiry)[0];
+    let name = due.segment.to_string();
+    std::fs::rename(house.volume_dir().join("rolling").join(&name), house.volume_dir().join("held").join(&name))
+        .unwrap();
+    vault.set_apart(&due).unwrap();
+    assert!(vault.due(expiry)[0].is_apart);
+    assert!(house.faults(&[]).is_empty());
+}
+
+/// Three segments, an hour and more before the newest, which is still being written at the kill.
+fn recorded_and_killed(house: &House) -> Vec<String> {
+    let vault = house.start();
+    (0..3).for_each(|number| record(&vault, camera(1), number * 10));
+    record(&vault, camera(2), 2 * 3_600);
+    let mut recorder = CameraRecorder::new(Arc::clone(&vault), camera(1), RETENTION);
+    recorder.begin(at(2 * 3_600), b"init").unwrap();
+    (0..4).for_each(|number| append(&mut recorder, number));
+    vault.commit().unwrap();
+    house.files("rolling")
+}
+
+/// Starts the vault, and tells why it did not.
+fn refusal(house: &House) -> String {
+    let volume = Volume::open(Arc::clone(&house.disk), &house.volume_dir(), SITE, true).unwrap();
+    let catalog = Catalog::open(&house.dir.path().join("catalog")).unwrap();
+    Vault::start(vec![volume], catalog, at(3 * 3_600)).unwrap_err().to_string()
+}
+
+#[test]
+fn one_changed_byte_in_a_manifest_erases_nothing() {
+    let house = House::new();
+    let before = recorded_and_killed(&house);
+    let manifest = house.volume_dir().join("manifests").join(&house.files("manifests")[0]);
+    let whole = std::fs::read(&manifest).unwrap();
+    for at_bytes in [64, 70, 80, 150, 200, whole.len() / 2] {
+        let mut changed = whole.clone();
+        changed[at_bytes] ^= 0x10;
+        std::fs::write(&manifest, &changed).unwrap();
+        assert!(refusal(&house).contains("Nothing was cut off or erased"), "{at_bytes}");
+        assert_eq!(house.files("rolling"), before, "{at_bytes}");
+        assert_eq!(std::fs::read(&manifest).unwrap(), changed, "{at_bytes}");
+    }
+    std::fs::write(&manifest, &whole).unwrap();
+    let vault = house.start_at(at(3 * 3_600));
+    assert_eq!(vault.live_segments(camera(1), span(0, 30), at(3 * 3_600)).unwrap().len(), 3);
+}
+
+#[test]
+fn a_manifest_cut_short_or_taken_away_erases_nothing() {
+    let house = House::new();
+    let before = recorded_and_killed(&house);
+    let manifest = house.volume_dir().join("manifests").join(&house.files("manifests")[0]);
+    let whole = std::fs::read(&manifest).unwrap();
+    std::fs::remove_file(&manifest).unwrap();
+    assert!(refusal(&house).contains("5 segments"), "taken away");
+    for length in [64, 100, whole.len() / 3, whole.len() / 2] {
+        std::fs::write(&manifest, &whole[..length]).unwrap();
+        assert!(refusal(&house).contains("Nothing was erased"), "{length}");
+        assert_eq!(house.files("rolling"), before, "{length}");
+    }
+}
+
+#[test]
+fn a_damaged_volume_stops_no_other() {
+    let house = House::new();
+    recorded_and_killed(&house);
+    let manifest = house.volume_dir().join("manifests").join(&house.files("manifests")[0]);
+    std::fs::write(&manifest, b"no manifest").unwrap();
+    let second = house.dir.path().join("v2");
+    Volume::create(&house.disk, &second, SITE).unwrap();
+    let open = |dir: &Path| Volume::open(Arc::clone(&house.disk), dir, SITE, true).unwrap();
+    let catalog = Catalog::open(&house.dir.path().join("catalog")).unwrap();
+    let vault = Vault::start(vec![open(&house.volume_dir()), open(&second)], catalog, at(3 * 3_600)).unwrap();
+    vault.set_recipients(vec![house.officer.public().unwrap()]);
+    let vault = Arc::new(vault);
+    assert_eq!(vault.away().iter().map(|away| away.dir.clone()).collect::<Vec<_>>(), [house.volume_dir()]);
+    record(&vault, camera(1), 3 * 3_600);
+    assert_eq!(vault.live_segments(camera(1), span(10_800, 10_810), at(10_820)).unwrap().len(), 1);
+}
