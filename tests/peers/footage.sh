@@ -37,11 +37,16 @@ encode() { # ENDPRODUCT FFMPEG-ARGUMENTS...
   mv "$scratch/$name" "$name"
 }
 
+update_lists() {
+  if [ "$(id -u)" -eq 0 ]; then apt-get -q update; else command -v sudo >/dev/null && sudo -n apt-get -q update; fi
+}
+
 fetch_vtest() {
   (
     cd "$scratch"
     # apt drops to its own user for the download where it can; this directory is ours, so it says so and goes on.
-    if ! apt-get -q download opencv-doc >apt.log 2>&1; then
+    # Package lists that are missing or old are the usual cause: those are fetched once, where that can be done.
+    if ! apt-get -q download opencv-doc >apt.log 2>&1 && ! { update_lists && apt-get -q download opencv-doc; } >>apt.log 2>&1; then
       echo "footage.sh: Debian's package opencv-doc cannot be fetched. Where the package lists are missing or old," >&2
       echo "  run 'apt-get update' as root, then this again. apt said:" >&2
       cat apt.log >&2
