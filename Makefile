@@ -1,4 +1,4 @@
-.PHONY: deps footage demo test
+.PHONY: bench deps footage demo test
 
 # Where cargo builds.
 TARGET ?= $(or $(CARGO_TARGET_DIR),target)
@@ -19,3 +19,7 @@ demo: footage
 test: footage
 	@.ci/lint
 	@.ci/test
+
+# The figures, into target/bench/report.json.
+bench: deps
+	cargo bench --locked

@@ -47,6 +47,8 @@ struct SiteArg {
 
 /// Runs the command that was given.
 pub fn run() -> ExitCode {
+    // Whatever a library makes in the site's directory is its owner's alone, too: sled would let everybody read.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let told = match Cli::parse().command {
         // Before any thread: the worker confines itself for good.
         Command::Worker => return crate::worker::run(),

@@ -7,6 +7,7 @@ pub mod people;
 pub mod request;
 pub mod source;
 pub mod time;
+pub mod version;
 pub mod video;
 
 pub use camera::{CameraClass, FilmedArea, Retention, RetentionError};
@@ -15,4 +16,5 @@ pub use ids::{AccountId, CameraNumber, DayKeyId, Digest, GrantId, RequestId, Seg
 pub use people::Role;
 pub use source::{Credentials, Driver, Password, Source, Transport};
 pub use time::{Day, Span, SpanError, Utc};
+pub use version::StateVersion;
 pub use video::{Codec, Frame, GapCause, VideoParameters};

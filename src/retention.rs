@@ -2,7 +2,7 @@
 //!
 //! Invariants
 //! - E1 Destruction goes by the trusted clock.
-//! - E2 While keys are destroyed no hold can be placed, and before that every hold is looked at: a request either
+//! - E2 While a key is destroyed no hold can be placed, and right before that every hold is looked at: a request either
 //!   freezes a segment or is told that it is gone.
 //! - E3 A segment's keys go everywhere before its blocks do: key block, then every grant's slot.
 //! - E4 Erasing never waits for the ledger: receipts stand in the manifests until they have been copied.
@@ -10,6 +10,7 @@
 use crate::domain::{DestructionTrigger, Overwrite, Utc};
 use crate::ledger::{Act, Actor, DestructionReceipt, LedgerError, SharedLedger};
 use crate::vault::{DueSegment, ErasedBatch, GrantStore, Holds, TrustedClock, Vault, VaultError};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ const LOOK_AHEAD: Duration = Duration::from_secs(10);
 const KEYS_AT_A_TIME: usize = 64;
 /// So many files are overwritten before the next round looks for keys that fell due meanwhile.
 const FILES_A_ROUND: u32 = 64;
+
+/// In rounds.
+const DAY_KEYS_EVERY: u64 = 600;
 
 /// What went wrong while erasing. What is due stays due.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +53,7 @@ pub struct Eraser {
     holds: Arc<Mutex<Holds>>,
     grants: GrantStore,
     ledger: SharedLedger,
+    rounds: AtomicU64,
 }
 
 impl Eraser {
@@ -59,7 +64,7 @@ impl Eraser {
         grants: GrantStore,
         ledger: SharedLedger,
     ) -> Self {
-        Self { vault, time, holds, grants, ledger }
+        Self { vault, time, holds, grants, ledger, rounds: AtomicU64::new(0) }
     }
 
     /// One round. Blocks on the disk. What fails stays due, and stands in nobody's way. After an outage there is more
@@ -88,7 +93,10 @@ impl Eraser {
                 round.unproven += u32::from(overwrite != Overwrite::Proven);
             }));
         }
-        done(self.vault.destroy_spent_day_keys(now));
+        // A day's end alone makes keys due, too; looking for them is dear, and it does not press.
+        if round.erased > 0 || self.rounds.fetch_add(1, Ordering::Relaxed).is_multiple_of(DAY_KEYS_EVERY) {
+            done(self.vault.destroy_spent_day_keys(now));
+        }
         match (self.copy_receipts(now), first_failure) {
             (_, Some(failure)) | (Err(failure), None) => Err(failure),
             (Ok(()), None) => Ok(round),

@@ -31,6 +31,7 @@ mod tests;
 mod volume;
 
 pub use anchor::TrustedClock;
+pub use day_keys::RECIPIENTS_LIMIT;
 pub use erase::{DueSegment, ErasedBatch};
 pub use footage::{Availability, LiveSegment};
 pub use grants::{GRANT_SEGMENTS_LIMIT, GrantFile, GrantStore, StagedSlot};

@@ -251,8 +251,11 @@ fn a_wrong_password_and_an_unknown_name_are_told_alike() {
         let refused = sign_in(name, password);
         assert!((400..500).contains(&refused.status), "{name:?}: {}", refused.status);
     }
-    let many = "x".repeat(1 << 20);
-    assert!((400..500).contains(&sign_in("officer", &many).status));
+    // So much that the answer may come, and the connection end, before all of it was sent.
+    let many = json!({"name": "officer", "password": "x".repeat(1 << 20)});
+    if let Ok(told) = scene.running.browser().post("/v1/session", &many) {
+        assert!((400..500).contains(&told.status), "{}", told.status);
+    }
     let statuses: Vec<u16> = (0..20).map(|_| sign_in("deputy", "guess").status).collect();
     assert!(statuses.contains(&429), "one may guess for ever: {statuses:?}");
     assert_eq!(camera(&scene, YARD)["state"], "recording", "staff still comes in");
@@ -333,26 +336,30 @@ fn what_cannot_be_recorded_does_not_happen_while_recording_goes_on() {
     staff.identify(&waiting).unwrap().expect_status(200).unwrap();
     let head = officer.api.get("/v1/ledger/head").unwrap().expect_status(200).unwrap().json;
     assert_eq!(head["writable"], true, "{head}");
+    let playlist = Person::playlist(&approved["grant"], YARD);
+    let shown = viewer.api.get(&playlist).unwrap().expect_status(200).unwrap().text();
+    let fragments: Vec<&str> = shown.lines().filter(|line| line.ends_with(".m4s")).collect();
+    let path = playlist.replace("playlist.m3u8", fragments[1]);
+    viewer.api.get(&path).unwrap().expect_status(200).unwrap();
 
     let files = scene.site.ledger_files().unwrap();
     let freeze =
         |flag: &str| run(Command::new("chattr").arg(flag).args(&files), "", SOON).unwrap().succeeded().unwrap();
     freeze("+i");
-    let playlist = Person::playlist(&approved["grant"], YARD);
-    let refused = viewer.api.get(&playlist).unwrap();
+    let refused = viewer.api.get(&path).unwrap();
     let decided = officer.approve(&waiting, &viewer.number).unwrap();
     let head = officer.api.get("/v1/ledger/head").unwrap().json;
     let log = scene.running.daemon.log().unwrap();
     yard_goes_on(&scene);
     freeze("-i");
-    println!("{}\n{}", refused.text(), decided.text());
-    assert_eq!(refused.status, 503, "{}", refused.text());
-    assert_eq!(decided.status, 503, "{}", decided.text());
+    for told in [&refused, &decided] {
+        assert_eq!((told.status, slug(&told.json)), (503, "not-recorded"), "{}", told.text());
+    }
     assert_eq!(head["writable"], false, "{head}");
     assert!(log.contains("ledger"), "{log}");
 
-    // Repaired and restarted, all is as it was.
-    scene.running.stop().unwrap();
+    // Its end cannot be recorded either, and that is told. Repaired and restarted, all is as it was.
+    assert_eq!(scene.running.daemon.stop(SOON).unwrap().code(), Some(1));
     scene.serve_again().unwrap();
     let (mut officer, viewer) = (scene.sign_in("officer").unwrap(), scene.sign_in("viewer").unwrap());
     assert!(!pictures(&viewer, &approved["grant"], YARD).unwrap().is_empty());
@@ -365,7 +372,7 @@ fn what_cannot_be_recorded_does_not_happen_while_recording_goes_on() {
 
 #[test]
 fn words_that_are_no_command_get_help() {
-    for (arguments, word) in [(&["srve"][..], "serve"), (&["serve", "--sight", "x"], "--site"), (&[], "init")] {
+    for (arguments, word) in [(&["srve"][..], "serve"), (&["serve", "--sight", "x"], "--help"), (&[], "init")] {
         let told = run(Command::new(program().unwrap()).args(arguments), "", SOON).unwrap();
         assert_eq!(told.status.code(), Some(2), "{arguments:?}");
         assert!((told.stdout + &told.stderr).contains(word), "{arguments:?}");

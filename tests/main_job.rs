@@ -11,7 +11,7 @@ use support::peers::{LoggedFrame, Mount, Video};
 use support::probe;
 use support::scene::{COMMITTED, Scene, have_approved, now_us, pictures, slug, streams};
 use support::site::{CameraFile, Person};
-use support::spans::{AskedSpan, choose_span, frames_to_see, micros, rfc_3339};
+use support::spans::{AskedSpan, choose_span, frames_to_see, micros, on_their_beat, rfc_3339};
 use support::stored::{read_head, segments};
 
 const YARD: u16 = 1;
@@ -317,6 +317,11 @@ fn spans_are_asked_for_where_every_frame_is_plainly_in_or_out() {
     let seen = frames_to_see(&a, span).unwrap();
     assert!(seen[0].key && seen[0].at_us <= span.from_us && span.from_us - seen[0].at_us < SECOND_US);
     assert!(seen.last().unwrap().at_us < span.to_us && seen.last().unwrap().at_us + 100_000 >= span.to_us);
+    // A frame that was logged late is no other frame, nor one of another time.
+    let mut late = a.clone();
+    late.iter_mut().filter(|frame| frame.n % 7 == 3).for_each(|frame| frame.at_us += 90_000);
+    assert_eq!(on_their_beat(&late), a);
+    assert_eq!(frames_to_see(&late, span).unwrap(), seen);
     assert!(choose_span(&[&a, &b[..60]], 3_000_000, 5_000_000).is_err(), "the second has not sent so much yet");
     assert!(choose_span(&[&a], -2_000_000, 5_000_000).is_err(), "before the first frame");
     assert_eq!(micros(&json!(rfc_3339(1_700_000_000_000_001).unwrap())).unwrap(), 1_700_000_000_000_001);

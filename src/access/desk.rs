@@ -5,14 +5,15 @@ use super::AccessError;
 use super::site::StartError;
 use crate::crypto::{Label, PrivateKey, PublicKey, commitment, generate_pair, random_array};
 use crate::disk::{SharedDisk, read_file, replace_file};
-use crate::domain::{Digest, RequestId};
+use crate::domain::{Digest, RequestId, StateVersion};
 use crate::segment::{SlotFile, SlotPurpose};
 use crate::vault::VaultError;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-const SLOTS: u32 = 64;
+/// Everybody who reads persons, and the recovery key.
+pub(super) const SLOTS: u32 = 64;
 const FILE_LIMIT_BYTES: u64 = 1 << 20;
 
 /// The desk's public half, and where its slots are.
@@ -27,7 +28,7 @@ pub(super) struct Desk {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
-    version: u16,
+    version: StateVersion,
     request: RequestId,
     persons: crate::crypto::Sealed,
 }
@@ -76,7 +77,8 @@ impl Desk {
         let committed = commitment(&salt, fields.as_bytes());
         let salted = Zeroizing::new(serde_json::to_vec(&Salted { salt, fields }).map_err(|e| failed(e.to_string()))?);
         let persons = self.public.seal(Label::RequestPersons, &request.0.to_be_bytes(), &salted)?;
-        let stored = serde_json::to_vec(&Stored { version: 1, request, persons }).map_err(|e| failed(e.to_string()))?;
+        let stored = serde_json::to_vec(&Stored { version: StateVersion, request, persons })
+            .map_err(|e| failed(e.to_string()))?;
         replace_file(&*self.disk, &path_of(dir, request), &stored).map_err(|e| failed(e.to_string()))?;
         Ok(committed)
     }

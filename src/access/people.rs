@@ -3,7 +3,7 @@
 use super::site::StartError;
 use crate::crypto::{PasswordSealed, PrivateKey, PublicKey, Strength, Unopened, generate_pair};
 use crate::disk::{SharedDisk, read_file, replace_file};
-use crate::domain::{AccountId, Role};
+use crate::domain::{AccountId, Role, StateVersion};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -59,7 +59,7 @@ struct Pair {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Account {
-    version: u16,
+    version: StateVersion,
     account: AccountId,
     name: String,
     role: Role,
@@ -86,7 +86,7 @@ impl Account {
             Role::Staff | Role::Viewer | Role::Auditor | Role::Installer => None,
         };
         let session = make_pair(account, "session", &new.password, strength)?;
-        Ok(Self { version: 1, account, name: new.name.clone(), role: new.role, session, release })
+        Ok(Self { version: StateVersion, account, name: new.name.clone(), role: new.role, session, release })
     }
 
     pub fn key(&self) -> PublicKey {

@@ -3,7 +3,7 @@
 //! Order of making: directories → keys and accounts → the ledger's first rows. Without those rows no account counts,
 //! so a site whose making was broken off is not a site.
 
-use super::desk::Desk;
+use super::desk::{self, Desk};
 use super::people::{Account, People};
 use super::registry::Registry;
 use super::sessions::Sessions;
@@ -13,7 +13,7 @@ use crate::crypto::{CryptoFailure, PrivateKey, Secret, SigningKey, Strength, Uno
 use crate::disk::{SharedDisk, read_file, replace_file};
 use crate::domain::{AccountId, Role, SiteId};
 use crate::ledger::{Act, Actor, Ledger, LedgerError, SharedLedger};
-use crate::vault::{GrantStore, Holds, TrustedClock, Vault, VaultError};
+use crate::vault::{GrantStore, Holds, RECIPIENTS_LIMIT, TrustedClock, Vault, VaultError};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -33,6 +33,13 @@ pub enum StartError {
     NoSite { dir: PathBuf },
     #[error("at least two officers are wanted, one and a deputy: who enters a request cannot decide it")]
     TooFewOfficers,
+    #[error(
+        "{officers} officers are too many: a day's keys are sealed to {} of them at most, and to the recovery key",
+        RECIPIENTS_LIMIT - 1
+    )]
+    TooManyOfficers { officers: usize },
+    #[error("{readers} officers, staff and auditors are too many: the desk has room for {}", desk::SLOTS - 1)]
+    TooManyReaders { readers: usize },
     #[error("the name {name:?} is given twice; each person has an account of their own")]
     TwiceTheName { name: String },
     #[error("a name may have 1 to 64 letters, digits, `.`, `-` or `_`; {name:?} has something else")]
@@ -118,8 +125,17 @@ impl NewSite<'_> {
     }
 
     fn check(&self) -> Result<(), StartError> {
-        if self.accounts.iter().filter(|account| account.role == Role::Officer).count() < 2 {
+        let officers = self.accounts.iter().filter(|account| account.role == Role::Officer).count();
+        if officers < 2 {
             return Err(StartError::TooFewOfficers);
+        }
+        // One slot more is the recovery key's. Who finds none free gets nothing sealed, and nobody would notice.
+        if officers >= RECIPIENTS_LIMIT as usize {
+            return Err(StartError::TooManyOfficers { officers });
+        }
+        let readers = self.accounts.iter().filter(|account| account.role.reads_persons()).count();
+        if readers >= desk::SLOTS as usize {
+            return Err(StartError::TooManyReaders { readers });
         }
         let mut names = BTreeSet::new();
         for NewAccount { name, password, .. } in self.accounts {
@@ -243,5 +259,30 @@ impl Access {
     /// The keys of grants, for the eraser: expired segments go from them too.
     pub fn grant_store(&self) -> GrantStore {
         self.grants.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(officers: usize, staff: usize) -> Result<(), StartError> {
+        let roles = std::iter::repeat_n(Role::Officer, officers).chain(std::iter::repeat_n(Role::Staff, staff));
+        let account = |(number, role)| NewAccount {
+            name: format!("person-{number}"),
+            role,
+            password: super::super::Password::new("long enough".into()),
+        };
+        let accounts: Vec<NewAccount> = roles.enumerate().map(account).collect();
+        NewSite { accounts: &accounts, strength: Strength::RECOMMENDED }.check()
+    }
+
+    #[test]
+    fn there_is_a_slot_for_everybody_and_the_recovery_key() {
+        assert!(matches!(check(1, 0), Err(StartError::TooFewOfficers)));
+        assert!(check(15, 48).is_ok());
+        let told = check(16, 0).unwrap_err().to_string();
+        assert!(told.starts_with("16 officers are too many: a day's keys are sealed to 15 of them"), "{told}");
+        assert!(matches!(check(2, 62), Err(StartError::TooManyReaders { readers: 64 })));
     }
 }

@@ -438,6 +438,19 @@ fn in_mid_playback_what_is_held_plays_on_over_its_expiry_and_what_is_not_is_refu
 }
 
 #[test]
+fn a_hold_that_comes_after_the_key_went_does_not_keep_the_blocks() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(DAY * 30);
+    let due = open.vault.due(open.access.now());
+    open.vault.destroy_key(&due[0], open.access.now()).unwrap();
+    let hold = Hold { request: RequestId(1), cameras: vec![camera(1)], span: span(0, 60) };
+    open.access.holds().place(hold).unwrap();
+    assert_eq!(open.eraser.round().unwrap().erased, 1);
+}
+
+#[test]
 fn a_restart_neither_widens_nor_loses_a_grant() {
     let clinic = Clinic::new();
     let open = clinic.open();

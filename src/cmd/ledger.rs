@@ -33,6 +33,7 @@ struct Told {
     ok: bool,
     rows: u64,
     checkpoints: u64,
+    signatures_checked: u64,
     head: Option<String>,
     file: Option<String>,
     row: Option<u64>,
@@ -61,6 +62,7 @@ impl LedgerVerify {
                 ok: true,
                 rows: verified.rows,
                 checkpoints: verified.checkpoints,
+                signatures_checked: verified.signatures_checked,
                 head: Some(verified.head.to_string()),
                 ..Told::default()
             },
@@ -73,12 +75,13 @@ impl LedgerVerify {
         } else if let (Some(file), Some(row), Some(what)) = (&told.file, told.row, &told.what) {
             println!("{file}: row {row}: {what}");
         } else {
-            println!(
-                "sound: {} rows, {} checkpoints, head {}",
-                told.rows,
-                told.checkpoints,
-                told.head.unwrap_or_default()
-            );
+            let (rows, checkpoints, checked) = (told.rows, told.checkpoints, told.signatures_checked);
+            println!("sound: {rows} rows, {checkpoints} checkpoints, head {}", told.head.unwrap_or_default());
+            if checked < checkpoints {
+                println!(
+                    "signatures checked: {checked} of {checkpoints}; for the others give the site's first file, or --signer"
+                );
+            }
         }
         Ok(if told.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

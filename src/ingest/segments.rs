@@ -188,6 +188,8 @@ impl SegmentCutter {
             self.begun = Some(Begun { start, ends_after: start.saturating_add(length) });
             self.is_first = false;
         }
+        // What breaks off from here on has no better name until its session says one.
+        self.why_none = GapCause::Disconnected;
         self.end = Some(start.plus_90k(facts.first_pts_90k + u64::from(facts.duration_90k)));
         Ok(())
     }

@@ -78,8 +78,14 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Goes on where a verified file ends, cutting off a torn last line (L3).
+    /// Goes on where a verified file ends, cutting off a torn last line (L3). A file without any whole row is taken
+    /// away: the next row of its month begins it again, and says first what came before.
     fn take_over(&mut self, name: &str, path: &Path, told: &VerifiedFile) -> io::Result<()> {
+        if told.end_bytes == 0 {
+            tracing::warn!(file = name, bytes = told.torn_bytes, "a month without a whole row is begun again");
+            self.disk.remove_file(path)?;
+            return self.disk.sync_dir(&self.dir);
+        }
         let file = self.disk.open(path, Access::ReadWrite)?;
         if told.torn_bytes > 0 {
             tracing::warn!(file = name, bytes = told.torn_bytes, "a row that was never answered is cut off");

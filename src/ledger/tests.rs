@@ -95,6 +95,7 @@ fn a_row_taken_out_put_in_or_moved_is_named() {
     assert_eq!(verify_files(&with(moved), None).unwrap_err().1.line, 3);
     let without_first = with(lines[1..].to_vec());
     assert_eq!(verify_files(&without_first, None).unwrap_err().1.what, FaultKind::NoBeginning);
+    assert_eq!(verify_files(&whole, None).unwrap().signatures_checked, 1);
     let second_alone = vec![whole[1].clone()];
     assert!(verify_files(&second_alone, None).is_ok(), "a month verifies by itself");
     let mut cut = whole.clone();
@@ -109,7 +110,13 @@ fn a_ledger_written_anew_with_another_key_fails_against_the_known_signer() {
     let other = SigningKey::from_seed(&Secret::new([5; 32])).unwrap().verifying_key();
     assert!(verify_files(&files(dir.path()), Some(signing_key().verifying_key())).is_ok());
     let (_, fault) = verify_files(&files(dir.path()), Some(other)).unwrap_err();
-    assert_eq!(fault.what, FaultKind::Checkpoint);
+    assert_eq!(fault.what, FaultKind::Signer);
+    // Without its first rows, too: then the checkpoints tell.
+    let ledger = SharedLedger::new(open(dir.path()).0);
+    ledger.checkpoint(NOW, &signing_key(), Vec::new()).unwrap();
+    let later = files(dir.path()).split_off(1);
+    assert_eq!(verify_files(&later, None).unwrap().signatures_checked, 0, "and it says so");
+    assert_eq!(verify_files(&later, Some(other)).unwrap_err().1.what, FaultKind::Checkpoint);
 }
 
 #[test]
@@ -160,4 +167,20 @@ fn after_a_failed_flush_nothing_is_recorded_any_more() {
     assert_eq!(ledger.head(), head);
     assert!(!ledger.is_writable());
     assert_ne!(head.1, Digest::ZERO);
+}
+
+#[test]
+fn a_month_whose_first_row_a_power_cut_took_is_begun_again() {
+    for torn in [&b""[..], b"0123 {\"torn"] {
+        let dir = tempfile::tempdir().unwrap();
+        let head = written(dir.path()).head();
+        std::fs::write(dir.path().join("2027-01.ledger"), torn).unwrap();
+        let (mut ledger, _) = open(dir.path());
+        assert_eq!(ledger.head(), head, "the chain goes on from the month before");
+        let in_january = NOW.saturating_add(std::time::Duration::from_secs(60 * 86_400));
+        ledger.append(in_january, Actor::Daemon, Act::DaemonStopped).unwrap();
+        drop(ledger);
+        assert_eq!(verify_files(&files(dir.path()), None).unwrap().rows, 10);
+        open(dir.path());
+    }
 }

@@ -29,6 +29,8 @@ pub enum FaultKind {
     OtherSite,
     /// A checkpoint is not signed by the site, or does not hold for the rows before it.
     Checkpoint,
+    /// The site's own row names another signing key than the one that is known from elsewhere.
+    Signer,
 }
 
 impl fmt::Display for FaultKind {
@@ -43,6 +45,7 @@ impl fmt::Display for FaultKind {
             FaultKind::Detached => f.write_str("does not go on from the file before"),
             FaultKind::OtherSite => f.write_str("belongs to another site"),
             FaultKind::Checkpoint => f.write_str("is a checkpoint that does not hold"),
+            FaultKind::Signer => f.write_str("names another signing key than the one given"),
         }
     }
 }
@@ -52,6 +55,8 @@ impl fmt::Display for FaultKind {
 pub struct Verified {
     pub rows: u64,
     pub checkpoints: u64,
+    /// Of those. Fewer than all where the signer stands in a file that was not given.
+    pub signatures_checked: u64,
     pub head: Digest,
 }
 
@@ -103,7 +108,9 @@ pub(super) fn verify_file(
     site: Option<SiteId>,
     each: &mut impl FnMut(Row),
 ) -> Result<VerifiedFile, Fault> {
-    let mut told = VerifiedFile { next_sequence: 1, head: Digest::ZERO, end_bytes: 0, torn_bytes: 0 };
+    // Without a whole row a file changes nothing: a power cut took its first one.
+    let (next_sequence, head) = before.unwrap_or((1, Digest::ZERO));
+    let mut told = VerifiedFile { next_sequence, head, end_bytes: 0, torn_bytes: 0 };
     for (number, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let fault = |what| Fault { line: number as u64 + 1, what };
         if !line.ends_with(b"\n") {
@@ -151,7 +158,7 @@ pub(super) fn verify_file(
 /// The name of the first file with a fault, and the fault.
 pub fn verify_files(files: &[(String, Vec<u8>)], signer: Option<VerifyingKey>) -> Result<Verified, (String, Fault)> {
     let mut signer = signer;
-    let mut verified = Verified { rows: 0, checkpoints: 0, head: Digest::ZERO };
+    let mut verified = Verified { rows: 0, checkpoints: 0, signatures_checked: 0, head: Digest::ZERO };
     let mut before = None;
     for (name, bytes) in files {
         let mut unsigned = None;
@@ -160,19 +167,26 @@ pub fn verify_files(files: &[(String, Vec<u8>)], signer: Option<VerifyingKey>) -
             line += 1;
             verified.rows += 1;
             match &row.act {
-                Act::SiteMade { signer: of, .. } if signer.is_none() => signer = Some(*of),
+                Act::SiteMade { signer: of, .. } => {
+                    let known = *signer.get_or_insert(*of);
+                    if known != *of {
+                        unsigned.get_or_insert((line, FaultKind::Signer));
+                    }
+                }
                 Act::Checkpoint(checkpoint) => {
                     verified.checkpoints += 1;
-                    if signer.is_some_and(|signer| !checkpoint.is_signed_by(&signer)) {
-                        unsigned.get_or_insert(line);
+                    let Some(signer) = signer else { return };
+                    verified.signatures_checked += 1;
+                    if !checkpoint.is_signed_by(&signer) {
+                        unsigned.get_or_insert((line, FaultKind::Checkpoint));
                     }
                 }
                 _ => {}
             }
         })
         .map_err(|fault| (name.clone(), fault))?;
-        if let Some(line) = unsigned {
-            return Err((name.clone(), Fault { line, what: FaultKind::Checkpoint }));
+        if let Some((line, what)) = unsigned {
+            return Err((name.clone(), Fault { line, what }));
         }
         if told.torn_bytes > 0 {
             return Err((name.clone(), Fault { line: line + 1, what: FaultKind::Malformed }));

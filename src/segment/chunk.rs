@@ -85,12 +85,7 @@ impl ChunkHeader {
         let frames = from.get_u16();
         let first_pts_90k = from.get_u64();
         let duration_90k = from.get_u32();
-        from.advance(4);
-        let whole = from.get_u32() == crc32c::crc32c(&bytes[..HEADER_BYTES - 4]);
-        if !whole || plain_bytes as usize > CHUNK_LIMIT_BYTES || flags & !(FLAG_SYNC | FLAG_CONTINUES) != 0 {
-            return Err(damaged());
-        }
-        Ok(Self {
+        let header = Self {
             index,
             plain_bytes,
             kind,
@@ -99,7 +94,12 @@ impl ChunkHeader {
             frames,
             first_pts_90k,
             duration_90k,
-        })
+        };
+        // The seal covers the header as it is written: a wrong CRC, unknown flags and reserved bytes are refused here.
+        if plain_bytes as usize > CHUNK_LIMIT_BYTES || header.to_bytes() != *bytes {
+            return Err(damaged());
+        }
+        Ok(header)
     }
 
     pub(super) fn place(&self) -> ChunkPlace {

@@ -61,12 +61,10 @@ impl CommitTable {
         Ok(out)
     }
 
+    /// `None` for a region that was never written, or was torn.
     fn parse(region: &[u8]) -> Option<Self> {
-        let mut from = region.get(8..)?;
-        if &region[..8] != MAGIC || from.try_get_u16().ok()? > FORMAT_VERSION {
-            return None;
-        }
-        from.try_get_u16().ok()?;
+        let mut from = region.strip_prefix(MAGIC)?;
+        from.try_get_u32().ok()?;
         let count = from.try_get_u32().ok()? as usize;
         let number = from.try_get_u64().ok()?;
         let end = HEADER_BYTES + count.checked_mul(ENTRY_BYTES)?;
@@ -79,10 +77,27 @@ impl CommitTable {
     }
 
     /// The whole tables of a file, newest first. Neither of them: nothing was committed yet.
-    pub fn read_all(file: &[u8]) -> Vec<Self> {
-        let mut tables: Vec<Self> = file.chunks(COMMIT_REGION_BYTES).take(2).filter_map(Self::parse).collect();
+    ///
+    /// # Errors
+    /// [`SegmentError::NewerVersion`]: taken for "nothing was committed", it would cost what is open its life.
+    /// [`SegmentError::Damaged`] for a table that is whole, but not as one is written.
+    pub fn read_all(file: &[u8]) -> Result<Vec<Self>, SegmentError> {
+        let mut tables = Vec::new();
+        for region in file.chunks(COMMIT_REGION_BYTES).take(2) {
+            if let Some(mut version) = region.strip_prefix(MAGIC)
+                && let Ok(found) = version.try_get_u16()
+                && found > FORMAT_VERSION
+            {
+                return Err(SegmentError::NewerVersion { what: "a commit table", found });
+            }
+            let Some(table) = Self::parse(region) else { continue };
+            if !region.starts_with(&table.to_bytes()?) {
+                return Err(SegmentError::Damaged { what: "a commit table", at_bytes: table.offset_bytes() });
+            }
+            tables.push(table);
+        }
         tables.sort_by_key(|table| std::cmp::Reverse(table.number));
-        tables
+        Ok(tables)
     }
 
     pub fn entry(&self, segment: SegmentId) -> Option<&Progress> {
@@ -122,10 +137,17 @@ mod tests {
             let at = usize::try_from(table.offset_bytes()).unwrap();
             file[at..at + bytes.len()].copy_from_slice(&bytes);
         }
-        assert_eq!(CommitTable::read_all(&file), [table(5), table(4)]);
+        assert_eq!(CommitTable::read_all(&file).unwrap(), [table(5), table(4)]);
         file[COMMIT_REGION_BYTES + 100] ^= 1;
-        assert_eq!(CommitTable::read_all(&file), [table(4)]);
-        assert!(CommitTable::read_all(&[0; 2 * COMMIT_REGION_BYTES]).is_empty());
-        assert!(CommitTable::read_all(b"short").is_empty());
+        assert_eq!(CommitTable::read_all(&file).unwrap(), [table(4)]);
+        assert!(CommitTable::read_all(&[0; 2 * COMMIT_REGION_BYTES]).unwrap().is_empty());
+        assert!(CommitTable::read_all(b"short").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_newer_table_is_not_taken_for_nothing() {
+        let mut file = table(4).to_bytes().unwrap();
+        file[9] = 2;
+        assert!(matches!(CommitTable::read_all(&file), Err(SegmentError::NewerVersion { found: 2, .. })));
     }
 }

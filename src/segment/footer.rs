@@ -35,11 +35,12 @@ pub(super) fn encode(entries: &[FragmentEntry]) -> Vec<u8> {
 
 pub(super) fn decode(mut from: &[u8]) -> Result<Vec<FragmentEntry>, SegmentError> {
     let damaged = SegmentError::Damaged { what: "a segment's footer", at_bytes: 0 };
+    let stored = from;
     let Ok(count) = from.try_get_u32() else { return Err(damaged) };
     if from.len() != (count as usize).saturating_mul(ENTRY_BYTES) {
         return Err(damaged);
     }
-    Ok((0..count)
+    let entries: Vec<FragmentEntry> = (0..count)
         .map(|_| FragmentEntry {
             first_chunk: from.get_u32(),
             chunks: from.get_u32(),
@@ -49,5 +50,6 @@ pub(super) fn decode(mut from: &[u8]) -> Result<Vec<FragmentEntry>, SegmentError
             sync: from.get_u16() != 0,
             bytes: from.get_u64(),
         })
-        .collect())
+        .collect();
+    if encode(&entries) == stored { Ok(entries) } else { Err(damaged) }
 }

@@ -108,10 +108,6 @@ impl SegmentHead {
         if version > FORMAT_VERSION {
             return Err(SegmentError::NewerVersion { what: "a segment", found: version });
         }
-        let mut crc = &block[CRC_AT..CRC_AT + 4];
-        if crc.get_u32() != crc32c::crc32c(&block[..CRC_AT]) {
-            return Err(damaged);
-        }
         let camera = CameraNumber::new(from.get_u16());
         from.advance(4);
         let mut volume = [0; 16];
@@ -126,6 +122,9 @@ impl SegmentHead {
         let Some(camera) = camera else { return Err(damaged) };
         let facts =
             SegmentFacts { camera, volume: VolumeId(volume), segment, start, day_key, previous: Digest(previous) };
-        Ok(Self { facts, sealed_key: Sealed::from_array(&sealed) })
+        let head = Self { facts, sealed_key: Sealed::from_array(&sealed) };
+        // What is sealed is bound to these facts as they are written: bytes that say them otherwise (reserved ones, an
+        // older version, a wrong CRC) are not covered by any seal.
+        if head.to_block()? == block[..HEAD_BYTES] { Ok(head) } else { Err(damaged) }
     }
 }

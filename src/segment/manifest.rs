@@ -57,10 +57,6 @@ impl ManifestHeader {
         if version > FORMAT_VERSION {
             return Err(SegmentError::NewerVersion { what: "a manifest", found: version });
         }
-        let mut crc = &bytes[MANIFEST_HEADER_BYTES - 4..MANIFEST_HEADER_BYTES];
-        if crc.get_u32() != crc32c::crc32c(&bytes[..MANIFEST_HEADER_BYTES - 4]) {
-            return Err(damaged);
-        }
         let kind = from.get_u16();
         let day = Day(from.get_u32());
         let period = Duration::from_secs(from.get_u64());
@@ -71,7 +67,9 @@ impl ManifestHeader {
             1 => Retention::Floor(period),
             _ => return Err(damaged),
         };
-        Ok(Self { volume: VolumeId(volume), day, retention })
+        let header = Self { volume: VolumeId(volume), day, retention };
+        // The head begins with the header as it is written; this covers the CRC, and reserved bytes.
+        if header.to_bytes() == bytes[..MANIFEST_HEADER_BYTES] { Ok(header) } else { Err(damaged) }
     }
 }
 
@@ -188,7 +186,8 @@ impl ManifestRecord {
     fn parse(payload: &[u8]) -> Option<Self> {
         let mut from = payload;
         let record = Self::take(&mut from).ok().flatten()?;
-        from.is_empty().then_some(record)
+        // One way to write a record.
+        (record.payload() == payload).then_some(record)
     }
 
     fn take(from: &mut &[u8]) -> Result<Option<Self>, TryGetError> {

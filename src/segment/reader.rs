@@ -163,7 +163,13 @@ impl SegmentReader {
             if header.index != fragment.entry.first_chunk + part || header.kind != ChunkKind::Fragment {
                 return Err(SegmentError::Damaged { what: "a fragment", at_bytes: offset_bytes });
             }
-            plain.extend_from_slice(&self.open_chunk(opener, &ChunkAt { header, offset_bytes })?);
+            let opened = self.open_chunk(opener, &ChunkAt { header, offset_bytes })?;
+            // Most fragments are one chunk: its memory is the fragment's.
+            if plain.is_empty() {
+                plain = opened;
+            } else {
+                plain.extend_from_slice(&opened);
+            }
             offset_bytes += header.stored_bytes();
         }
         Ok(plain)

@@ -82,15 +82,7 @@ impl SlotFile {
         }
         let file = disk.create_new(path)?;
         file.allocate((u64::from(slots) + 1) * BLOCK_BYTES as u64)?;
-        let mut header = Vec::with_capacity(BLOCK_BYTES);
-        header.put_slice(MAGIC);
-        header.put_u16(FORMAT_VERSION);
-        header.put_u16(purpose.code());
-        header.put_u32(slots);
-        header.put_slice(&facts);
-        header.put_u32(crc32c::crc32c(&header));
-        header.resize(BLOCK_BYTES, 0);
-        file.write_all_at(&header, 0)?;
+        file.write_all_at(&header_block(purpose, slots, &facts), 0)?;
         Ok(Self { file, slots, facts })
     }
 
@@ -123,11 +115,12 @@ impl SlotFile {
         if version > FORMAT_VERSION {
             return Err(SegmentError::NewerVersion { what: purpose.what(), found: version });
         }
-        let code = from.get_u16();
+        from.advance(2);
         let slots = from.get_u32();
         let mut facts = [0; 64];
         from.copy_to_slice(&mut facts);
-        if from.get_u32() != crc32c::crc32c(&bytes[..80]) || code != purpose.code() || slots > SLOTS_LIMIT {
+        // Covers the purpose, the CRC and the reserved bytes.
+        if header_block(purpose, slots, &facts) != bytes || slots > SLOTS_LIMIT {
             return Err(damaged);
         }
         Ok(Self { file, slots, facts })
@@ -156,12 +149,7 @@ impl SlotFile {
         let at = self.offset_bytes(index)?;
         let secret = sealed.to_array().ok_or(crate::crypto::CryptoFailure)?;
         let mut block = AlignedBuffer::zeroed(BLOCK_BYTES);
-        let bytes = block.as_mut_slice();
-        bytes[3] = 1;
-        bytes[4..36].copy_from_slice(owner);
-        bytes[36..CRC_AT].copy_from_slice(&secret);
-        let crc = crc32c::crc32c(&bytes[..CRC_AT]);
-        bytes[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_be_bytes());
+        block.as_mut_slice()[..CRC_AT + 4].copy_from_slice(&slot_bytes(owner, &secret));
         Ok(self.file.write_all_at(block.as_slice(), at)?)
     }
 
@@ -239,15 +227,35 @@ impl SlotFile {
 
 /// `None` for a blank block, and for bytes that are no slot.
 fn parse_slot(block: &[u8]) -> Option<([u8; 32], Sealed)> {
-    let mut crc = block.get(CRC_AT..CRC_AT + 4)?;
-    if block[..4] != [0, 0, 0, 1] || crc.get_u32() != crc32c::crc32c(&block[..CRC_AT]) {
-        return None;
-    }
+    let (written, reserved) = block.split_at_checked(CRC_AT + 4)?;
     let mut owner = [0; 32];
-    owner.copy_from_slice(&block[4..36]);
+    owner.copy_from_slice(&written[4..36]);
     let mut secret = [0; Sealed::SECRET_BYTES];
-    secret.copy_from_slice(&block[36..CRC_AT]);
-    Some((owner, Sealed::from_array(&secret)))
+    secret.copy_from_slice(&written[36..CRC_AT]);
+    let is_slot = slot_bytes(&owner, &secret) == written && reserved.iter().all(|byte| *byte == 0);
+    is_slot.then(|| (owner, Sealed::from_array(&secret)))
+}
+
+fn slot_bytes(owner: &[u8; 32], secret: &[u8; Sealed::SECRET_BYTES]) -> [u8; CRC_AT + 4] {
+    let mut out = [0; CRC_AT + 4];
+    out[3] = 1;
+    out[4..36].copy_from_slice(owner);
+    out[36..CRC_AT].copy_from_slice(secret);
+    let crc = crc32c::crc32c(&out[..CRC_AT]);
+    out[CRC_AT..].copy_from_slice(&crc.to_be_bytes());
+    out
+}
+
+fn header_block(purpose: SlotPurpose, slots: u32, facts: &[u8; 64]) -> Vec<u8> {
+    let mut header = Vec::with_capacity(BLOCK_BYTES);
+    header.put_slice(MAGIC);
+    header.put_u16(FORMAT_VERSION);
+    header.put_u16(purpose.code());
+    header.put_u32(slots);
+    header.put_slice(facts);
+    header.put_u32(crc32c::crc32c(&header));
+    header.resize(BLOCK_BYTES, 0);
+    header
 }
 
 #[cfg(test)]

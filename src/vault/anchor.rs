@@ -8,7 +8,7 @@
 use super::VaultError;
 use crate::clock::Clock;
 use crate::disk::{SharedDisk, read_file, replace_file};
-use crate::domain::Utc;
+use crate::domain::{StateVersion, Utc};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
-    version: u16,
+    version: StateVersion,
     /// The trusted time when this was written.
     trusted: Utc,
     /// How far unsynchronised steps forward have taken it since it was last synchronised.
@@ -116,7 +116,8 @@ impl TrustedClock {
 
     fn store(&self) -> Result<(), VaultError> {
         let failed = |what: String| VaultError::State { file: self.path.display().to_string(), what };
-        let stored = Stored { version: 1, trusted: self.trusted(), stepped_s: self.lock().stepped.as_secs() };
+        let stored =
+            Stored { version: StateVersion, trusted: self.trusted(), stepped_s: self.lock().stepped.as_secs() };
         let bytes = serde_json::to_vec(&stored).map_err(|e| failed(e.to_string()))?;
         replace_file(&*self.disk, &self.path, &bytes).map_err(|e| failed(e.to_string()))
     }

@@ -102,7 +102,7 @@ impl Volume {
         let path = self.dir.join(COMMITS_NAME);
         let whole = 2 * COMMIT_REGION_BYTES as u64;
         match crate::disk::read_file(&*self.disk, &path, whole) {
-            Ok(bytes) => Ok(CommitTable::read_all(&bytes)),
+            Ok(bytes) => Ok(CommitTable::read_all(&bytes)?),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 let file = self.disk.create_new(&path).map_err(self.on(&path))?;
                 file.allocate(whole).map_err(self.on(&path))?;

@@ -9,7 +9,7 @@ use crate::segment::{ManifestRecord, SlotFile, SlotPurpose};
 use std::path::{Path, PathBuf};
 
 /// Officers and the recovery key together.
-const RECIPIENTS_LIMIT: u32 = 16;
+pub const RECIPIENTS_LIMIT: u32 = 16;
 
 /// What a day key is bound to: opening it for another fails.
 fn context(volume: VolumeId, day_key: DayKeyId, public: &PublicKey) -> [u8; 56] {

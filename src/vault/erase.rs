@@ -11,7 +11,7 @@ use crate::crypto::{RunningDigest, random_u64};
 use crate::disk::{Access, AlignedBuffer, BLOCK_BYTES, DiskFile, Extents, PhysicalRange, STRIDE_BYTES};
 use crate::domain::{CameraNumber, Day, DestructionTrigger, Digest, Overwrite, SegmentId, Span, Utc, VolumeId};
 use crate::segment::{HEAD_BYTES, ManifestRecord};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 /// At least this share of the strides is read back, chosen at random, besides the key block.
@@ -24,11 +24,12 @@ pub struct DueSegment {
     pub segment: SegmentId,
     pub camera: CameraNumber,
     pub span: Span,
+    /// When its period ended; for one whose erasing was begun, long ago.
+    pub expires: Utc,
     /// It stands with the held footage.
     pub is_apart: bool,
-    /// Its key is destroyed: nothing can hold it any more.
+    /// Its key is destroyed already: no hold can bring it back.
     pub is_keyless: bool,
-    pub expires: Utc,
 }
 
 /// Destroyed segments of one camera, day and outcome, whose receipt is not a row of the ledger yet.
@@ -53,26 +54,26 @@ impl Vault {
             let state = volume.lock();
             for manifest in state.manifests.values() {
                 // No segment of a day can be due before the day's first moment is.
-                if manifest.header.day.start().saturating_add(manifest.header.retention.period()) > now {
+                let earliest = manifest.header.day.start().saturating_add(manifest.header.retention.period());
+                if earliest > now || !manifest.has_any_left() {
                     continue;
                 }
                 for (segment, record) in &manifest.segments {
-                    let is_keyless = match &record.life {
-                        Life::KeyDestroyed(..) => true,
-                        Life::Sealed(_) => false,
+                    let Some(span) = record.span().or_else(|| first_instant(record)) else { continue };
+                    let expires = match &record.life {
+                        Life::KeyDestroyed(_, at) => *at,
+                        Life::Sealed(_) => manifest.header.retention.expiry(span),
                         Life::Open | Life::Erased { .. } => continue,
                     };
-                    let Some(span) = record.span().or_else(|| first_instant(record)) else { continue };
-                    let expires = manifest.header.retention.expiry(span);
-                    if is_keyless || expires <= now {
+                    if expires <= now {
                         due.push(DueSegment {
                             volume: volume.id,
                             segment: *segment,
                             camera: record.camera,
                             span,
-                            is_apart: record.is_apart,
-                            is_keyless,
                             expires,
+                            is_apart: record.is_apart,
+                            is_keyless: matches!(record.life, Life::KeyDestroyed(..)),
                         });
                     }
                 }
@@ -231,20 +232,17 @@ impl Volume {
 
     fn spent_day_keys(&self, now: Utc) -> Vec<(ManifestKey, crate::domain::DayKeyId)> {
         let state = self.lock();
-        let over = state.manifests.iter().filter(|(_, manifest)| manifest.header.day.end() <= now);
-        over.flat_map(|(key, manifest)| {
-            // A camera's period may be changed during a day: the same key then stands behind several manifests.
-            let day = manifest.header.day;
-            let of_day = || state.manifests.range((day, false, 0)..=(day, true, u64::MAX)).map(|(_, of_day)| of_day);
-            let spent = manifest.day_keys.keys().filter(move |day_key| {
-                let mut of_key = of_day()
-                    .flat_map(|manifest| manifest.segments.values())
-                    .filter(|record| record.day_key == **day_key);
-                of_key.all(|record| matches!(record.life, Life::KeyDestroyed(..) | Life::Erased { .. }))
-            });
-            spent.map(|day_key| (*key, *day_key)).collect::<Vec<_>>()
-        })
-        .collect()
+        let over = || state.manifests.iter().filter(|(_, manifest)| manifest.header.day.end() <= now);
+        // Over all manifests: a period that was changed during the day has one of its own, and shares the day key.
+        let wanted: HashSet<_> = over()
+            .flat_map(|(_, manifest)| manifest.segments.values())
+            .filter(|record| !matches!(record.life, Life::KeyDestroyed(..) | Life::Erased { .. }))
+            .map(|record| record.day_key)
+            .collect();
+        over()
+            .flat_map(|(key, manifest)| manifest.day_keys.keys().map(|day_key| (*key, *day_key)))
+            .filter(|(_, day_key)| !wanted.contains(day_key))
+            .collect()
     }
 
     fn unreceipted(&self) -> Vec<ErasedBatch> {

@@ -2,7 +2,7 @@
 
 use super::VaultError;
 use crate::disk::{SharedDisk, read_file, replace_file};
-use crate::domain::{CameraNumber, RequestId, Span};
+use crate::domain::{CameraNumber, RequestId, Span, StateVersion};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ pub struct Hold {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
-    version: u16,
+    version: StateVersion,
     holds: Vec<Hold>,
 }
 
@@ -77,7 +77,7 @@ impl Holds {
 
     fn store(&mut self, holds: Vec<Hold>) -> Result<(), VaultError> {
         let failed = |what: String| VaultError::State { file: self.path.display().to_string(), what };
-        let stored = Stored { version: 1, holds };
+        let stored = Stored { version: StateVersion, holds };
         let bytes = serde_json::to_vec_pretty(&stored).map_err(|e| failed(e.to_string()))?;
         replace_file(&*self.disk, &self.path, &bytes).map_err(|e| failed(e.to_string()))?;
         self.holds = stored.holds;

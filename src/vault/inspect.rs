@@ -100,7 +100,10 @@ impl OneManifest {
             }
         };
         let commits = read_file(&**disk, &dir.join("commits"), 2 * COMMIT_REGION_BYTES as u64).unwrap_or_default();
-        let tables = CommitTable::read_all(&commits);
+        let tables = CommitTable::read_all(&commits).unwrap_or_else(|e| {
+            one.told.fault(&dir.join("commits"), e.to_string());
+            Vec::new()
+        });
         one.told.manifests = 1;
         if read.misfits > 0 {
             let what = format!("{} records do not follow from those before: the file was changed", read.misfits);

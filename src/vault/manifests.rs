@@ -120,6 +120,10 @@ pub(super) struct ManifestFile {
     pub segments: BTreeMap<SegmentId, SegmentRecord>,
     pub day_keys: BTreeMap<DayKeyId, (CameraNumber, crate::crypto::PublicKey)>,
     pub gaps: Vec<(CameraNumber, Span, crate::domain::GapCause)>,
+    /// Segments that are not erased: without any, nothing can become due here.
+    left: usize,
+    /// Erased segments whose destruction is not a row of the ledger yet.
+    unreceipted: usize,
     name: String,
     file: Box<dyn DiskFile>,
     end_bytes: u64,
@@ -158,6 +162,8 @@ impl ManifestFile {
             segments: BTreeMap::new(),
             day_keys: BTreeMap::new(),
             gaps: Vec::new(),
+            left: 0,
+            unreceipted: 0,
             name,
             file,
             end_bytes: MANIFEST_HEADER_BYTES as u64,
@@ -218,10 +224,18 @@ impl ManifestFile {
         VaultError::Disk { what: format!("manifest {}", self.name), source }
     }
 
+    /// Whether any segment is not erased.
+    pub fn has_any_left(&self) -> bool {
+        self.left > 0
+    }
+
     /// The records of segments whose destruction is not a row of the ledger yet.
     pub fn unreceipted(&self) -> impl Iterator<Item = (SegmentId, &SegmentRecord)> {
-        self.segments
-            .iter()
+        // Asked twice a second: most manifests have none, and are not searched for it.
+        let among = if self.unreceipted > 0 { Some(&self.segments) } else { None };
+        among
+            .into_iter()
+            .flatten()
             .filter(|(_, record)| matches!(record.life, Life::Erased { .. }) && !record.is_receipted)
             .map(|(segment, record)| (*segment, record))
     }
@@ -246,19 +260,26 @@ impl ManifestFile {
                     life: Life::Open,
                     is_receipted: false,
                 };
+                self.left += 1;
                 self.segments.insert(*segment, opened).is_none()
             }
             ManifestRecord::ReceiptsCopied => {
                 for record in self.segments.values_mut() {
                     record.is_receipted |= matches!(record.life, Life::Erased { .. });
                 }
+                self.unreceipted = 0;
                 true
             }
             ManifestRecord::Sealed { segment, .. }
             | ManifestRecord::SetApart { segment }
             | ManifestRecord::KeyDestroyed { segment, .. }
             | ManifestRecord::Erased { segment, .. } => {
-                self.segments.get_mut(segment).is_some_and(|known| known.apply(record))
+                let fits = self.segments.get_mut(segment).is_some_and(|known| known.apply(record));
+                if fits && matches!(record, ManifestRecord::Erased { .. }) {
+                    self.left = self.left.saturating_sub(1);
+                    self.unreceipted += 1;
+                }
+                fits
             }
         }
     }

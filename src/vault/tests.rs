@@ -435,3 +435,26 @@ fn without_an_officer_nothing_is_recorded() {
     let mut recorder = CameraRecorder::new(vault, camera(1), RETENTION);
     assert!(matches!(recorder.begin(START, b"init"), Err(VaultError::NoRecipients)));
 }
+
+#[test]
+fn a_day_key_stays_as_long_as_any_retention_of_its_day_wants_it() {
+    let house = House::new();
+    let vault = house.start();
+    record(&vault, camera(1), 0);
+    // The period is set longer at noon: another manifest, the same day key.
+    let longer = Retention::Ceiling(DAY * 3);
+    let mut recorder = CameraRecorder::new(Arc::clone(&vault), camera(1), longer);
+    recorder.begin(at(10), b"init").unwrap();
+    append(&mut recorder, 0);
+    recorder.finish().unwrap();
+    vault.commit().unwrap();
+    let after = at(2 * 86_400);
+    for due in vault.due(after) {
+        vault.destroy_key(&due, after).unwrap();
+        vault.erase(&due, DestructionTrigger::Expiry, after).unwrap();
+    }
+    vault.destroy_spent_day_keys(after).unwrap();
+    let live = vault.live_segments(camera(1), span(0, 20), after).unwrap();
+    assert_eq!(live.len(), 1);
+    assert_eq!(vault.open_keys(&live, &house.officer, after).unwrap().len(), 1, "V7: it was destroyed too early");
+}

@@ -68,16 +68,8 @@ impl Volume {
             disk.create_dir(&dir.join(sub)).map_err(on)?;
         }
         let id = VolumeId(random_array()?);
-        let mut identity = Vec::with_capacity(IDENTITY_BYTES);
-        identity.put_slice(IDENTITY_MAGIC);
-        identity.put_u16(FORMAT_VERSION);
-        identity.put_u16(0);
-        identity.put_u32(0);
-        identity.put_slice(&id.0);
-        identity.put_slice(&site.0);
-        identity.put_u32(crc32c::crc32c(&identity));
         let file = disk.create_new(&dir.join(IDENTITY_NAME)).map_err(on)?;
-        file.write_all_at(&identity, 0).map_err(on)?;
+        file.write_all_at(&identity(id, site), 0).map_err(on)?;
         file.sync_data().map_err(on)?;
         disk.sync_file_system(dir).map_err(on)?;
         Ok(id)
@@ -110,7 +102,8 @@ impl Volume {
         let (mut id, mut of) = ([0; 16], [0; 16]);
         from.copy_to_slice(&mut id);
         from.copy_to_slice(&mut of);
-        if from.get_u32() != crc32c::crc32c(&bytes[..IDENTITY_BYTES - 4]) {
+        // Covers the CRC and the reserved bytes.
+        if identity(VolumeId(id), SiteId(of)) != bytes {
             return Err(no_volume());
         }
         if SiteId(of) != site {
@@ -211,6 +204,18 @@ impl Volume {
     pub fn manifest_heads(&self) -> Vec<(String, ManifestHead)> {
         self.lock().manifests.values().map(|manifest| (manifest.name().to_owned(), manifest.head())).collect()
     }
+}
+
+fn identity(volume: VolumeId, site: SiteId) -> Vec<u8> {
+    let mut identity = Vec::with_capacity(IDENTITY_BYTES);
+    identity.put_slice(IDENTITY_MAGIC);
+    identity.put_u16(FORMAT_VERSION);
+    identity.put_u16(0);
+    identity.put_u32(0);
+    identity.put_slice(&volume.0);
+    identity.put_slice(&site.0);
+    identity.put_u32(crc32c::crc32c(&identity));
+    identity
 }
 
 /// Tests the device that holds `dir`.

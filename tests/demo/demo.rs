@@ -79,7 +79,14 @@ fn arguments() -> Result<Arguments> {
     Ok(Arguments { program: std::path::absolute(program)?, once })
 }
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
+    run().unwrap_or_else(|e| {
+        eprintln!("demo: {e:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode> {
     let Arguments { program, once } = arguments()?;
     watch_for_interrupt()?;
     let scratch = target_dir().join("demo");

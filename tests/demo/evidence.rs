@@ -7,6 +7,8 @@ use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+const TRIES_A_CAMERA: usize = 2;
+
 /// Finished segments, each with a copy outside the volume.
 pub struct Evidence {
     dir: PathBuf,
@@ -40,10 +42,15 @@ impl Evidence {
         Ok(())
     }
 
-    /// Shows one copy that was not shown yet to the players; `false` when all were.
+    /// Shows one more copy to the players, of the camera that was shown least; `false` when each was shown often enough.
+    ///
+    /// Every copy would take a busy machine longer than the first footage lives.
     pub fn try_players(&mut self) -> Result<bool> {
-        let tried = |name: &&String| self.sealed.contains(name) || self.opened.contains(name);
-        let Some(name) = self.copies.keys().find(|name| !tried(name)).cloned() else { return Ok(false) };
+        let is_tried = |copy: &&StoredSegment| self.sealed.contains(&copy.name) || self.opened.contains(&copy.name);
+        let tries = |camera: u16| self.copies.values().filter(|copy| copy.camera == camera).filter(is_tried).count();
+        let untried = self.copies.values().filter(|copy| !is_tried(copy) && tries(copy.camera) < TRIES_A_CAMERA);
+        let Some(next) = untried.min_by_key(|copy| (tries(copy.camera), copy.start_us)) else { return Ok(false) };
+        let name = next.name.clone();
         let opens = probe::any_player_opens(&self.dir.join(&name))?;
         if opens {
             self.opened.push(name)

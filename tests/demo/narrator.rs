@@ -63,7 +63,12 @@ impl Narrator {
         let acted = go_on().and_then(|()| act(&mut checks));
         let seconds = (started.elapsed().as_secs_f64() * 10.0).round() / 10.0;
         let ok = acted.is_ok() && checks.failed.is_empty();
-        println!("{seconds:>7.1} s{}", if ok { "" } else { "   FAILED" });
+        let verdict = match ok {
+            true => "",
+            false if is_interrupted() => "   interrupted",
+            false => "   FAILED",
+        };
+        println!("{seconds:>7.1} s{verdict}");
         if let Ok((_, told)) = &acted {
             told.lines().for_each(|line| println!("   {line}"));
         }

@@ -32,7 +32,7 @@ pub const STEPS: [StepTitle; 7] = [
 const FIRST: [&Role; 2] = [&YARD, &HALL];
 const SECOND: &Role = &YARD;
 const FIRST_LENGTH_US: i64 = 8_000_000;
-const SECOND_LENGTH_US: i64 = 6_000_000;
+const SECOND_LENGTH_US: i64 = 10_000_000;
 const SECOND_US: i64 = 1_000_000;
 const RECORD_LIMIT: Duration = Duration::from_secs(60);
 /// The period of a demonstration, and a minute for the eraser.
@@ -76,11 +76,11 @@ fn serve(checks: &mut Checks, program: &Path, scratch: &Path, cameras: Cameras) 
             format!("{path} does not say that it is a demonstration")
         });
     }
-    let log = stage.running.daemon.log()?;
-    checks.hold(log.contains("demo"), || "the log does not say that this is a demonstration".to_owned());
+    let log = stage.running.daemon.log()?.to_lowercase();
+    checks.hold(log.contains("demonstration"), || "the log does not say that this is a demonstration".to_owned());
     let told = match &stage.disk {
         Some(disk) => format!("Its site stands on a disk of its own: ext4 on {}.", disk.image_path().display()),
-        None => "Not root, so without a disk of its own: its receipts will say \"not proven\".".to_owned(),
+        None => format!("Not root, so its site stands in a directory as it is: {}.", stage.site.dir().display()),
     };
     Ok((stage, told + " Four cameras are recording."))
 }
@@ -281,9 +281,16 @@ fn search_raw_disk(
     let Some(disk) = &stage.disk else {
         let told = stage.people.officer.api.get("/v1/destructions")?.expect_status(200)?.json;
         let receipts = told["destructions"].as_array().context("no receipts")?;
-        let unproven = receipts.iter().filter(|row| row.to_string().contains("unproven")).count();
-        checks.same("receipts that say \"not proven\"", unproven, receipts.len());
-        return Ok(((), "Left out: only root can search a raw disk. Every receipt says \"not proven\".".to_owned()));
+        let says = |what: &str| receipts.iter().filter(|row| row["act"]["overwrite"] == what).count();
+        let (proven, unproven) = (says("proven"), says("device-unproven"));
+        checks.same("receipts of a sound erasure", proven + unproven, receipts.len());
+        checks.hold(!receipts.is_empty(), || "there is no receipt".to_owned());
+        let told = format!(
+            "Left out: only root can search a raw disk. Of {} receipts {proven} say that overwriting was proven to\n\
+             reach the blocks, {unproven} say \"not proven\".",
+            receipts.len()
+        );
+        return Ok(((), told));
     };
     // The control first, and at once: its blocks are free for the daemon's next file.
     let control = Noise(0x00C0_FFEE).bytes(CONTROL_BYTES);

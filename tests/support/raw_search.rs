@@ -70,8 +70,10 @@ pub fn search_bytes(image: &Path, pattern: &[u8]) -> Result<u64> {
     Ok(count)
 }
 
+/// How often `pattern`, which is not empty, stands in `text`.
+///
 /// Boyer–Moore–Horspool: looks at one byte in `pattern.len()`, which matters in unoptimised test builds.
-fn count_in(text: &[u8], pattern: &[u8]) -> u64 {
+pub fn count_in(text: &[u8], pattern: &[u8]) -> u64 {
     let last = pattern.len() - 1;
     let mut shifts = [pattern.len(); 256];
     for (index, byte) in pattern[..last].iter().enumerate() {

@@ -85,16 +85,16 @@ function unplayable(codecs) {
   return new Unplayable(/^(hvc1|hev1)/.test(codecs) ? 'h265' : 'unplayable');
 }
 
-/// Once `kind` happens to `target`; fails when `failure` happens first, or the page is left.
-function happened(target, kind, signal, failure = 'error') {
+/// Acts, and is done once `kind` happens to `target`; fails when `failure` happens first, or the page is left.
+function until(target, kind, signal, act, failure = 'error') {
   const over = new AbortController();
   const once = { signal: over.signal };
   return new Promise((done, failed) => {
-    const left = () => failed(new DOMException('the page was left', 'AbortError'));
-    if (signal.aborted) left();
+    signal.throwIfAborted();
     target.addEventListener(kind, done, once);
     target.addEventListener(failure, () => failed(new Unplayable('unplayable')), once);
-    signal.addEventListener('abort', left, once);
+    signal.addEventListener('abort', () => failed(signal.reason), once);
+    act();
   }).finally(() => over.abort());
 }
 
@@ -107,10 +107,8 @@ class Feeder {
   /// `init` is the init segment of the first piece.
   async open(codecs, init) {
     this.source = new MediaSource();
-    const opened = happened(this.source, 'sourceopen', this.signal, 'sourceclose');
     const address = URL.createObjectURL(this.source);
-    this.video.src = address;
-    await opened;
+    await until(this.source, 'sourceopen', this.signal, () => { this.video.src = address; }, 'sourceclose');
     URL.revokeObjectURL(address);
     this.source.duration = this.footage.length;
     this.buffer = this.source.addSourceBuffer(typeOf(codecs));
@@ -120,14 +118,8 @@ class Feeder {
     this.init = this.footage.pieces[0].init;
   }
 
-  async update(act) {
-    const updated = happened(this.buffer, 'updateend', this.signal);
-    act();
-    await updated;
-  }
-
   async append(bytes) {
-    await this.update(() => this.buffer.appendBuffer(bytes));
+    await until(this.buffer, 'updateend', this.signal, () => this.buffer.appendBuffer(bytes));
   }
 
   /// The first piece from the one on the screen that is not there yet; null where enough is.
@@ -157,7 +149,7 @@ class Feeder {
     const old_s = this.video.currentTime - BEHIND_S;
     const past = [...this.held].filter((index) => pieces[index].start + pieces[index].length < old_s);
     if (past.length > 0) {
-      await this.update(() => this.buffer.remove(0, old_s));
+      await until(this.buffer, 'updateend', this.signal, () => this.buffer.remove(0, old_s));
       past.forEach((index) => this.held.delete(index));
     }
     if (this.held.has(pieces.length - 1) && this.source.readyState === 'open') this.source.endOfStream();
@@ -167,10 +159,10 @@ class Feeder {
   /// Keeps the player fed until the page is left or a piece is refused; that is told once.
   feed(trouble) {
     const stopped = new AbortController();
-    const until = { signal: AbortSignal.any([this.signal, stopped.signal]) };
+    const going = { signal: AbortSignal.any([this.signal, stopped.signal]) };
     let busy = false;
     const go = async () => {
-      if (busy || until.signal.aborted) return;
+      if (busy || going.signal.aborted) return;
       busy = true;
       try {
         while (await this.step());
@@ -180,7 +172,7 @@ class Feeder {
       }
       busy = false;
     };
-    for (const kind of ['timeupdate', 'seeking', 'waiting']) this.video.addEventListener(kind, go, until);
+    for (const kind of ['timeupdate', 'seeking', 'waiting']) this.video.addEventListener(kind, go, going);
     go();
   }
 }
@@ -188,9 +180,7 @@ class Feeder {
 /// Hands the playlist to the browser. The first picture tells that it can.
 async function playByBrowser(video, address, signal) {
   if (video.canPlayType(PLAYLIST_TYPE) === '') throw new Unplayable('unplayable');
-  const shown = happened(video, 'loadeddata', signal);
-  video.src = address;
-  await shown;
+  await until(video, 'loadeddata', signal, () => { video.src = address; });
 }
 
 /// Opens the playlist at `address` in `video`. Rejects with what hinders it; `trouble` hears what comes later.

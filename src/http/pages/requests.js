@@ -55,12 +55,47 @@ export async function requestsPage(house) {
   ].filter(Boolean);
 }
 
+/// What stands between two pieces and is shorter than this is the seam of two files.
+const SEAM_MS = 1500;
+
+/// Pieces as people read them: cut to the span asked for, neighbours of a kind joined, and what nothing is known of
+/// named too. Times in ms since 1970.
+function joined(pieces, whole) {
+  const [begin, end] = [new Date(whole.from).getTime(), new Date(whole.to).getTime()];
+  const cut = pieces
+    .map((piece) => ({
+      ...piece,
+      from: Math.max(new Date(piece.span.from).getTime(), begin),
+      to: Math.min(new Date(piece.span.to).getTime(), end),
+    }))
+    .filter((piece) => piece.from < piece.to)
+    .sort((a, b) => a.from - b.from);
+  const shown = [];
+  let until = begin;
+  const unknown = (to) => {
+    if (to - until >= SEAM_MS) shown.push({ state: 'nothing', from: until, to });
+  };
+  for (const piece of cut) {
+    unknown(piece.from);
+    const last = shown.at(-1);
+    if (last && last.state === piece.state && last.cause === piece.cause && piece.from - last.to < SEAM_MS) {
+      last.to = Math.max(last.to, piece.to);
+      last.at = piece.at;
+    } else {
+      shown.push({ ...piece });
+    }
+    until = Math.max(until, piece.to);
+  }
+  unknown(end);
+  return shown;
+}
+
 /// One camera's pieces: a strip for the eye, a table for everybody.
 function availability(cameras, number, pieces, whole) {
-  const [from, to] = [new Date(whole.from), new Date(whole.to)];
-  const strip = h('div', { class: 'strip', 'aria-hidden': 'true' }, pieces.map((piece) => {
+  const shown = joined(pieces, whole);
+  const strip = h('div', { class: 'strip', 'aria-hidden': 'true' }, shown.map((piece) => {
     const part = h('span', { class: piece.state });
-    part.style.flexGrow = String(Math.max((new Date(piece.span.to) - new Date(piece.span.from)) / (to - from), 0.004));
+    part.style.flexGrow = String(piece.to - piece.from);
     return part;
   }));
   const remark = (piece) => {
@@ -68,14 +103,13 @@ function availability(cameras, number, pieces, whole) {
     return piece.state === 'gap' ? word('cause', piece.cause) : '';
   };
   const title = cameraText(cameras, number);
-  if (pieces.length === 0) return h('div', { class: 'pieces' }, h('h3', {}, title), h('p', {}, t('piece.none')));
   return h('div', { class: 'pieces' }, h('h3', {}, title), strip,
-    h('div', { class: 'ends', 'aria-hidden': 'true' }, h('span', {}, clockText(from)), h('span', {}, clockText(to))),
+    h('div', { class: 'ends', 'aria-hidden': 'true' }, h('span', {}, clockText(whole.from)), h('span', {}, clockText(whole.to))),
     table(title, [
       [t('piece.what'), (piece) => h('span', { class: `piece ${piece.state}` }, word('piece', piece.state))],
-      [t('piece.span'), (piece) => spanText(piece.span)],
+      [t('piece.span'), spanText],
       [t('piece.why'), remark],
-    ], pieces));
+    ], shown));
 }
 
 function identityForm(house, request) {

@@ -40,10 +40,11 @@ export function zoneText() {
   return name && name !== 'UTC' ? `${name} (${offset})` : offset;
 }
 
-/// How many whole days are left until `due`: 0 on its last day, less when it has passed.
+/// How many days of the calendar are left until `due`: 0 on its day, less than 0 as soon as it has passed.
 export function daysLeft(due) {
-  const left = new Date(due) - Date.now();
-  return left >= 0 ? Math.floor(left / DAY_MS) : -Math.ceil(-left / DAY_MS);
+  const [now, end] = [new Date(), new Date(due)];
+  const days = Math.round((new Date(end).setHours(0, 0, 0, 0) - new Date(now).setHours(0, 0, 0, 0)) / DAY_MS);
+  return end < now ? Math.min(days, -1) : days;
 }
 
 export function lengthText(seconds) {

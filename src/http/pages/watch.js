@@ -46,6 +46,7 @@ function begin(house, video, told, clock, address) {
     told.dataset.state = 'trouble';
     // With nothing to show, an empty screen only confuses.
     video.parentElement.hidden = video.readyState === 0;
+    clock.parentElement.hidden = video.parentElement.hidden;
   };
   told.replaceChildren(h('p', { class: 'loading', role: 'status' }, t('watch.loading')));
   video.addEventListener('loadeddata', () => {

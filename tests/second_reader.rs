@@ -1,0 +1,301 @@
+//! What the daemon stored, read by somebody else: a reader in Python, written from docs/format.md alone.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use cctv_custodian::crypto::{PrivateKey, Secret, StreamOpener};
+use cctv_custodian::disk::{Access, Disk, RealDisk};
+use cctv_custodian::segment::{Ending, SegmentError, SegmentReader};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use support::commands::{Ended, repository, run, target_dir};
+use support::daemon::program;
+use support::peers::{LoggedFrame, Mount, RtspServer, Video};
+use support::probe;
+use support::scene::{Scene, have_approved, now_us};
+use support::site::{CameraFile, Site};
+
+const CAMERAS: [(u16, &str, Video); 2] = [(1, "/yard", Video::Yard), (2, "/gate", Video::YardH265)];
+const READ_LIMIT: Duration = Duration::from_secs(60);
+const SECOND_US: i64 = 1_000_000;
+/// A session's first second, up to its first key frame, and what is on its way at a stop.
+const AT_THE_ENDS_US: i64 = 1_500_000;
+/// A commit each 2 s, of fragments of 4 s at most.
+const LOST_BY_FORCE_US: i64 = 6 * SECOND_US;
+/// Two more frames' time: dates on the two sides differ by the way through the network.
+const JITTER_US: i64 = 250_000;
+
+/// The Python that the reader runs on, made once.
+fn python() -> PathBuf {
+    let mut make = Command::new(repository().join("tests/second_reader/venv.sh"));
+    let made = run(make.arg(target_dir().join("second-reader")), "", Duration::from_secs(300)).unwrap();
+    PathBuf::from(made.succeeded().unwrap().stdout.trim())
+}
+
+fn read(arguments: &[&str], key: &str) -> (Ended, Value) {
+    let mut reader = Command::new(python());
+    reader.arg("-B").arg(repository().join("tests/second_reader/reader.py")).args(arguments);
+    let ended = run(&mut reader, key, READ_LIMIT).unwrap();
+    let told: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{ended:?}"));
+    assert_eq!(told["ok"], ended.status.success(), "{told}");
+    (ended, told)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Decrypts the site's volume into `out`, and verifies its ledger on the way.
+fn read_volume(site: &Site, key: &str, out: &Path) -> Value {
+    std::fs::create_dir_all(out).unwrap();
+    let volume = site.volume();
+    let ledger = site.ledger_files().unwrap();
+    let mut arguments = vec!["volume", text(&volume), "--out", text(out), "--ledger"];
+    arguments.extend(ledger.iter().map(|file| text(file)));
+    read(&arguments, key).1
+}
+
+/// A segment as the reader tells it.
+#[derive(Debug, PartialEq)]
+struct ReadSegment {
+    name: String,
+    state: String,
+    has_footer: bool,
+    previous: String,
+    start_us: i64,
+    end_us: i64,
+    pictures: Vec<String>,
+}
+
+/// A camera's segments that began in a span, by start, with the pictures that a player finds in what was decrypted.
+fn segments_of(told: &Value, camera: u16, from_us: i64) -> Vec<ReadSegment> {
+    let rows = told["segments"].as_array().unwrap().iter().filter(|row| row["camera"] == camera);
+    let word = |row: &Value, field: &str| row[field].as_str().unwrap().to_owned();
+    let segment = |row: &Value| {
+        let file = row["file"].as_str().unwrap();
+        let codec = if camera == 1 { "h264" } else { "hevc" };
+        let streams = probe::streams(file, &[]).unwrap();
+        assert_eq!(streams.iter().map(|s| (&*s.kind, &*s.codec)).collect::<Vec<_>>(), [("video", codec)], "{row}");
+        let pictures = probe::picture_digests(file, &[]).unwrap();
+        assert_eq!(row["frames"], pictures.len(), "the clear headers count otherwise: {row}");
+        assert_eq!(probe::count_frames(file, &[]).unwrap(), pictures.len() as u64);
+        ReadSegment {
+            name: word(row, "segment"),
+            state: word(row, "state"),
+            has_footer: row["footer"].as_bool().unwrap(),
+            previous: word(row, "previous"),
+            start_us: row["start"].as_i64().unwrap(),
+            end_us: row["end"].as_i64().unwrap(),
+            pictures,
+        }
+    };
+    rows.map(segment).filter(|segment| segment.start_us >= from_us).collect()
+}
+
+/// Holds what was read of one life of the daemon against the camera's log of what it sent. All from the first key frame
+/// on is there, in order, each picture once; up to how far it goes is told. Returns the moment after the last one.
+fn assert_sent(segments: &[ReadSegment], frames: &[LoggedFrame], footage: &[String]) -> i64 {
+    let first = frames.iter().position(|frame| frame.key).unwrap();
+    let frames = &frames[first..];
+    assert!((frames[0].at_us - segments[0].start_us).abs() < AT_THE_ENDS_US, "it begins late: {segments:?}");
+    let sent: Vec<&String> = frames.iter().map(|frame| &footage[usize::try_from(frame.file_frame).unwrap()]).collect();
+    let seen: Vec<&String> = segments.iter().flat_map(|segment| &segment.pictures).collect();
+    assert!(seen.len() <= sent.len() && seen.len() > 50, "{} seen, {} sent", seen.len(), sent.len());
+    let skipped = (0..=sent.len() - seen.len()).find(|skipped| sent[*skipped..*skipped + seen.len()] == seen[..]);
+    let skipped = skipped.expect("other pictures than those sent, or some are missing in between");
+    assert!(frames[skipped].key && frames[skipped].at_us - frames[0].at_us < AT_THE_ENDS_US, "{skipped} skipped");
+    frames.get(skipped + seen.len()).map_or(i64::MAX, |frame| frame.at_us)
+}
+
+fn clinic() -> Scene {
+    let mounts = CAMERAS.map(|(_, path, video)| Mount::new(path, video));
+    let server = RtspServer::start(mounts.to_vec()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let site = Site::init(&program().unwrap(), &dir.path().join("site"), &["--allow-unproven"]).unwrap();
+    let file = site.dir().join("site.toml");
+    let settings = std::fs::read_to_string(&file).unwrap();
+    assert!(settings.contains("\nsegment_s = 60"), "{settings}");
+    std::fs::write(&file, settings.replace("\nsegment_s = 60", "\nsegment_s = 10")).unwrap();
+    for (number, path, _) in CAMERAS {
+        site.save_camera(&CameraFile::new(number, &path[1..], &server.url(path))).unwrap();
+    }
+    let running = site.serve(&dir.path().join("custodian-1.log"), &[], &[]).unwrap();
+    Scene::of(running, site, server, dir)
+}
+
+fn frames_since(scene: &Scene, path: &str, from_us: i64, until_us: i64) -> Vec<LoggedFrame> {
+    scene.server.frames_between(path, from_us, until_us).unwrap()
+}
+
+#[test]
+fn all_that_was_committed_is_read_by_a_reader_made_from_the_page() {
+    let mut scene = clinic();
+    let out = scene.dir.path().join("read");
+    let footage = CAMERAS.map(|(.., video)| probe::picture_digests(text(&video.file().unwrap()), &[]).unwrap());
+    let numbers = CAMERAS.map(|(number, ..)| number);
+    scene.wait_for_cameras(&numbers).unwrap();
+    let span = scene.record(&["/yard", "/gate"], Duration::from_secs(20)).unwrap();
+    let (mut staff, mut officer, viewer) =
+        (scene.sign_in("staff").unwrap(), scene.sign_in("officer").unwrap(), scene.sign_in("viewer").unwrap());
+    have_approved(&mut staff, &mut officer, &viewer, &numbers, span).unwrap();
+    let stopped_us = now_us();
+    scene.running.stop().unwrap();
+
+    let key = scene.site.recovery_key.clone();
+    let told = read_volume(&scene.site, &key, &out.join("1"));
+    assert_eq!((&told["faults"], &told["destroyed"]), (&json!([]), &json!(0)));
+    assert!(told["ledger"]["signatures_checked"].as_u64().unwrap() >= 1, "{}", told["ledger"]);
+    for ((number, path, _), footage) in CAMERAS.into_iter().zip(&footage) {
+        let segments = segments_of(&told, number, 0);
+        assert!(segments.len() >= 2, "{segments:?}");
+        assert!(segments.iter().all(|segment| segment.state == "sealed" && segment.has_footer), "{segments:?}");
+        assert!(segments[0].previous == "none" && segments[1..].iter().all(|segment| segment.previous == "known"));
+        let end_us = assert_sent(&segments, &frames_since(&scene, path, 0, i64::MAX), footage);
+        assert!(end_us > stopped_us - AT_THE_ENDS_US, "{path}: {} µs are missing at the end", stopped_us - end_us);
+    }
+    assert!(read_volume(&scene.site, &"ab".repeat(32), &out.join("wrong"))["segments"].as_array().unwrap().is_empty());
+    assert_eq!(std::fs::read_dir(out.join("wrong")).unwrap().count(), 0, "another key opens nothing");
+
+    what_people_open(&scene);
+
+    // A second life, ended by force.
+    let from_us = now_us();
+    scene.serve_again().unwrap();
+    scene.wait_for_cameras(&numbers).unwrap();
+    scene.record(&["/yard", "/gate"], Duration::from_secs(10)).unwrap();
+    let killed_us = now_us();
+    scene.running.daemon.kill().unwrap();
+    let told = read_volume(&scene.site, &key, &out.join("2"));
+    assert_eq!(told["faults"], json!([]));
+    let mut left = Vec::new();
+    for ((number, path, _), footage) in CAMERAS.into_iter().zip(&footage) {
+        let segments = segments_of(&told, number, from_us);
+        let last = segments.last().unwrap();
+        assert!(last.state == "open" && !last.has_footer, "{last:?}");
+        assert!(segments.iter().all(|segment| segment.previous == "known"), "{segments:?}");
+        let end_us = assert_sent(&segments, &frames_since(&scene, path, from_us, i64::MAX), footage);
+        assert!((end_us - last.end_us).abs() < JITTER_US, "{path}: {end_us} µs, the commit says {}", last.end_us);
+        assert!(end_us > killed_us - LOST_BY_FORCE_US, "{path}: {} µs are lost", killed_us - end_us);
+        left.extend(segments);
+    }
+
+    // A third one finds the crash, and closes what it left where the commit ended.
+    scene.serve_again().unwrap();
+    scene.running.stop().unwrap();
+    let told = read_volume(&scene.site, &key, &out.join("3"));
+    assert_eq!(told["faults"], json!([]));
+    let now: Vec<ReadSegment> = numbers.iter().flat_map(|number| segments_of(&told, *number, from_us)).collect();
+    for before in left {
+        let after = now.iter().find(|segment| segment.name == before.name).unwrap();
+        let same = ReadSegment { state: "sealed".to_owned(), ..before };
+        assert!(*after == same, "{} changed by the restart", after.name);
+    }
+    a_changed_ledger_is_named_alike(&scene, &out);
+}
+
+/// Each with their own password: the staff what was said at the counter, the viewer the granted segments' keys, the
+/// officer the day keys.
+fn what_people_open(scene: &Scene) {
+    let (state, volume) = (scene.site.dir().join("state"), scene.site.volume());
+    let open =
+        |name: &str, password: &str| read(&["person", text(&state), name, "--volume", text(&volume)], password).1;
+    let as_person = |name: &str| open(name, &scene.site.account(name).unwrap().password);
+    let (staff, viewer, officer) = (as_person("staff"), as_person("viewer"), as_person("officer"));
+    let persons = json!({"1": {
+        "person": {"name": "Hong Gildong", "contact": "02-000-0000", "birth_date": null, "relation": null},
+        "purpose": "lost property",
+    }});
+    assert_eq!((&staff["persons"], &staff["grants"], &staff["day_keys"]), (&persons, &json!([]), &json!(0)));
+    assert_eq!((&officer["persons"], &officer["grants"], &officer["day_keys"]), (&persons, &json!([]), &json!(2)));
+    assert_eq!((&viewer["persons"], &viewer["day_keys"]), (&json!({}), &json!(0)));
+    let grant = &viewer["grants"][0];
+    let opened = grant["opened"].as_array().unwrap();
+    assert!(grant["as_decided"] == true && opened.len() >= 4 && grant["segments"] == opened.len(), "{viewer}");
+    assert!(opened.iter().all(|segment| segment["bytes"].as_u64().unwrap() > 10_000), "{viewer}");
+    let mistyped = open("viewer", "viewer-0000000000000000");
+    assert_eq!(mistyped["what"], "it does not open", "{mistyped}");
+}
+
+/// Both verifiers name the same row.
+fn a_changed_ledger_is_named_alike(scene: &Scene, out: &Path) {
+    let files = scene.site.ledger_files().unwrap();
+    let names: Vec<&str> = files.iter().map(|file| text(file)).collect();
+    let sound = read(&[&["ledger"], &names[..]].concat(), "").1;
+    let theirs = scene.site.verify_ledger(&files).unwrap();
+    for field in ["ok", "rows", "checkpoints", "head"] {
+        assert_eq!(sound[field], theirs[field], "{field}");
+    }
+    let whole = std::fs::read(&files[0]).unwrap();
+    let copy = out.join(files[0].file_name().unwrap());
+    for share in 1..8 {
+        let mut changed = whole.clone();
+        changed[whole.len() * share / 8] ^= 1;
+        std::fs::write(&copy, changed).unwrap();
+        let told = read(&["ledger", text(&copy)], "").1;
+        let theirs = scene.site.verify_ledger(std::slice::from_ref(&copy)).unwrap();
+        assert_eq!((&told["ok"], &told["row"]), (&json!(false), &theirs["row"]), "{told} {theirs}");
+    }
+}
+
+fn vectors_dir() -> PathBuf {
+    repository().join("tests/vectors")
+}
+
+/// What the program's own reader makes of a vector.
+fn open_vector(vector: &Value, day_key: &PrivateKey) -> Result<Vec<u8>, SegmentError> {
+    let path = vectors_dir().join(format!("{}.segment", vector["name"].as_str().unwrap()));
+    let chunks = u32::try_from(vector["chunks"].as_u64().unwrap()).unwrap();
+    let has_footer = vector["footer"].as_bool().unwrap();
+    let ending = if has_footer { Ending::Footer { chunks } } else { Ending::Cut { chunks } };
+    let reader = SegmentReader::open(RealDisk.open(&path, Access::Read).unwrap(), ending)?;
+    let opener = StreamOpener::new(&reader.head().open_key(day_key)?)?;
+    let mut plain = reader.open_init(&opener)?;
+    for fragment in reader.fragments()? {
+        plain.extend(reader.open_fragment(&opener, &fragment)?);
+    }
+    if has_footer {
+        reader.check_footer(&opener)?;
+    }
+    Ok(plain)
+}
+
+#[test]
+fn both_readers_refuse_every_fault_and_open_what_is_whole() {
+    let told: Value = serde_json::from_slice(&std::fs::read(vectors_dir().join("vectors.json")).unwrap()).unwrap();
+    let mut day_key = [0; 32];
+    hex::decode_to_slice(told["day_key"].as_str().unwrap(), &mut day_key).unwrap();
+    let day_key = PrivateKey::from_secret(Secret::new(day_key));
+    let theirs = read(&["vectors", text(&vectors_dir())], "").1;
+    let vectors = told["segments"].as_array().unwrap();
+    assert!(vectors.len() > 40 && vectors.iter().filter(|vector| vector["opens"] == true).count() == 4);
+    for vector in vectors {
+        let name = vector["name"].as_str().unwrap();
+        let ours = open_vector(vector, &day_key);
+        let our_plain = ours.as_ref().map_or(Value::Null, |plain| json!(hex::encode(plain)));
+        assert_eq!(our_plain, vector["plain"], "the program, {name}: {ours:?}");
+        let their = &theirs["segments"][name];
+        assert_eq!(their["plain"], vector["plain"], "the second reader, {name}: {their}");
+    }
+}
+
+/// The vectors are what their maker writes: nobody mended one by hand.
+#[test]
+fn the_vectors_are_written_again_the_same() {
+    let again = tempfile::tempdir().unwrap();
+    let mut make = Command::new(python());
+    make.arg("-B").arg(repository().join("tests/second_reader/vectors.py")).arg(again.path());
+    run(&mut make, "", READ_LIMIT).unwrap().succeeded().unwrap();
+    let files = |dir: &Path| -> std::collections::BTreeMap<_, _> {
+        let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+        entries.map(|entry| (entry.file_name(), std::fs::read(entry.path()).unwrap())).collect()
+    };
+    let (committed, made) = (files(&vectors_dir()), files(again.path()));
+    let names =
+        |files: &std::collections::BTreeMap<std::ffi::OsString, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&committed), names(&made));
+    for (name, bytes) in committed {
+        assert!(made[&name] == bytes, "{name:?} differs");
+    }
+}

@@ -1,0 +1,98 @@
+"""Section 9 of docs/format.md: ledger files, verified."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+from sealing import Refused, is_signed
+from stored import refuse_unless
+
+HEX_DIGITS = frozenset("0123456789abcdef")
+
+
+def split_line(line: bytes) -> tuple[bytes, bytes]:
+    digits, space, text = line[:64], line[64:65], line[65:]
+    refuse_unless(space == b" " and set(digits.decode("latin-1")) <= HEX_DIGITS, "is no row")
+    return bytes.fromhex(digits.decode()), text
+
+
+def parse_row(text: bytes) -> dict:
+    try:
+        row = json.loads(text)
+        return row if isinstance(row["sequence"], int) and isinstance(row["act"]["kind"], str) else None
+    except (ValueError, KeyError, TypeError):
+        raise Refused("is no row") from None
+
+
+def signed_bytes(act: dict) -> bytes:
+    manifests = [
+        {"volume": told["volume"], "manifest": told["manifest"],
+         "head": {"records": told["head"]["records"], "digest": told["head"]["digest"]}}
+        for told in act["manifests"]
+    ]
+    signed = {"site": act["site"], "sequence": act["sequence"], "head": act["head"], "manifests": manifests,
+              "signature": None}
+    text = json.dumps(signed, separators=(",", ":"), ensure_ascii=False)
+    return b"custodian checkpoint 1" + text.encode()
+
+
+class Ledger:
+    """Takes rows in order; refuses the first that does not fit."""
+
+    def __init__(self, signer: bytes | None):
+        self.signer, self.site, self.head, self.sequence = signer, None, None, None
+        self.rows, self.checkpoints, self.checked = 0, 0, 0
+        self.newest_checkpoint: dict | None = None
+        self.acts: list[dict] = []
+
+    def take(self, line: bytes, begins_file: bool) -> None:
+        digest, text = split_line(line)
+        row = parse_row(text)
+        refuse_unless(row is not None, "is no row")
+        act, sequence = row["act"], row["sequence"]
+        refuse_unless(not begins_file or act["kind"] == "file-opened", "does not begin a file")
+        if begins_file:
+            previous = bytes.fromhex(act["previous"])
+            refuse_unless(self.site in (None, act["site"]), "is another site's")
+            refuse_unless(self.head in (None, previous) and self.sequence in (None, sequence - 1),
+                          "does not go on from the file before")
+            self.site, self.head, self.sequence = act["site"], previous, sequence - 1
+        chained = sha256(b"custodian ledger 1" + self.head + text).digest()
+        refuse_unless(chained == digest, "was changed")
+        refuse_unless(sequence == self.sequence + 1, f"has number {sequence} in place of {self.sequence + 1}")
+        if act["kind"] == "site-made" and self.signer is None:
+            self.signer = bytes.fromhex(act["signer"])
+        if act["kind"] == "checkpoint":
+            self._check(act)
+        self.head, self.sequence, self.rows = digest, sequence, self.rows + 1
+        self.acts.append(act)
+
+    def _check(self, act: dict) -> None:
+        holds = (act["site"], act["sequence"], act["head"]) == (self.site, self.sequence, self.head.hex())
+        refuse_unless(holds, "is a checkpoint that does not hold for the rows before it")
+        self.checkpoints += 1
+        if self.signer is not None:
+            refuse_unless(is_signed(self.signer, bytes.fromhex(act["signature"]), signed_bytes(act)),
+                          "is a checkpoint that the site did not sign")
+            self.checked += 1
+        self.newest_checkpoint = act
+
+
+def read_ledger(files: list[Path], signer: bytes | None) -> tuple[Ledger, dict]:
+    """Verifies files; what is told of them names the first bad row."""
+    ledger = Ledger(signer)
+    told = {"ok": True, "torn_bytes": 0, "file": None, "row": None, "what": None}
+    for path in sorted(files, key=lambda path: path.name):
+        lines = path.read_bytes().split(b"\n")
+        told["torn_bytes"] += len(lines.pop())
+        for number, line in enumerate(lines, 1):
+            try:
+                ledger.take(line, number == 1)
+            except Refused as e:
+                told |= {"ok": False, "file": str(path), "row": number, "what": str(e)}
+                break
+        if not told["ok"]:
+            break
+    head = ledger.head.hex() if ledger.head else None
+    told |= {"rows": ledger.rows, "checkpoints": ledger.checkpoints, "signatures_checked": ledger.checked, "head": head}
+    return ledger, told

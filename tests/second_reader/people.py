@@ -1,0 +1,121 @@
+"""Sections 8 and 10 of docs/format.md: what a person opens with their password."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+from ledger import Ledger, read_ledger
+from sealing import (DESK_KEY, GRANT_KEY, REQUEST_PERSONS, Refused, hmac_sha256, open_sealed, open_under_password,
+                     public_half)
+from segment import Segment
+from stored import Slots, parse_slots, refuse_unless
+from volume import Volume
+
+GRANT_SLOTS, DESK_SLOTS = 2, 3
+READ_PERSONS = ("staff", "officer", "auditor")
+
+
+def read_json(path: Path, fields: set[str]) -> dict:
+    told = json.loads(path.read_bytes())
+    refuse_unless(set(told) == fields and told["version"] == 1, f"{path.name}: other fields, or another version")
+    return told
+
+
+def open_pair(pair: dict, password: str, context: str) -> bytes:
+    kept = pair["private"]
+    strength = kept["strength"]
+    refuse_unless(strength["memory_kib"] <= 1_048_576 and strength["passes"] <= 16, "asks for too much work")
+    private = open_under_password(password, strength, bytes.fromhex(kept["salt"]), context.encode(),
+                                  bytes.fromhex(kept["sealed"]))
+    refuse_unless(public_half(private).hex() == pair["public"], "is not the private half of its pair")
+    return private
+
+
+class Person:
+    """An account of a site, opened with its password."""
+
+    def __init__(self, state: Path, name: str, password: str):
+        self.state = state
+        self.ledger, told = read_ledger(list((state / "ledger").glob("*.ledger")), None)
+        refuse_unless(told["ok"], f"the ledger does not hold: {told}")
+        fields = {"version", "account", "name", "role", "session", "release"}
+        people = [path for path in (state / "people").iterdir() if not path.suffix]
+        accounts = [read_json(path, fields) for path in people]
+        self.account = next((account for account in accounts if account["name"] == name), None)
+        refuse_unless(self.account is not None, "there is no such account")
+        number, role, release = (self.account[field] for field in ("account", "role", "release"))
+        wanted = (number, role, self.account["session"]["public"], release and release["public"])
+        rights = [(act["account"], act["role"], act["key"], act["release_key"]) for act in acts(self.ledger,
+                                                                                              "rights-granted")]
+        refuse_unless(wanted in rights, "the ledger gave this account no rights")
+        self.role = role
+        self.private = open_pair(self.account["session"], password, f"custodian/1 account {number} session key")
+        self.release = release and open_pair(release, password, f"custodian/1 account {number} release key")
+
+    def persons(self) -> dict:
+        """What the requests hold of persons; empty for who does not read that."""
+        if self.role not in READ_PERSONS:
+            return {}
+        public = bytes.fromhex(acts(self.ledger, "site-made")[0]["desk"])
+        slots = parse_slots((self.state / "desk").read_bytes(), DESK_SLOTS)
+        refuse_unless(slots.facts == public + bytes(32), "the desk is not the ledger's")
+        desk = open_sealed(self.private, DESK_KEY, public, slots.slots[public_half(self.private)])
+        refuse_unless(public_half(desk) == public, "the desk's key is not the ledger's")
+        return {act["request"]: self._persons_of(desk, act) for act in acts(self.ledger, "request-submitted")}
+
+    def _persons_of(self, desk: bytes, act: dict) -> dict:
+        request = act["request"]
+        stored = read_json(self.state / "requests" / f"{request:08x}", {"version", "request", "persons"})
+        refuse_unless(stored["request"] == request, "is another request's")
+        sealed = bytes.fromhex(stored["persons"]["encapsulated"] + stored["persons"]["ciphertext"])
+        salted = json.loads(open_sealed(desk, REQUEST_PERSONS, request.to_bytes(4, "big"), sealed))
+        refuse_unless(hmac_sha256(bytes.fromhex(salted["salt"]), salted["fields"].encode()).hex() == act["persons"],
+                      "is not what the ledger committed to")
+        return json.loads(salted["fields"])
+
+    def grants(self, volume: Path) -> list[dict]:
+        """The person's grants, and what their keys open on a volume."""
+        told = []
+        for act in acts(self.ledger, "request-decided"):
+            decision = act["decision"]
+            if decision["outcome"] != "approved" or decision["viewer"] != self.account["account"]:
+                continue
+            path = self.state / "grants" / f"{decision['grant']:08x}"
+            if path.exists():
+                slots = parse_slots(path.read_bytes(), GRANT_SLOTS)
+                facts = decision["grant"].to_bytes(4, "big") + public_half(self.private) + bytes(28)
+                refuse_unless(slots.facts == facts, "is another grant, or another viewer's")
+                told.append({"grant": decision["grant"], "segments": decision["segments"]}
+                            | self._open_grant(slots, facts[:4], decision["slots"], volume))
+        return told
+
+    def _open_grant(self, slots: Slots, grant: bytes, digest: str, path: Path) -> dict:
+        staged = sha256(b"".join(owner + sealed for owner, sealed in slots.slots.items())).hexdigest()
+        volume = Volume(path, self.private)
+        opened = []
+        for owner, sealed in slots.slots.items():
+            data_key = open_sealed(self.private, GRANT_KEY, grant + owner, sealed)
+            number = int.from_bytes(owner[16:24], "big")
+            refuse_unless(owner == volume.id + number.to_bytes(8, "big") + bytes(8), "a slot is of something else")
+            life = volume.segments[number]
+            end = volume.ends(number, life)[0]
+            segment = Segment(volume.file_of(number, life), end.chunks, end.has_footer)
+            opened.append({"segment": f"{number:016x}", "bytes": len(segment.open_with(data_key))})
+        return {"as_decided": staged == digest, "opened": opened}
+
+
+def acts(ledger: Ledger, kind: str) -> list[dict]:
+    return [act for act in ledger.acts if act["kind"] == kind]
+
+
+def read_person(state: Path, volume: Path, name: str, password: str) -> dict:
+    try:
+        person = Person(state, name, password)
+        day_keys = 0
+        if person.release:
+            opened = Volume(volume, person.release)
+            day_keys = len([opened.day_key(number) for number in opened.day_keys])
+        return {"ok": True, "role": person.role, "persons": person.persons(), "grants": person.grants(volume),
+                "day_keys": day_keys}
+    except (Refused, OSError, KeyError) as e:
+        return {"ok": False, "what": str(e)}

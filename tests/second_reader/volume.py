@@ -1,0 +1,158 @@
+"""Section 11 of docs/format.md: a whole volume."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sealing import DAY_KEY, Refused, open_sealed, public_half
+from segment import Segment
+from stored import (CommitTable, Manifest, Progress, parse_commits, parse_manifest, parse_slots, parse_volume,
+                    refuse_unless)
+
+DAY_KEY_SLOTS = 1
+
+
+@dataclass
+class Life:
+    """What a manifest says of one segment."""
+
+    opened: dict
+    state: str = "open"
+    sealed: dict | None = None
+    is_apart: bool = False
+
+
+FOLLOWS = {
+    ("open", "sealed"): "sealed",
+    ("sealed", "key-destroyed"): "unreadable",
+    ("unreadable", "erased"): "erased",
+    ("open", "erased"): "erased",
+    ("sealed", "set-apart"): "sealed",
+}
+
+
+class Volume:
+    def __init__(self, path: Path, private: bytes):
+        self.path, self.private, self.faults = path, private, []
+        self.id, self.site = parse_volume((path / "volume").read_bytes())
+        self.manifests: dict[str, Manifest] = {}
+        self.segments: dict[int, Life] = {}
+        self.day_keys: dict[int, tuple[int, bytes]] = {}
+        self.opened_day_keys: dict[int, bytes] = {}
+        for file in sorted((path / "manifests").iterdir()):
+            with self.naming(file):
+                manifest = parse_manifest(file.read_bytes())
+                refuse_unless(manifest.volume == self.id, "of another volume")
+                self.manifests[file.name] = manifest
+                self._apply(file, manifest)
+        commits = path / "commits"
+        self.tables: list[CommitTable] = parse_commits(commits.read_bytes()) if commits.exists() else []
+
+    def naming(self, path: Path) -> "Naming":
+        return Naming(self.faults, path)
+
+    def _apply(self, file: Path, manifest: Manifest) -> None:
+        for number, record in enumerate(manifest.records, 1):
+            with self.naming(file):
+                refuse_unless(self._follows(record), f"record {number}, {record['kind']}, does not follow")
+
+    def _follows(self, record: dict) -> bool:
+        kind = record["kind"]
+        if kind == "day-key-made":
+            is_new = record["day_key"] not in self.day_keys
+            self.day_keys.setdefault(record["day_key"], (record["camera"], record["public"]))
+            return is_new
+        if kind == "day-key-destroyed":
+            return self.day_keys.pop(record["day_key"], None) is not None
+        if kind == "opened":
+            is_new = record["segment"] not in self.segments
+            self.segments.setdefault(record["segment"], Life(record))
+            return is_new
+        if kind in ("gap", "receipts-copied"):
+            return True
+        life = self.segments.get(record["segment"])
+        state = FOLLOWS.get((life.state, kind)) if life else None
+        if state is None or (life.state == "open" and record.get("trigger", "never-committed") != "never-committed"):
+            return False
+        life.state = state
+        life.is_apart |= kind == "set-apart"
+        if kind == "sealed":
+            life.sealed = record
+        return True
+
+    def ends(self, number: int, life: Life) -> list[Progress]:
+        """Where a segment may end, the likeliest first; none for one that was never committed."""
+        if life.sealed:
+            end = life.sealed
+            return [Progress(end["chunks"], end["bytes"], end["end"], end["digest"], bool(end["footer"]))]
+        return [table.entries[number] for table in self.tables if number in table.entries]
+
+    def file_of(self, number: int, life: Life) -> Path:
+        places = [self.path / place / f"{number:016x}" for place in ("rolling", "held")]
+        if life.is_apart:
+            places.reverse()
+        return places[0] if places[0].exists() or not places[1].exists() else places[1]
+
+    def day_key(self, number: int) -> bytes:
+        if number not in self.opened_day_keys:
+            camera, public = self.day_keys[number]
+            slots = parse_slots((self.path / "keys" / f"{number:016x}").read_bytes(), DAY_KEY_SLOTS)
+            sealed = slots.slots.get(public_half(self.private))
+            refuse_unless(sealed is not None, "the day key has no slot for this key")
+            context = self.id + number.to_bytes(8, "big") + public
+            private = open_sealed(self.private, DAY_KEY, context, sealed)
+            refuse_unless(public_half(private) == public, "the day key is not the manifest's")
+            self.opened_day_keys[number] = private
+        return self.opened_day_keys[number]
+
+    def open_segment(self, number: int, life: Life) -> tuple[Segment, Progress, bytes]:
+        path, refused = self.file_of(number, life), None
+        for end in self.ends(number, life):
+            try:
+                segment = Segment(path, end.chunks, end.has_footer)
+                same = (segment.digest(), segment.end) == (end.digest, end.bytes)
+                refuse_unless(same, "its bytes are not those that were recorded")
+            except Refused as e:
+                refused = refused or e
+                continue
+            head, opened = segment.head, life.opened
+            refuse_unless(head.digest == opened["head"], "its head is not the one that was recorded")
+            told = (head.camera, head.volume, head.segment, head.start, head.day_key)
+            wanted = (opened["camera"], self.id, number, opened["start"], opened["day_key"])
+            refuse_unless(told == wanted and self.day_keys[head.day_key][0] == head.camera,
+                          "its head says other things than its record")
+            return segment, end, segment.open(self.day_key(head.day_key))
+        raise refused
+
+    def knows_previous(self, previous: bytes, life: Life) -> bool:
+        of = [other.sealed["digest"] for other in self.segments.values()
+              if other.sealed and other.opened["camera"] == life.opened["camera"]
+              and other.opened["start"] < life.opened["start"]]
+        return previous in of
+
+    def check_heads(self, manifests: list[dict]) -> None:
+        """Holds the manifests against a checkpoint."""
+        for told in manifests:
+            if bytes.fromhex(told["volume"]) != self.id:
+                continue
+            path, records = self.path / "manifests" / told["manifest"], told["head"]["records"]
+            with self.naming(path):
+                manifest = self.manifests.get(told["manifest"])
+                refuse_unless(manifest is not None, "is missing: a checkpoint names it")
+                same = records < len(manifest.heads) and manifest.heads[records].hex() == told["head"]["digest"]
+                refuse_unless(same, "is not what a checkpoint says")
+
+
+class Naming:
+    """Turns what is refused inside into a fault of a file."""
+
+    def __init__(self, faults: list[dict], path: Path):
+        self.faults, self.path = faults, path
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace) -> bool:
+        if isinstance(error, (Refused, OSError, KeyError)):
+            self.faults.append({"file": str(self.path), "what": f"{error}"})
+            return True
+        return False
