@@ -16,11 +16,9 @@ use tokio::task::JoinError;
 
 /// A segment without a key frame to end at is ended here all the same; what follows is lost up to the next one.
 const LONGEST_SEGMENT: Duration = Duration::from_secs(1_800);
-/// Less than this between two segments is no gap: a frame or two.
-const SHORTEST_GAP: Duration = Duration::from_millis(1_500);
 /// A burst that a camera had waiting may reach back over the session before: as far as this it is left out.
 const DEEPEST_OVERLAP: Duration = Duration::from_secs(30);
-/// Less than this is the jitter of frames that follow each other.
+/// Less than this is the jitter of frames that follow each other; what is more is a gap, and recorded.
 const JITTER: Duration = Duration::from_millis(500);
 
 /// Why what a camera sent was not recorded.
@@ -197,7 +195,7 @@ impl SegmentCutter {
     }
 
     fn gap_before(&self, start: Utc) -> Option<Span> {
-        let end = self.end.filter(|end| start.since(*end) >= SHORTEST_GAP)?;
+        let end = self.end.filter(|end| start.since(*end) >= JITTER)?;
         Span::new(end, start).ok()
     }
 

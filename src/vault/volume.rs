@@ -226,6 +226,12 @@ pub fn device_is_proven(disk: &SharedDisk, dir: &Path, allow_unproven: bool) -> 
     let told =
         check_device(&**disk, dir).map_err(|source| VaultError::Disk { what: dir.display().to_string(), source })?;
     match told {
+        // The switch is honest both ways: whoever set it said that the disk is not to be relied on.
+        DeviceCheck::Proven { file_system } if allow_unproven => {
+            tracing::warn!(dir = %dir.display(), file_system,
+                "allow_unproven is set: every receipt says \"not proven\", though the disk passes the test; take it out");
+            Ok(false)
+        }
         DeviceCheck::Proven { file_system } => {
             tracing::info!(dir = %dir.display(), file_system, "overwriting was shown to reach the blocks");
             Ok(true)
