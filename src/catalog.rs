@@ -9,6 +9,7 @@
 use crate::domain::{CameraNumber, Digest, GapCause, SegmentId, Span, Utc, VolumeId};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 const MICROS_PER_HOUR: i64 = 3_600_000_000;
@@ -84,6 +85,8 @@ struct Hour {
 #[derive(Clone, Debug)]
 pub struct Catalog {
     db: sled::Db,
+    /// An hour is read, changed and written back: recorder, commit and eraser take turns.
+    turn: Arc<Mutex<()>>,
 }
 
 fn hour_of(point: Utc) -> u32 {
@@ -104,7 +107,7 @@ impl Catalog {
     /// [`CatalogError`]; the caller then deletes the folder and opens anew.
     pub fn open(dir: &Path) -> Result<Self, CatalogError> {
         let db = sled::Config::new().path(dir).cache_capacity(16 << 20).flush_every_ms(Some(2_000)).open()?;
-        Ok(Self { db })
+        Ok(Self { db, turn: Arc::default() })
     }
 
     /// Takes the mark out and tells whether it was `of`: whether the index stands for these very manifests.
@@ -142,13 +145,14 @@ impl Catalog {
     }
 
     fn change(&self, camera: CameraNumber, hour: u32, change: impl FnOnce(&mut Hour)) -> Result<(), CatalogError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut content = self.hour(camera, hour)?;
         change(&mut content);
         self.db.insert(key(camera, hour), postcard::to_stdvec(&content)?)?;
         Ok(())
     }
 
-    /// Puts a segment in, in the place of what was there of it. One writer a camera at a time.
+    /// Puts a segment in, in the place of what was there of it.
     ///
     /// # Errors
     /// [`CatalogError`].
@@ -277,5 +281,25 @@ mod tests {
         catalog.leave_mark(Digest([1; 32])).unwrap();
         assert!(catalog.take_mark(Digest([1; 32])).unwrap());
         assert!(!catalog.take_mark(Digest([1; 32])).unwrap());
+    }
+
+    #[test]
+    fn entries_of_one_hour_that_are_put_at_once_are_all_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(dir.path()).unwrap();
+        // The recorder, the commit and the eraser each put entries of the same camera and hour.
+        std::thread::scope(|scope| {
+            for writer in 0..3_u64 {
+                let catalog = &catalog;
+                scope.spawn(move || {
+                    for number in 0..200 {
+                        let start = i64::try_from(number).unwrap();
+                        catalog.put(camera(1), entry(writer * 1_000 + number, start, Some(start + 1))).unwrap();
+                    }
+                });
+            }
+        });
+        let all = Span::new(at(0), at(1_000)).unwrap();
+        assert_eq!(catalog.segments(camera(1), all).unwrap().len(), 600);
     }
 }

@@ -61,8 +61,33 @@ pub fn run() -> ExitCode {
     match told {
         Ok(code) => code,
         Err(e) => {
-            eprintln!("custodian: {e:#}");
+            eprintln!("custodian: {}", told_once(&e));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// An error and its causes, each said once: many of ours say their cause in their own text.
+fn told_once(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !told.contains(&cause) {
+            told.push_str(if told.is_empty() { "" } else { ": " });
+            told.push_str(&cause);
+        }
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let disk = crate::app::AppError::Disk { what: "state/lock".into(), source };
+        let told = told_once(&anyhow::Error::new(disk).context("it cannot begin"));
+        assert_eq!(told, "it cannot begin: state/lock: entity not found");
     }
 }

@@ -6,6 +6,7 @@
 mod answers;
 mod bodies;
 mod cameras;
+mod connections;
 mod footage;
 mod pages;
 mod problem;
@@ -21,6 +22,7 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
+use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -28,6 +30,8 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+/// A browser opens six. What is over it waits.
+const CONNECTIONS_LIMIT: usize = 256;
 const BODY_LIMIT_BYTES: usize = 64 << 10;
 
 /// What the routes need.
@@ -107,5 +111,7 @@ async fn headers(State(routes): State<Routes>, request: Request, next: Next) -> 
 /// What the listener says.
 pub async fn serve(listener: TcpListener, routes: Routes, stop: CancellationToken) -> std::io::Result<()> {
     let service = router(routes).into_make_service_with_connect_info::<SocketAddr>();
+    // The wrapper adds nothing but that axum then tells each request its peer's address.
+    let listener = connections::Bounded::new(listener, CONNECTIONS_LIMIT).tap_io(|_| ());
     axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }

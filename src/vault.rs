@@ -47,7 +47,13 @@ use crate::domain::{CameraNumber, Digest, SegmentId, Utc};
 use crate::segment::SegmentError;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
+
+/// Too many open files, in this process and in all.
+const EMFILE: i32 = rustix::io::Errno::MFILE.raw_os_error();
+const ENFILE: i32 = rustix::io::Errno::NFILE.raw_os_error();
+const ENOMEM: i32 = rustix::io::Errno::NOMEM.raw_os_error();
 
 /// What the vault could not do.
 #[derive(Debug, thiserror::Error)]
@@ -97,14 +103,16 @@ pub enum VaultError {
 }
 
 impl VaultError {
-    /// Whether it is the full disk, which stops a camera but condemns no volume.
-    pub fn is_full_disk(&self) -> bool {
+    /// Whether it is a fault of the device, which condemns the volume. A full disk does not, nor does a want of file
+    /// descriptors or memory: nothing was lost on the device then, and it may succeed the next time.
+    pub fn condemns(&self) -> bool {
         let source = match self {
             VaultError::Disk { source, .. } => source,
             VaultError::Segment(SegmentError::Disk(source)) => source,
             _ => return false,
         };
-        matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        let is_want = matches!(source.raw_os_error(), Some(EMFILE | ENFILE | ENOMEM));
+        !is_want && !matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 }
 
@@ -147,6 +155,8 @@ pub struct Vault {
     catalog: Catalog,
     recipients: RwLock<Vec<PublicKey>>,
     away: RwLock<Vec<AwayVolume>>,
+    /// The index missed something: it is rebuilt at the next start.
+    index_is_stale: AtomicBool,
 }
 
 /// A volume that the site has and that is not in use: its footage cannot be told from footage that never was.
@@ -166,7 +176,13 @@ impl Vault {
         let mut refused = Refused::default();
         // The mark is of the manifests as they were left at the last stop, before any mending.
         let volumes = refused.sort_out(volumes, Volume::load_manifests)?;
-        let mut vault = Self { volumes, catalog, recipients: RwLock::default(), away: RwLock::default() };
+        let mut vault = Self {
+            volumes,
+            catalog,
+            recipients: RwLock::default(),
+            away: RwLock::default(),
+            index_is_stale: AtomicBool::default(),
+        };
         let is_current = vault.catalog.take_mark(vault.mark())?;
         let known = vault.volumes.len();
         vault.volumes = refused.sort_out(vault.volumes, |volume| volume.recover(now))?;
@@ -226,7 +242,19 @@ impl Vault {
         // The first commit covers the last footers, the second the records that call them sealed.
         self.commit()?;
         self.commit()?;
+        if self.index_is_stale.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         Ok(self.catalog.leave_mark(self.mark())?)
+    }
+
+    /// Recording and erasing never wait for the index: what it misses is told, and made good at the next start.
+    fn indexed(&self, told: Result<(), CatalogError>) {
+        if let Err(e) = told
+            && !self.index_is_stale.swap(true, Ordering::Relaxed)
+        {
+            tracing::error!(error = %e, "the index takes no entries: footage may not be found until a restart");
+        }
     }
 
     fn rebuild_catalog(&self) -> Result<(), VaultError> {

@@ -31,6 +31,10 @@ pub enum StartError {
     AlreadyThere,
     #[error("there is no site in {}; make one with `custodian init`", dir.display())]
     NoSite { dir: PathBuf },
+    #[error("{}: the making of a site was broken off here; remove this directory, it holds no footage, and begin anew", dir.display())]
+    HalfMade { dir: PathBuf },
+    #[error("{}: is not the site's number; put it back from a copy", file.display())]
+    DamagedSite { file: PathBuf },
     #[error("at least two officers are wanted, one and a deputy: who enters a request cannot decide it")]
     TooFewOfficers,
     #[error(
@@ -84,6 +88,9 @@ impl NewSite<'_> {
         self.check()?;
         if disk.open(&state.join(SITE_NAME), crate::disk::Access::Read).is_ok() {
             return Err(StartError::AlreadyThere);
+        }
+        if disk.open(&state.join(SIGNING_KEY_NAME), crate::disk::Access::Read).is_ok() {
+            return Err(StartError::HalfMade { dir: state.to_path_buf() });
         }
         for dir in ["ledger", "grants", "requests", "people"] {
             disk.create_dir(&state.join(dir)).map_err(|e| StartError::state(dir, &e))?;
@@ -173,10 +180,13 @@ impl SiteFiles {
     /// # Errors
     /// [`StartError::NoSite`].
     pub fn open(disk: SharedDisk, state: &Path) -> Result<Self, StartError> {
-        let no_site = || StartError::NoSite { dir: state.to_path_buf() };
-        let bytes = read_file(&*disk, &state.join(SITE_NAME), 128).map_err(|_| no_site())?;
+        let file = state.join(SITE_NAME);
+        let bytes = read_file(&*disk, &file, 128).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => StartError::NoSite { dir: state.to_path_buf() },
+            _ => StartError::state(SITE_NAME, &e),
+        })?;
         let mut id = [0; 16];
-        hex::decode_to_slice(bytes.trim_ascii(), &mut id).map_err(|_| no_site())?;
+        hex::decode_to_slice(bytes.trim_ascii(), &mut id).map_err(|_| StartError::DamagedSite { file })?;
         Ok(Self { disk, state: state.to_path_buf(), site: SiteId(id) })
     }
 

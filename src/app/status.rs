@@ -12,12 +12,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 /// The socket's name in the state directory.
 pub const CONTROL_NAME: &str = "control.sock";
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// Whoever asks and does not read must not keep the daemon from stopping.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 const STATUS_LIMIT_BYTES: u64 = 4 << 20;
 
 /// How one camera is.
@@ -221,12 +225,16 @@ pub(super) async fn answer(desk: StatusDesk, path: PathBuf, stop: CancellationTo
                 Ok((stream, _)) => stream,
                 Err(e) => {
                     tracing::warn!(error = %e, "the control socket failed");
+                    // Want of file descriptors comes again at once: not a thousand times a second.
+                    desk.time.clock().sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             },
         };
-        if let Err(e) = answer_one(&desk, stream).await {
-            tracing::debug!(error = %e, "somebody who asked for the status went away");
+        match desk.time.clock().timeout(ANSWER_LIMIT, answer_one(&desk, stream)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => tracing::debug!(error = %e, "somebody who asked for the status went away"),
+            Err(e) => tracing::debug!(error = %e, "somebody who asked for the status did not read it"),
         }
     }
 }

@@ -63,9 +63,15 @@ impl Init {
             None => ask_accounts()?,
         };
         // Everything that can be refused is asked before anything lasting is made.
+        let volume = self.volume.clone().unwrap_or_else(|| dir.join("volumes/v1"));
+        if Volume::is_there(&disk, &volume) {
+            bail!(
+                "{}: there is a volume here already, of this site or another; choose an empty directory",
+                volume.display()
+            );
+        }
         make_private(dir)?;
         device_is_proven(&disk, dir, self.allow_unproven)?;
-        let volume = self.volume.clone().unwrap_or_else(|| dir.join("volumes/v1"));
         make_private(&volume)?;
         device_is_proven(&disk, &volume, self.allow_unproven)?;
         let new = NewSite { accounts: &accounts, strength: Strength::RECOMMENDED };

@@ -4,18 +4,20 @@ use super::{Access, Disk, DiskFile, Extents, RealDisk};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// The real disk, whose flushes of files fail when told to.
 #[derive(Clone, Debug)]
 pub struct FailingDisk {
     /// Flushes that still succeed.
     left: Arc<AtomicU32>,
+    /// What is told to be free; `u64::MAX` for the truth.
+    free_bytes: Arc<AtomicU64>,
 }
 
 impl Default for FailingDisk {
     fn default() -> Self {
-        Self { left: Arc::new(AtomicU32::new(u32::MAX)) }
+        Self { left: Arc::new(AtomicU32::new(u32::MAX)), free_bytes: Arc::new(AtomicU64::new(u64::MAX)) }
     }
 }
 
@@ -23,6 +25,11 @@ impl FailingDisk {
     /// All flushes but the next `flushes` fail; `u32::MAX` mends the disk.
     pub fn fail_after(&self, flushes: u32) {
         self.left.store(flushes, Ordering::SeqCst);
+    }
+
+    /// Tells that so much is free.
+    pub fn tell_free(&self, bytes: u64) {
+        self.free_bytes.store(bytes, Ordering::SeqCst);
     }
 
     fn made(&self, file: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
@@ -62,7 +69,10 @@ impl Disk for FailingDisk {
         RealDisk.sync_file_system(dir)
     }
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
-        RealDisk.free_bytes(dir)
+        match self.free_bytes.load(Ordering::SeqCst) {
+            u64::MAX => RealDisk.free_bytes(dir),
+            told => Ok(told),
+        }
     }
 }
 

@@ -8,18 +8,48 @@ use axum::http::header;
 use axum::http::request::Parts;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// The session's cookie. The prefix binds it to this host, to the whole of it, and to secure connections
 /// (RFC 6265bis, 4.1.3.2); browsers count loopback as one.
 pub(super) const COOKIE: &str = "__Host-custodian";
 
-/// Asks `access` on a blocking thread: it derives keys and flushes files.
+/// Questions that are worked on at a time. The threads they block are also those that commit and erase, and there are
+/// 512 of them: they must never all be taken.
+static QUESTIONS: Semaphore = Semaphore::const_new(64);
+/// Passwords that are tried at a time: each takes its time and tens of megabytes, on purpose.
+static PASSWORDS: Semaphore = Semaphore::const_new(2);
+
+/// Asks `access` on a blocking thread: it flushes files.
 pub(super) async fn ask<T: Send + 'static>(
     access: &Arc<Access>,
     question: impl FnOnce(&Access) -> Result<T, AccessError> + Send + 'static,
 ) -> Result<T, Problem> {
+    ask_in_turn(&QUESTIONS, access, question).await
+}
+
+/// Asks what tries a password.
+pub(super) async fn ask_with_password<T: Send + 'static>(
+    access: &Arc<Access>,
+    question: impl FnOnce(&Access) -> Result<T, AccessError> + Send + 'static,
+) -> Result<T, Problem> {
+    ask_in_turn(&PASSWORDS, access, question).await
+}
+
+async fn ask_in_turn<T: Send + 'static>(
+    turns: &'static Semaphore,
+    access: &Arc<Access>,
+    question: impl FnOnce(&Access) -> Result<T, AccessError> + Send + 'static,
+) -> Result<T, Problem> {
     let access = Arc::clone(access);
-    match tokio::task::spawn_blocking(move || question(&access)).await {
+    let turn = turns.acquire().await.map_err(|e| Problem::inside(&e))?;
+    // The turn goes with the work: whoever hangs up does not make room for one more.
+    let work = move || {
+        let answer = question(&access);
+        drop(turn);
+        answer
+    };
+    match tokio::task::spawn_blocking(work).await {
         Ok(answer) => Ok(answer?),
         Err(e) => Err(Problem::inside(&e)),
     }

@@ -1,10 +1,10 @@
 //! Requests and their decisions; the ledger that they leave behind.
 
 use super::Routes;
-use super::answers::{SignedIn, ask};
+use super::answers::{SignedIn, ask, ask_with_password};
 use super::bodies::{Asked, Body, Ends, Place};
 use super::problem::Problem;
-use crate::access::{Approval, NewRequest, Password, PersonFields, Refusal, RequestView};
+use crate::access::{Access, Approval, NewRequest, Password, PersonFields, Refusal, RequestView};
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
 use crate::domain::{AccountId, CameraNumber, Digest, RequestId, Utc};
 use crate::ledger::{Act, Row};
@@ -96,12 +96,14 @@ pub(super) async fn decide(
             let span = span.map(Ends::span).transpose()?;
             let approval = Approval { viewer, cameras, span, ends };
             let password = Password::new(password);
-            ask(&routes.access, move |access| access.approve(&caller, request, &approval, password.expose())).await
+            let question = move |access: &Access| access.approve(&caller, request, &approval, password.expose());
+            ask_with_password(&routes.access, question).await
         }
         Decided::Refuse { ground, reason, password } => {
             let refusal = Refusal { ground, reason };
             let password = Password::new(password);
-            ask(&routes.access, move |access| access.refuse(&caller, request, &refusal, password.expose())).await
+            let question = move |access: &Access| access.refuse(&caller, request, &refusal, password.expose());
+            ask_with_password(&routes.access, question).await
         }
     };
     view.map(Json).map_err(Problem::not_a_sign_in)

@@ -1,10 +1,10 @@
 //! Signing in and out.
 
 use super::Routes;
-use super::answers::{COOKIE, Origin, SignedIn, Token, ask};
+use super::answers::{COOKIE, Origin, SignedIn, Token, ask, ask_with_password};
 use super::bodies::Body;
 use super::problem::Problem;
-use crate::access::{Password, Person};
+use crate::access::{Access, Password, Person};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -32,7 +32,8 @@ pub(super) async fn sign_in(
 ) -> Result<impl IntoResponse, Problem> {
     let Credentials { name, password } = credentials;
     let password = Password::new(password);
-    let (token, person) = ask(&routes.access, move |access| access.sign_in(&name, password.expose(), address)).await?;
+    let question = move |access: &Access| access.sign_in(&name, password.expose(), address);
+    let (token, person) = ask_with_password(&routes.access, question).await?;
     let cookie = format!("{COOKIE}={token}; Path=/; Secure; HttpOnly; SameSite=Strict");
     Ok((AppendHeaders([(header::SET_COOKIE, cookie)]), Json(SessionView { person, demo: routes.notice.is_some() })))
 }

@@ -28,6 +28,8 @@ pub enum RecordError {
     Vault(#[from] VaultError),
     #[error(transparent)]
     Fragment(#[from] FragmentError),
+    #[error("the camera's recorder was lost when a write broke off; restart the daemon")]
+    RecorderLost,
     #[error("writing was broken off")]
     Broken(#[from] JoinError),
 }
@@ -152,7 +154,7 @@ impl SegmentCutter {
     }
 
     async fn write(&mut self, fragment: Fragment) -> Result<(), RecordError> {
-        let Some(mut recorder) = self.recorder.take() else { return Ok(()) };
+        let mut recorder = self.recorder.take().ok_or(RecordError::RecorderLost)?;
         let start = match self.begun {
             Some(begun) => begun.start,
             None => {

@@ -60,7 +60,11 @@ impl TrustedClock {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => (wall, Duration::ZERO, false),
             Err(e) => return Err(unreadable(e.to_string())),
             Ok(bytes) => {
-                let stored: Stored = serde_json::from_slice(&bytes).map_err(|e| unreadable(e.to_string()))?;
+                let stored: Stored = serde_json::from_slice(&bytes).map_err(|e| {
+                    unreadable(format!(
+                        "{e}. Set the machine's clock right, look at it twice, then move this file away"
+                    ))
+                })?;
                 resume(stored, wall, step_limit, is_synchronised())
             }
         };
@@ -131,8 +135,8 @@ fn resume(stored: Stored, wall: Utc, step_limit: Duration, is_synchronised: bool
         (wall, Duration::ZERO, false)
     } else if wall < stored.trusted {
         (stored.trusted, used, true)
-    } else if used + step <= step_limit {
-        (wall, used + step, false)
+    } else if used.saturating_add(step) <= step_limit {
+        (wall, used.saturating_add(step), false)
     } else {
         (stored.trusted, used, true)
     }
@@ -197,6 +201,15 @@ mod tests {
         assert_eq!(clock.trusted(), START.saturating_add(HOUR * 72));
         assert!(!site.start(&hands, || true).is_in_doubt(), "a synchronised clock sets it right");
         assert_eq!(site.start(&hands, || false).trusted(), hands.clock().wall());
+    }
+
+    #[test]
+    fn a_file_with_a_nonsensical_number_of_steps_is_no_panic() {
+        let site = Site::new();
+        let stored = Stored { version: StateVersion, trusted: START, stepped_s: u64::MAX };
+        std::fs::write(&site.path, serde_json::to_vec(&stored).unwrap()).unwrap();
+        let hands = ManualClock::standing(START.saturating_add(HOUR));
+        assert!(site.start(&hands, || false).is_in_doubt());
     }
 
     #[test]

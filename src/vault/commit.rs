@@ -13,26 +13,22 @@ use crate::segment::{COMMIT_REGION_BYTES, CommitEntry, CommitTable, ManifestReco
 const COMMITS_NAME: &str = "commits";
 
 impl Vault {
-    /// Commits every volume in use. One that fails is latched, and the others go on.
+    /// Commits every volume in use. One whose device fails is latched, and the others go on; one that is only full, or
+    /// could not be reached for want of file descriptors, is tried again with the next commit.
     ///
     /// # Errors
-    /// The last failure, when no volume could be committed.
+    /// The last failure; [`VaultError::NoRoom`] where all volumes are latched.
     pub fn commit(&self) -> Result<(), VaultError> {
-        let mut failed = None;
-        let mut committed = 0;
+        let mut told = if self.volumes.iter().all(Volume::is_latched) { Err(VaultError::NoRoom) } else { Ok(()) };
         for volume in self.volumes.iter().filter(|volume| !volume.is_latched()) {
-            match self.commit_volume(volume) {
-                Ok(()) => committed += 1,
-                Err(e) => {
+            if let Err(e) = self.commit_volume(volume) {
+                if e.condemns() {
                     volume.latch(&e);
-                    failed = Some(e);
                 }
+                told = Err(e);
             }
         }
-        match failed {
-            Some(e) if committed == 0 => Err(e),
-            _ => Ok(()),
-        }
+        told
     }
 
     fn commit_volume(&self, volume: &Volume) -> Result<(), VaultError> {
@@ -43,7 +39,7 @@ impl Vault {
             let state = volume.lock();
             let found = state.where_is.get(&segment).and_then(|key| state.manifests.get(key)?.segments.get(&segment));
             if let Some(record) = found {
-                self.catalog.put(record.camera, footage::entry(volume.id, segment, record))?;
+                self.indexed(self.catalog.put(record.camera, footage::entry(volume.id, segment, record)));
             }
         }
         Ok(())
@@ -78,8 +74,7 @@ impl Volume {
             Extents::Unknown(_) => Vec::new(),
         };
         let mut state = self.lock();
-        let Some(open) = state.open.get_mut(&segment) else { return Ok(()) };
-        open.recorded_at = Some(number);
+        let Some(open) = state.open.get(&segment) else { return Ok(()) };
         let progress = open.progress;
         let record = ManifestRecord::Sealed {
             segment,
@@ -92,10 +87,14 @@ impl Volume {
             ranges,
         };
         let Some(key) = state.where_is.get(&segment).copied() else { return Ok(()) };
-        match state.manifests.get_mut(&key) {
-            Some(manifest) => manifest.append(&record),
-            None => Ok(()),
+        if let Some(manifest) = state.manifests.get_mut(&key) {
+            manifest.append(&record)?;
         }
+        // Only now: a segment whose record failed stays in the table.
+        if let Some(open) = state.open.get_mut(&segment) {
+            open.recorded_at = Some(number);
+        }
+        Ok(())
     }
 
     /// Makes the commit table's file where it is missing, and reads its tables, newest first.

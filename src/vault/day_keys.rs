@@ -6,7 +6,7 @@ use super::{Vault, VaultError};
 use crate::crypto::{Label, PrivateKey, PublicKey, generate_pair, random_u64};
 use crate::domain::{CameraNumber, Day, DayKeyId, Retention, SegmentId, VolumeId};
 use crate::segment::{ManifestRecord, SlotFile, SlotPurpose};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Officers and the recovery key together.
 pub const RECIPIENTS_LIMIT: u32 = 16;
@@ -50,17 +50,35 @@ impl Volume {
         let day_key = DayKeyId(random_u64()?);
         let (private, public) = generate_pair()?;
         let path = self.day_key_path(day_key);
+        let stored = self
+            .store_day_key(&path, (day_key, public), &private, recipients)
+            .and_then(|()| self.record(state, day, retention, &ManifestRecord::DayKeyMade { day_key, camera, public }));
+        if let Err(e) = stored {
+            // On a full disk this comes again and again: it must leave nothing behind each time.
+            if let Err(left) = self.overwrite_and_remove(&path) {
+                tracing::error!(error = %left, "a day key that was not made could not be removed");
+            }
+            return Err(e);
+        }
+        state.day_keys.insert((camera, day), (day_key, public));
+        Ok((day_key, public))
+    }
+
+    fn store_day_key(
+        &self,
+        path: &Path,
+        (day_key, public): (DayKeyId, PublicKey),
+        private: &PrivateKey,
+        recipients: &[PublicKey],
+    ) -> Result<(), VaultError> {
         let facts = facts(self.id, day_key, &public);
-        let file = SlotFile::create(&*self.disk, &path, SlotPurpose::DayKey, RECIPIENTS_LIMIT, facts)?;
+        let file = SlotFile::create(&*self.disk, path, SlotPurpose::DayKey, RECIPIENTS_LIMIT, facts)?;
         let context = context(self.id, day_key, &public);
         for (index, recipient) in (0..RECIPIENTS_LIMIT).zip(recipients) {
             let sealed = recipient.seal(Label::DayKey, &context, private.secret().expose())?;
             file.fill(index, &recipient.0, &sealed)?;
         }
-        file.flush()?;
-        self.record(state, day, retention, &ManifestRecord::DayKeyMade { day_key, camera, public })?;
-        state.day_keys.insert((camera, day), (day_key, public));
-        Ok((day_key, public))
+        Ok(file.flush()?)
     }
 
     /// Opens a day key's private half with an officer's release key, or the recovery key.

@@ -127,7 +127,8 @@ impl Vault {
             Err(e) => return Err(volume.on(&path)(e)),
         }
         volume.record_flushed(due.segment, &ManifestRecord::KeyDestroyed { segment: due.segment, at })?;
-        self.index(volume, due.segment)
+        self.index(volume, due.segment);
+        Ok(())
     }
 
     /// Overwrites and releases the blocks of a segment whose key is destroyed.
@@ -149,18 +150,18 @@ impl Vault {
         let erased = ManifestRecord::Erased { segment: due.segment, at, trigger, overwrite, bytes };
         volume.record_flushed(due.segment, &erased)?;
         volume.remove(&path)?;
-        self.index(volume, due.segment)?;
+        self.index(volume, due.segment);
         Ok(overwrite)
     }
 
     /// Brings the index up to what the manifest says of a segment.
-    fn index(&self, volume: &Volume, segment: SegmentId) -> Result<(), VaultError> {
+    fn index(&self, volume: &Volume, segment: SegmentId) {
         let Some((camera, entry)) =
             volume.with_segment(segment, |record| (record.camera, footage::entry(volume.id, segment, record)))
         else {
-            return Ok(());
+            return;
         };
-        Ok(self.catalog.put(camera, entry)?)
+        self.indexed(self.catalog.put(camera, entry));
     }
 
     /// Destroys the day keys of days that are over and have nothing left to open.

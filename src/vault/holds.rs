@@ -40,7 +40,11 @@ impl Holds {
     pub fn open(disk: SharedDisk, path: PathBuf) -> Result<Self, VaultError> {
         let unreadable = |what: String| VaultError::State { file: path.display().to_string(), what };
         let holds = match read_file(&*disk, &path, LIMIT_BYTES) {
-            Ok(bytes) => serde_json::from_slice::<Stored>(&bytes).map_err(|e| unreadable(e.to_string()))?.holds,
+            Ok(bytes) => {
+                let parsed = serde_json::from_slice::<Stored>(&bytes);
+                let advice = |e| unreadable(format!("{e}. Move it away: the holds are placed again from the ledger"));
+                parsed.map_err(advice)?.holds
+            }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(e) => return Err(unreadable(e.to_string())),
         };

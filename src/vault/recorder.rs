@@ -8,9 +8,13 @@ use super::{Vault, VaultError, footage};
 use crate::crypto::random_u64;
 use crate::domain::{CameraNumber, Digest, GapCause, Retention, SegmentId, Span, Utc};
 use crate::segment::{FragmentFacts, ManifestRecord, SegmentFacts, SegmentWriter};
+use std::path::Path;
 use std::sync::Arc;
 
 const FIRST_EXPECTED_BYTES: u64 = 4 << 20;
+/// Left free on each volume: to erase is to append to manifests first, and a disk that is full to the last block could
+/// never be emptied again. Segments begin above it, and grow above half of it.
+const RESERVE_BYTES: u64 = 16 << 20;
 
 /// Writes the segments of one camera, one after the other. There is one a camera.
 #[derive(Debug)]
@@ -74,16 +78,16 @@ impl CameraRecorder {
         let writer = match made {
             Ok(writer) => writer,
             Err(e) => {
-                // On a full disk this comes again and again: it must leave nothing behind each time.
-                if let Err(left) = volume.overwrite_and_remove(&path) {
-                    tracing::error!(segment = %segment, error = %left, "a file that was not begun could not be removed");
-                }
+                leave_nothing(volume, &path);
                 return Err(e.into());
             }
         };
         let opened =
             ManifestRecord::Opened { segment, camera: self.camera, start, day_key, head: writer.head_digest() };
-        volume.record(&mut state, start.day(), self.retention, &opened)?;
+        if let Err(e) = volume.record(&mut state, start.day(), self.retention, &opened) {
+            leave_nothing(volume, &path);
+            return Err(e);
+        }
         let open = OpenSegment {
             progress: writer.progress(),
             allocated_bytes: writer.allocated_bytes(),
@@ -92,7 +96,7 @@ impl CameraRecorder {
         };
         state.open.insert(segment, open);
         drop(state);
-        self.vault.catalog.put(self.camera, footage::opened_entry(volume.id, segment, start))?;
+        self.vault.indexed(self.vault.catalog.put(self.camera, footage::opened_entry(volume.id, segment, start)));
         Ok(writer)
     }
 
@@ -108,6 +112,11 @@ impl CameraRecorder {
             // Another camera's write, or a commit, failed there: what would be written now would never be durable.
             self.give_up();
             return Err(VaultError::NotRecording { camera });
+        }
+        let grows = open.writer.progress().bytes + bytes.len() as u64 > open.writer.allocated_bytes();
+        if grows && volume.free_bytes().is_ok_and(|free| free < RESERVE_BYTES / 2) {
+            self.give_up();
+            return Err(VaultError::NoRoom);
         }
         if let Err(e) = open.writer.append_fragment(facts, bytes) {
             let e = VaultError::from(e);
@@ -165,12 +174,20 @@ impl CameraRecorder {
         let volume = &self.vault.volumes[number];
         let gap = ManifestRecord::Gap { camera: self.camera, span, cause };
         volume.record(&mut volume.lock(), span.to().day(), self.retention, &gap)?;
-        Ok(self.vault.catalog.put_gap(self.camera, span, cause)?)
+        self.vault.indexed(self.vault.catalog.put_gap(self.camera, span, cause));
+        Ok(())
     }
 
     /// When the newest footage of this camera ends, on any volume; `None` where there is none.
     pub fn newest_end(&self) -> Option<Utc> {
         self.vault.volumes.iter().filter_map(|volume| volume.newest_end(self.camera)).max()
+    }
+}
+
+/// On a full disk a segment cannot be begun again and again: each time it must leave nothing behind.
+fn leave_nothing(volume: &Volume, path: &Path) {
+    if let Err(left) = volume.overwrite_and_remove(path) {
+        tracing::error!(error = %left, "a file that was not begun could not be removed");
     }
 }
 
@@ -186,9 +203,13 @@ impl Vault {
         let mut usable: Vec<(usize, u64, usize)> = Vec::new();
         for (number, volume) in self.volumes.iter().enumerate() {
             let state = volume.lock();
+            // A volume whose room cannot be told is tried last, never taken for endless.
+            let free = volume.free_bytes();
+            if !state.latched && free.as_ref().is_ok_and(|free| *free < RESERVE_BYTES) {
+                continue;
+            }
             if !state.latched {
-                // A volume whose room cannot be told is tried last, never taken for endless.
-                usable.push((state.open.len(), u64::MAX - volume.free_bytes().unwrap_or(0), number));
+                usable.push((state.open.len(), u64::MAX - free.unwrap_or(0), number));
             }
         }
         usable.sort_unstable();
@@ -200,7 +221,7 @@ impl Volume {
     fn note_failure(&self, error: &VaultError) {
         let is_device =
             matches!(error, VaultError::Disk { .. } | VaultError::Segment(crate::segment::SegmentError::Disk(_)));
-        if is_device && !error.is_full_disk() {
+        if is_device && error.condemns() {
             self.latch(error);
         }
     }

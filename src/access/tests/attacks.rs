@@ -180,3 +180,19 @@ fn a_request_that_has_its_row_keeps_its_hold_when_the_next_row_fails() {
     assert!(open.access.find_request(RequestId(1)).is_ok(), "the request is on record");
     assert_eq!(open.access.holds().list().len(), 1, "so what it asks for stays");
 }
+
+#[test]
+fn a_site_half_made_or_damaged_says_so() {
+    let clinic = Clinic::new();
+    let site = clinic.state().join("site");
+    std::fs::write(&site, b"{").unwrap();
+    let told = SiteFiles::open(Arc::clone(&clinic.disk), &clinic.state()).unwrap_err();
+    assert!(told.to_string().contains("put it back from a copy"), "{told}");
+    std::fs::remove_file(&site).unwrap();
+    let account =
+        |name: &str, role| NewAccount { name: name.into(), role, password: Password::new("0123456789".into()) };
+    let accounts = [account("a", Role::Officer), account("b", Role::Officer)];
+    let again = NewSite { accounts: &accounts, strength: QUICK };
+    let told = again.make(&clinic.disk, &clinic.state(), &clinic.hands.clock()).unwrap_err();
+    assert!(told.to_string().contains("broken off"), "{told}");
+}

@@ -141,3 +141,42 @@ fn a_damaged_volume_stops_no_other() {
     record(&vault, camera(1), 3 * 3_600);
     assert_eq!(vault.live_segments(camera(1), span(10_800, 10_810), at(10_820)).unwrap().len(), 1);
 }
+
+/// A house on a disk that can be made to fail.
+fn on_failing_disk() -> (House, crate::disk::FailingDisk) {
+    let disk = crate::disk::FailingDisk::default();
+    (House { disk: Arc::new(disk.clone()), ..House::new() }, disk)
+}
+
+#[test]
+fn recording_stops_before_the_last_block_that_erasing_needs() {
+    let (house, disk) = on_failing_disk();
+    let vault = house.start();
+    let mut recorder = CameraRecorder::new(Arc::clone(&vault), camera(1), RETENTION);
+    recorder.begin(at(0), b"init").unwrap();
+    disk.tell_free(7 << 20);
+    append(&mut recorder, 0);
+    let facts = FragmentFacts { first_pts_90k: 90_000, duration_90k: 90_000, frames: 10, sync: true };
+    let told = recorder.append(facts, &vec![7; 5 << 20]);
+    assert!(matches!(told, Err(VaultError::NoRoom)), "it may not grow: {told:?}");
+    let mut other = CameraRecorder::new(Arc::clone(&vault), camera(2), RETENTION);
+    assert!(matches!(other.begin(at(0), b"init"), Err(VaultError::NoRoom)), "nor another begin");
+    disk.tell_free(17 << 20);
+    other.begin(at(0), b"init").unwrap();
+    assert!(!vault.volumes()[0].is_latched());
+}
+
+#[test]
+fn a_failed_flush_condemns_the_volume_and_a_want_of_descriptors_does_not() {
+    let failed = |number| VaultError::Disk { what: "x".into(), source: std::io::Error::from_raw_os_error(number) };
+    let (mfile, nospc, io) = (24, 28, 5);
+    assert!(!failed(mfile).condemns() && !failed(nospc).condemns() && failed(io).condemns());
+    let (house, disk) = on_failing_disk();
+    let vault = house.start();
+    record(&vault, camera(1), 0);
+    disk.fail_after(0);
+    let mut recorder = CameraRecorder::new(Arc::clone(&vault), camera(2), RETENTION);
+    assert!(recorder.begin(at(0), b"init").is_err(), "a day key is flushed");
+    assert!(vault.volumes()[0].is_latched());
+    assert!(matches!(vault.commit(), Err(VaultError::NoRoom)), "and no regular task is said to succeed again");
+}
