@@ -318,6 +318,13 @@ impl Access {
         Ok(())
     }
 
+    /// How many holds no request of the ledger asks for.
+    fn strays(&self) -> usize {
+        let registry = self.registry();
+        let holds = self.holds();
+        holds.list().iter().filter(|hold| !registry.requests.contains_key(&hold.request)).count()
+    }
+
     /// Ends what is over by itself. Grants go by the trusted clock, and their keys are destroyed: a wall clock that runs
     /// ahead only denies. Sessions that are over are wiped. What failed half-way before is brought to its end.
     ///

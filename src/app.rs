@@ -15,7 +15,7 @@ use crate::config::{CameraChange, CameraSet, CameraWatch, Site, WatchError};
 use crate::disk::{SharedDisk, SiteLock};
 use crate::http::{self, KnownCameras, Routes};
 use crate::ingest::{Cameras, Limits, Receiving};
-use crate::ledger::Act;
+use crate::ledger::{Act, newest_row_time};
 use crate::retention::Eraser;
 use crate::vault::{Holds, TrustedClock, Vault, VaultError, Volume, device_is_proven};
 use status::StatusDesk;
@@ -269,6 +269,7 @@ impl Built {
             state.join("clock"),
             site.max_forward,
             doors.clock_is_synchronised,
+            newest_row_time(&doors.disk, &files.ledger_dir()),
         )?);
         let holds = Arc::new(Mutex::new(Holds::open(Arc::clone(&doors.disk), state.join("holds"))?));
         let mut volumes = Vec::new();

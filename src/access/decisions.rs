@@ -169,7 +169,15 @@ impl Access {
         let mut views = Vec::new();
         let mut segments: Vec<LiveSegment> = Vec::new();
         for camera in cameras {
-            let live = self.vault.live_segments(camera, span, now)?;
+            let mut live = self.vault.live_segments(camera, span, now)?;
+            live.retain(|segment| match self.vault.read(segment, now) {
+                Ok(_) => true,
+                Err(e) => {
+                    // One bad segment must not keep its neighbours from who asked for them.
+                    tracing::error!(segment = %segment.segment, error = %e, "a segment is left out: it is damaged");
+                    false
+                }
+            });
             if let Some(from) = self.decodable_from(&live, span.from(), now)? {
                 let span = Span::new(from, span.to()).map_err(|_| bad("span", "is empty"))?;
                 views.push(GrantedView { camera, span });
@@ -210,7 +218,7 @@ impl Access {
     fn decodable_from(&self, live: &[LiveSegment], from: Utc, now: Utc) -> Result<Option<Utc>, AccessError> {
         for segment in live {
             let reader = self.vault.read(segment, now)?;
-            let fragments = reader.fragments().map_err(crate::vault::VaultError::from)?;
+            let Ok(fragments) = reader.fragments() else { continue };
             let keys = fragments.iter().filter(|fragment| fragment.entry.sync);
             let before = keys.clone().rfind(|fragment| fragment.from <= from);
             if let Some(key) = before.or_else(|| keys.clone().next()) {

@@ -8,8 +8,11 @@ use crate::ledger::{Act, GrantedView};
 use crate::vault::{Availability, Hold};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const CAMERAS_LIMIT: usize = 128;
+/// How long a picture may be on its way from a camera into the index: the frames of a fragment, its writing.
+const STILL_COMING: Duration = Duration::from_secs(15);
 const TEXT_LIMIT_CHARS: usize = 2_000;
 
 pub(super) const A_VOLUME_IS_AWAY: &str =
@@ -201,8 +204,9 @@ impl Access {
         let due = self.now().saturating_add(self.periods.due);
         let submitted = Act::RequestSubmitted { request, asked, cameras: cameras.clone(), span, due, persons };
         self.record(caller.actor(), submitted)?;
-        // What stands on a volume that is away is not gone.
-        match nothing_left(&pieces).filter(|_| self.vault.away().is_empty()) {
+        // What stands on a volume that is away is not gone, and what was filmed just now may still be on its way.
+        let is_certain = self.vault.away().is_empty() && span.to().saturating_add(STILL_COMING) <= now;
+        match nothing_left(&pieces).filter(|_| is_certain) {
             None => {
                 self.record(caller.actor(), Act::HoldPlaced { request, cameras, span })?;
                 Ok(true)

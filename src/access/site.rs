@@ -52,6 +52,11 @@ pub enum StartError {
     ShortPassword { name: String },
     #[error("state/{file}: {what}")]
     State { file: String, what: String },
+    #[error(
+        "the ledger lacks rows: {holds} holds are of requests that it does not know. Restore it from a copy; \
+         nothing was released"
+    )]
+    LedgerLacks { holds: usize },
     #[error("the ledger begins without saying what the site's keys are; restore it from a copy")]
     NoSiteKeys,
     #[error(transparent)]
@@ -262,6 +267,11 @@ impl Access {
             untidy: AtomicBool::default(),
             periods,
         };
+        // A crash between a hold and its row leaves one of these. More were on record once.
+        let holds = access.strays();
+        if holds > 1 {
+            return Err(StartError::LedgerLacks { holds });
+        }
         access.reconcile().map_err(Box::new)?;
         Ok((access, ledger))
     }

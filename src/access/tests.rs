@@ -88,22 +88,27 @@ impl Clinic {
     }
 
     fn open(&self) -> Open {
+        self.try_open().unwrap()
+    }
+
+    fn try_open(&self) -> Result<Open, StartError> {
         let files = SiteFiles::open(Arc::clone(&self.disk), &self.state()).unwrap();
         let volume = Volume::open(Arc::clone(&self.disk), &self.dir.path().join("v1"), files.site(), true).unwrap();
         let catalog = Catalog::open(&files.path("catalog")).unwrap();
         let clock = self.hands.clock();
         let limit = Duration::from_secs(72 * 3_600);
-        let time = TrustedClock::start(clock, Arc::clone(&self.disk), files.path("clock"), limit, || false).unwrap();
+        let time =
+            TrustedClock::start(clock, Arc::clone(&self.disk), files.path("clock"), limit, || false, None).unwrap();
         let time = Arc::new(time);
         let vault = Arc::new(Vault::start(vec![volume], catalog, time.trusted()).unwrap());
         let holds = Arc::new(Mutex::new(Holds::open(Arc::clone(&self.disk), files.path("holds")).unwrap()));
         let session = SessionLimits { idle: Duration::from_secs(600), whole: Duration::from_secs(12 * 3_600) };
         let periods = Periods { session, due: DAY * 10 };
         let (access, ledger) =
-            Access::start(&files, Arc::clone(&vault), Arc::clone(&time), Arc::clone(&holds), periods).unwrap();
+            Access::start(&files, Arc::clone(&vault), Arc::clone(&time), Arc::clone(&holds), periods)?;
         access.set_cameras(BTreeSet::from([camera(1), camera(2)]));
         let eraser = Eraser::new(Arc::clone(&vault), time, holds, access.grant_store(), ledger);
-        Open { access, vault, eraser }
+        Ok(Open { access, vault, eraser })
     }
 }
 
@@ -489,6 +494,58 @@ fn keys_and_holds_without_a_row_do_not_survive_a_start() {
     assert!(open.access.grants.list().unwrap().is_empty());
     let held: Vec<RequestId> = open.access.holds().list().iter().map(|hold| hold.request).collect();
     assert_eq!(held, [wanted], "the request's own hold stands again, the stray one is gone");
+}
+
+#[test]
+fn a_ledger_that_lacks_rows_releases_nothing() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(Duration::from_secs(100));
+    for _ in 0..3 {
+        open.ask(1, span(10, 20));
+    }
+    drop(open);
+    let path = clinic.state().join("ledger/2026-11.ledger");
+    let ledger = std::fs::read_to_string(&path).unwrap();
+    let first_request = ledger.lines().position(|line| line.contains("request-submitted")).unwrap();
+    let cut: String = ledger.split_inclusive('\n').take(first_request).collect();
+    std::fs::write(&path, cut).unwrap();
+    assert!(matches!(clinic.try_open(), Err(StartError::LedgerLacks { holds: 3 })));
+    std::fs::write(&path, ledger).unwrap();
+    assert_eq!(clinic.open().access.holds().list().len(), 3);
+}
+
+#[test]
+fn one_damaged_segment_does_not_hide_its_neighbours() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    open.record(camera(2));
+    clinic.hands.advance(Duration::from_secs(100));
+    let segment = open.vault.live_segments(camera(1), span(0, 60), at(100)).unwrap()[0].segment;
+    let path = clinic.dir.path().join("v1/rolling").join(segment.to_string());
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, vec![7; whole.len()]).unwrap();
+    let mut new = new_request(1, span(10, 20));
+    new.cameras.push(camera(2));
+    let request = open.submit(new).unwrap().number;
+    open.identify(request);
+    let view = open.approve(request);
+    assert_eq!(view.granted.iter().map(|view| view.camera).collect::<Vec<_>>(), [camera(2)]);
+    assert!(open.watch(view.grant.unwrap(), 2).is_ok());
+}
+
+#[test]
+fn what_was_filmed_just_now_is_not_called_missing() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(Duration::from_secs(64));
+    let told = open.ask(1, span(61, 63));
+    assert!(told.held && told.state == "submitted", "it may be on its way: {}", told.state);
+    clinic.hands.advance(Duration::from_secs(30));
+    assert_eq!(open.ask(1, span(61, 63)).state, "unavailable");
 }
 
 #[test]

@@ -145,11 +145,17 @@ impl Access {
         let mut init_before: Option<Vec<u8>> = None;
         for live in self.vault.live_segments(camera, span, now)? {
             let Some(key) = keys.open_key(live.volume, live.segment, caller.private())? else { continue };
-            let reader = self.vault.read(&live, now)?;
+            let (init, fragments) = match self.contents(&live, &key, now) {
+                Ok(contents) => contents,
+                Err(e) => {
+                    // One bad segment must not hide its neighbours.
+                    tracing::error!(segment = %live.segment, error = %e, "a segment cannot be shown: it is damaged");
+                    continue;
+                }
+            };
             // Players stumble over an init segment that comes twice: it is named again only where it changes.
-            let init = reader.open_init(&StreamOpener::new(&key)?).map_err(VaultError::from)?;
             let mut new_init = init_before.as_ref() != Some(&init);
-            for fragment in reader.fragments().map_err(VaultError::from)? {
+            for fragment in fragments {
                 let is_asked = fragment.from < span.to() && fragment.to > span.from();
                 if let Some(shown) = shown_part(&fragment, view.span).filter(|_| is_asked) {
                     entries.push(PlaylistEntry {
@@ -172,6 +178,12 @@ impl Access {
             return self.refuse_view(caller, asked, ViewRefusal::Expired, AccessError::Unavailable { why });
         }
         Ok(Playlist { entries })
+    }
+
+    fn contents(&self, live: &LiveSegment, key: &DataKey, now: Utc) -> Result<(Vec<u8>, Vec<FragmentAt>), VaultError> {
+        let reader = self.vault.read(live, now)?;
+        let init = reader.open_init(&StreamOpener::new(key)?)?;
+        Ok((init, reader.fragments()?))
     }
 
     fn why_nothing(&self, camera: CameraNumber, span: Span, now: Utc) -> Result<String, AccessError> {

@@ -81,14 +81,20 @@ impl Init {
         std::fs::write(dir.join(SITE_FILE), self.site_file(&volume)?)
             .with_context(|| format!("{} could not be written", dir.join(SITE_FILE).display()))?;
 
-        println!("The site is made: {}", dir.display());
-        println!();
-        println!("recovery key: {}", hex::encode(recovery.secret().expose()));
-        println!("It is shown this once and kept nowhere. It opens everything: print it, seal it, lock it away from");
-        println!("this machine. Without it and without the officers' passwords, footage cannot be opened by anybody.");
-        println!();
-        println!("Next: put one file a camera into {}, then:", dir.join("camera-config").display());
-        println!("  custodian serve --site {}", dir.display());
+        let told = zeroize::Zeroizing::new(format!(
+            "The site is made: {site}\n\n\
+             recovery key: {key}\n\
+             It is shown this once and kept nowhere. It opens everything: print it, seal it, lock it away from\n\
+             this machine. Without it and without the officers' passwords, footage cannot be opened by anybody.\n\n\
+             Next: put one file a camera into {cameras}, then:\n  custodian serve --site {site}\n",
+            site = dir.display(),
+            key = hex::encode(recovery.secret().expose()),
+            cameras = dir.join("camera-config").display(),
+        ));
+        let mut out = std::io::stdout().lock();
+        out.write_all(told.as_bytes()).and_then(|()| out.flush()).with_context(|| {
+            format!("the recovery key could not be shown, and nobody has it: remove {} and begin again", dir.display())
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 

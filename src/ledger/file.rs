@@ -50,6 +50,14 @@ pub(super) fn file_names(disk: &SharedDisk, dir: &Path) -> io::Result<Vec<String
     Ok(disk.list_files(dir)?.into_iter().filter(|name| name.ends_with(SUFFIX)).collect())
 }
 
+/// When the newest row was written: a moment that has certainly been. Verifies nothing; `None` where no row is readable.
+pub fn newest_row_time(disk: &SharedDisk, dir: &Path) -> Option<Utc> {
+    let newest = file_names(disk, dir).ok()?.pop()?;
+    let bytes = read_file(&**disk, &dir.join(newest), FILE_LIMIT_BYTES).ok()?;
+    let rows = bytes.split_inclusive(|byte| *byte == b'\n').rev().filter_map(read_line);
+    rows.map(|(_, row)| row.at).next()
+}
+
 impl Ledger {
     /// Opens the ledger in `dir`, verifying every row; hands each to `each`, oldest first.
     ///

@@ -3,7 +3,7 @@
 use super::chunk::{ChunkHeader, ChunkKind, HEADER_BYTES};
 use super::footer;
 use super::head::{HEAD_BYTES, SegmentHead};
-use super::{FragmentEntry, SegmentError};
+use super::{FragmentEntry, Progress, SegmentError};
 use crate::crypto::{RunningDigest, StreamOpener, TAG_BYTES};
 use crate::disk::DiskFile;
 use crate::domain::{Digest, Utc};
@@ -100,6 +100,31 @@ impl SegmentReader {
             offset_bytes += header.stored_bytes();
         }
         Ok(chunks)
+    }
+
+    /// How far a segment goes, as its clear headers alone tell it: for one of which no commit is known any more. Its last
+    /// chunk may be torn; opening it will say so.
+    ///
+    /// # Errors
+    /// As [`SegmentReader::open`]; what the disk says.
+    pub fn survey(file: Box<dyn DiskFile>) -> Result<Progress, SegmentError> {
+        let mut reader = Self::open(file, Ending::Cut { chunks: 0 })?;
+        let length = reader.file.len_bytes()?;
+        let (mut chunks, mut offset_bytes, mut end_90k, mut complete) = (0, HEAD_BYTES as u64, 0, false);
+        while !complete {
+            let header = match reader.header_at(offset_bytes) {
+                Ok(header) if header.index == chunks && offset_bytes + header.stored_bytes() <= length => header,
+                Ok(_) | Err(SegmentError::Damaged { .. }) => break,
+                Err(e) => return Err(e),
+            };
+            chunks += 1;
+            offset_bytes += header.stored_bytes();
+            complete = header.kind == ChunkKind::Footer;
+            end_90k = end_90k.max(header.first_pts_90k.saturating_add(u64::from(header.duration_90k)));
+        }
+        reader.ending = if complete { Ending::Footer { chunks } } else { Ending::Cut { chunks } };
+        let (digest, bytes) = reader.digest()?;
+        Ok(Progress { chunks, bytes, end: reader.head.facts.start.plus_90k(end_90k), digest, complete })
     }
 
     /// The fragments, put together from the clear headers.

@@ -43,7 +43,8 @@ pub struct TrustedClock {
 }
 
 impl TrustedClock {
-    /// Takes the anchor up where it was left. `step_limit` bounds unsynchronised steps forward in total.
+    /// Takes the anchor up where it was left. `step_limit` bounds unsynchronised steps forward in total. Where nothing
+    /// was left, `newest_known` stands for it: a moment that has certainly been; without that, the wall is believed.
     ///
     /// # Errors
     /// [`VaultError::State`] for a file that cannot be read or written.
@@ -53,11 +54,18 @@ impl TrustedClock {
         path: PathBuf,
         step_limit: Duration,
         is_synchronised: fn() -> bool,
+        newest_known: Option<Utc>,
     ) -> Result<Self, VaultError> {
         let unreadable = |what: String| VaultError::State { file: path.display().to_string(), what };
         let wall = clock.wall();
         let (trusted, stepped, in_doubt) = match read_file(&*disk, &path, 4096) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => (wall, Duration::ZERO, false),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => match newest_known {
+                None => (wall, Duration::ZERO, false),
+                Some(trusted) => {
+                    let stored = Stored { version: StateVersion, trusted, stepped_s: 0 };
+                    resume(stored, wall, step_limit, is_synchronised())
+                }
+            },
             Err(e) => return Err(unreadable(e.to_string())),
             Ok(bytes) => {
                 let stored: Stored = serde_json::from_slice(&bytes).map_err(|e| {
@@ -167,7 +175,7 @@ mod tests {
 
         fn start(&self, hands: &ManualClock, is_synchronised: fn() -> bool) -> TrustedClock {
             let disk: SharedDisk = Arc::new(RealDisk);
-            TrustedClock::start(hands.clock(), disk, self.path.clone(), LIMIT, is_synchronised).unwrap()
+            TrustedClock::start(hands.clock(), disk, self.path.clone(), LIMIT, is_synchronised, None).unwrap()
         }
     }
 
@@ -210,6 +218,23 @@ mod tests {
         std::fs::write(&site.path, serde_json::to_vec(&stored).unwrap()).unwrap();
         let hands = ManualClock::standing(START.saturating_add(HOUR));
         assert!(site.start(&hands, || false).is_in_doubt());
+    }
+
+    #[test]
+    fn a_lost_anchor_does_not_make_a_wrong_wall_clock_right() {
+        let start = |wall, known| {
+            let site = Site::new();
+            let disk: SharedDisk = Arc::new(RealDisk);
+            let hands = ManualClock::standing(wall);
+            TrustedClock::start(hands.clock(), disk, site.path.clone(), LIMIT, || false, known).unwrap()
+        };
+        let in_2099 = Utc::from_micros(4_070_908_800_000_000);
+        let clock = start(in_2099, Some(START));
+        assert!(clock.is_in_doubt());
+        assert_eq!(clock.trusted(), START);
+        let an_hour_on = START.saturating_add(HOUR);
+        assert_eq!(start(an_hour_on, Some(START)).trusted(), an_hour_on);
+        assert_eq!(start(in_2099, None).trusted(), in_2099, "a site that was just made knows nothing else");
     }
 
     #[test]

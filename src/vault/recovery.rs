@@ -159,6 +159,11 @@ impl Volume {
     ) -> Result<ManifestRecord, VaultError> {
         let path = self.segment_path(segment, false);
         let committed: Vec<Progress> = tables.iter().filter_map(|table| table.entry(segment)).copied().collect();
+        let committed = match tables {
+            // The table itself is lost. What is there is kept, as far as it goes.
+            [] => self.surveyed(segment)?.into_iter().collect(),
+            _ => committed,
+        };
         let Some(newest) = committed.first().copied() else {
             let overwrite = self.overwrite_and_remove(&path)?;
             return Ok(never_committed(segment, now, overwrite));
@@ -189,6 +194,21 @@ impl Volume {
             has_footer: progress.complete,
             ranges,
         })
+    }
+
+    /// How far a segment goes by its own clear headers; `None` for one without a picture.
+    fn surveyed(&self, segment: SegmentId) -> Result<Option<Progress>, VaultError> {
+        let path = self.segment_path(segment, false);
+        let file = self.disk.open(&path, Access::Read).map_err(self.on(&path))?;
+        match SegmentReader::survey(file) {
+            Ok(progress) if progress.chunks > 1 => {
+                tracing::warn!(volume = %self.id, segment = %segment, chunks = progress.chunks,
+                    "no commit is known of a segment: it is kept as far as it goes");
+                Ok(Some(progress))
+            }
+            Ok(_) | Err(crate::segment::SegmentError::Damaged { .. }) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
     }
 
     fn holds_for(&self, segment: SegmentId, progress: &Progress) -> bool {

@@ -172,6 +172,31 @@ fn a_segment_that_was_never_committed_is_erased_at_the_start() {
 }
 
 #[test]
+fn without_a_commit_table_open_segments_are_kept_as_far_as_they_go() {
+    for lost in [true, false] {
+        let house = House::new();
+        let vault = house.start();
+        let mut recorder = CameraRecorder::new(Arc::clone(&vault), camera(1), RETENTION);
+        recorder.begin(START, b"init").unwrap();
+        (0..4).for_each(|number| append(&mut recorder, number));
+        vault.commit().unwrap();
+        drop((recorder, vault));
+        let commits = house.volume_dir().join("commits");
+        if lost {
+            std::fs::remove_file(&commits).unwrap()
+        } else {
+            std::fs::write(&commits, [7; 139_264]).unwrap()
+        }
+        let vault = house.start_at(at(60));
+        let live = vault.live_segments(camera(1), span(0, 100), at(60)).unwrap();
+        assert_eq!(live[0].span, span(0, 4), "lost: {lost}");
+        let keys = vault.open_keys(&live, &house.officer, at(60)).unwrap();
+        assert_eq!(open_all(&vault, &keys[0].0, &keys[0].1, at(60)).len(), 4);
+        assert!(house.faults(&[]).is_empty());
+    }
+}
+
+#[test]
 fn a_committed_footer_without_its_record_is_a_whole_segment() {
     let house = House::new();
     let vault = house.start();
