@@ -184,32 +184,11 @@ impl Daemon {
         } = self;
         let clock = doors.clock.clone();
         let started = Act::DaemonStarted { version: env!("CARGO_PKG_VERSION").to_owned(), demo: notice.is_some() };
-        blocking(&access, move |access| access.record_daemon(started)).await??;
+        if let Err(e) = blocking(&access, move |access| access.record_daemon(started)).await? {
+            tracing::error!(error = %e, "the ledger takes no rows: footage is recorded, and nothing is shown");
+        }
         let inner = CancellationToken::new();
-        let mut work: JoinSet<()> = JoinSet::new();
-        let commit_vault = Arc::clone(&vault);
-        work.spawn(every(clock.clone(), site.recording.commit, inner.clone(), "commit", move || {
-            commit_vault.commit().map_err(|e| e.to_string())
-        }));
-        let (round_desk, round_eraser) = (desk.clone(), Arc::clone(&eraser));
-        work.spawn(every(clock.clone(), ERASER_EVERY, inner.clone(), "erasing", move || {
-            let told = round_eraser.round().map_err(|e| e.to_string());
-            round_desk.note_round(&told);
-            told.map(drop)
-        }));
-        let ending = Arc::clone(&access);
-        work.spawn(every(clock.clone(), GRANTS_EVERY, inner.clone(), "ending grants", move || {
-            ending.end_grants().map_err(|e| e.to_string())
-        }));
-        let checkpointing = Arc::clone(&access);
-        work.spawn(every(clock.clone(), CHECKPOINT_EVERY, inner.clone(), "checkpoint", move || {
-            checkpointing.checkpoint().map_err(|e| e.to_string())
-        }));
-        let keeping = Arc::clone(&time);
-        work.spawn(every(clock.clone(), ANCHOR_EVERY, inner.clone(), "keeping the clock", move || {
-            keeping.keep().map_err(|e| e.to_string())
-        }));
-        work.spawn(status::answer(desk.clone(), state_dir(&site).join(CONTROL_NAME), inner.clone()));
+        let mut work = regular_work(&site, &clock, &inner, &vault, &time, &access, &eraser, &desk);
 
         let routes =
             Routes { access: Arc::clone(&access), watchers: cameras.watchers(), cameras: known.clone(), notice };
@@ -238,14 +217,52 @@ impl Daemon {
         while let Some(ended) = work.join_next().await {
             ended?;
         }
-        let stopping = Arc::clone(&vault);
-        let ended = tokio::task::spawn_blocking(move || stopping.stop()).await?;
-        blocking(&access, |access| access.checkpoint().and_then(|()| access.record_daemon(Act::DaemonStopped)))
-            .await??;
-        tokio::task::spawn_blocking(move || time.keep()).await??;
-        ended?;
+        // Each of these is tried, whatever became of the one before.
+        let committed = tokio::task::spawn_blocking(move || vault.stop()).await?;
+        let recorded =
+            blocking(&access, |access| access.checkpoint().and_then(|()| access.record_daemon(Act::DaemonStopped)));
+        let recorded = recorded.await?;
+        let kept = tokio::task::spawn_blocking(move || time.keep()).await?;
+        committed?;
+        recorded?;
+        kept?;
         served
     }
+}
+
+/// What is done again and again, each on a blocking thread.
+#[allow(clippy::too_many_arguments, reason = "one of each room that has something to do")]
+fn regular_work(
+    site: &Site,
+    clock: &Clock,
+    stop: &CancellationToken,
+    vault: &Arc<Vault>,
+    time: &Arc<TrustedClock>,
+    access: &Arc<Access>,
+    eraser: &Arc<Eraser>,
+    desk: &StatusDesk,
+) -> JoinSet<()> {
+    let mut work: JoinSet<()> = JoinSet::new();
+    let mut regularly = |pause, what, act: Box<dyn Fn() -> Result<(), String> + Send + Sync>| {
+        work.spawn(every(clock.clone(), pause, stop.clone(), what, act));
+    };
+    let committing = Arc::clone(vault);
+    regularly(site.recording.commit, "commit", Box::new(move || committing.commit().map_err(|e| e.to_string())));
+    let (noting, erasing) = (desk.clone(), Arc::clone(eraser));
+    let round = move || {
+        let told = erasing.round().map_err(|e| e.to_string());
+        noting.note_round(&told);
+        told.map(drop)
+    };
+    regularly(ERASER_EVERY, "erasing", Box::new(round));
+    let ending = Arc::clone(access);
+    regularly(GRANTS_EVERY, "ending grants", Box::new(move || ending.end_grants().map_err(|e| e.to_string())));
+    let checking = Arc::clone(access);
+    regularly(CHECKPOINT_EVERY, "checkpoint", Box::new(move || checking.checkpoint().map_err(|e| e.to_string())));
+    let keeping = Arc::clone(time);
+    regularly(ANCHOR_EVERY, "keeping the clock", Box::new(move || keeping.keep().map_err(|e| e.to_string())));
+    work.spawn(status::answer(desk.clone(), state_dir(site).join(CONTROL_NAME), stop.clone()));
+    work
 }
 
 /// The rooms that block while they are built.
