@@ -52,11 +52,6 @@ pub enum StartError {
     ShortPassword { name: String },
     #[error("state/{file}: {what}")]
     State { file: String, what: String },
-    #[error(
-        "the ledger lacks rows: {holds} holds are of requests that it does not know. Restore it from a copy; \
-         nothing was released"
-    )]
-    LedgerLacks { holds: usize },
     #[error("the ledger begins without saying what the site's keys are; restore it from a copy")]
     NoSiteKeys,
     #[error(transparent)]
@@ -236,7 +231,8 @@ impl Access {
     ) -> Result<(Self, SharedLedger), StartError> {
         let mut registry = Registry::default();
         let disk = Arc::clone(&files.disk);
-        let ledger = Ledger::open(Arc::clone(&disk), &files.ledger_dir(), files.site, |row| registry.apply(&row))?;
+        let apply = |row| registry.apply(&row);
+        let ledger = Ledger::open_as_far_as_sound(Arc::clone(&disk), &files.ledger_dir(), files.site, apply)?;
         let ledger = SharedLedger::new(ledger);
         let keys = registry.site.ok_or(StartError::NoSiteKeys)?;
         let signing_key = files.signing_key()?;
@@ -269,8 +265,8 @@ impl Access {
         };
         // A crash between a hold and its row leaves one of these. More were on record once.
         let holds = access.strays();
-        if holds > 1 {
-            return Err(StartError::LedgerLacks { holds });
+        if holds > 1 && ledger.damage().is_none() {
+            ledger.condemn(LedgerError::Lacks { holds });
         }
         access.reconcile().map_err(Box::new)?;
         Ok((access, ledger))

@@ -88,10 +88,6 @@ impl Clinic {
     }
 
     fn open(&self) -> Open {
-        self.try_open().unwrap()
-    }
-
-    fn try_open(&self) -> Result<Open, StartError> {
         let files = SiteFiles::open(Arc::clone(&self.disk), &self.state()).unwrap();
         let volume = Volume::open(Arc::clone(&self.disk), &self.dir.path().join("v1"), files.site(), true).unwrap();
         let catalog = Catalog::open(&files.path("catalog")).unwrap();
@@ -105,10 +101,10 @@ impl Clinic {
         let session = SessionLimits { idle: Duration::from_secs(600), whole: Duration::from_secs(12 * 3_600) };
         let periods = Periods { session, due: DAY * 10 };
         let (access, ledger) =
-            Access::start(&files, Arc::clone(&vault), Arc::clone(&time), Arc::clone(&holds), periods)?;
+            Access::start(&files, Arc::clone(&vault), Arc::clone(&time), Arc::clone(&holds), periods).unwrap();
         access.set_cameras(BTreeSet::from([camera(1), camera(2)]));
         let eraser = Eraser::new(Arc::clone(&vault), time, holds, access.grant_store(), ledger);
-        Ok(Open { access, vault, eraser })
+        Open { access, vault, eraser }
     }
 }
 
@@ -511,9 +507,43 @@ fn a_ledger_that_lacks_rows_releases_nothing() {
     let first_request = ledger.lines().position(|line| line.contains("request-submitted")).unwrap();
     let cut: String = ledger.split_inclusive('\n').take(first_request).collect();
     std::fs::write(&path, cut).unwrap();
-    assert!(matches!(clinic.try_open(), Err(StartError::LedgerLacks { holds: 3 })));
+    let open = clinic.open();
+    assert!(open.access.ledger.damage().unwrap().starts_with("the ledger lacks rows: 3 holds"));
+    assert_eq!(open.access.holds().list().len(), 3);
+    drop(open);
     std::fs::write(&path, ledger).unwrap();
-    assert_eq!(clinic.open().access.holds().list().len(), 3);
+    let open = clinic.open();
+    assert!(open.access.ledger.damage().is_none());
+    assert_eq!(open.access.holds().list().len(), 3);
+}
+
+#[test]
+fn with_a_damaged_ledger_recording_and_erasing_go_on_and_nothing_is_shown_or_released() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    open.record(camera(2));
+    clinic.hands.advance(Duration::from_secs(100));
+    let view = open.approved(1, span(10, 20));
+    drop(open);
+    let path = clinic.state().join("ledger/2026-11.ledger");
+    let ledger = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, ledger.replacen("request-submitted", "request-submittee", 1)).unwrap();
+    let open = clinic.open();
+    assert!(open.access.ledger.damage().unwrap().contains("2026-11.ledger is damaged: row"));
+    let told = open.access.sign_in("viewer", "viewer-password", HERE);
+    assert!(matches!(told, Err(AccessError::NotRecorded(_))));
+    assert_eq!(open.access.grants.list().unwrap(), [view.grant.unwrap()], "no key is destroyed on its word");
+    assert_eq!(open.access.holds().list().len(), 1);
+    assert!(open.vault.recipients().len() > 2, "officers and recovery: recording goes on");
+    clinic.hands.advance(DAY * 30);
+    assert!(open.eraser.round().is_err(), "receipts wait");
+    assert_eq!(open.vault.due(open.access.now()).len(), 1, "only what is held is left");
+    drop(open);
+    std::fs::write(&path, ledger).unwrap();
+    let open = clinic.open();
+    open.eraser.round().unwrap();
+    assert!(open.rows().iter().any(|act| matches!(act, Act::FootageDestroyed(_))), "and are written later");
 }
 
 #[test]

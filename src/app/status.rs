@@ -162,7 +162,9 @@ impl StatusDesk {
                 away.why
             ));
         }
-        if !self.ledger.is_writable() {
+        if let Some(damage) = self.ledger.damage() {
+            alarms.push(format!("nothing is shown or decided: {damage}"));
+        } else if !self.ledger.is_writable() {
             alarms.push("the ledger cannot be written, so nothing is shown: free or replace its disk, restart".into());
         }
         if self.time.is_in_doubt() {

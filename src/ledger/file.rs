@@ -14,8 +14,12 @@ const SUFFIX: &str = ".ledger";
 /// Why the ledger could not be opened or written.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    #[error("the ledger {file} is damaged: {fault}; restore it from a copy, the daemon does not run without it")]
+    #[error("the ledger {file} is damaged: {fault}; restore it from a copy and restart")]
     Damaged { file: String, fault: Fault },
+    #[error(
+        "the ledger lacks rows: {holds} holds are of requests that it does not know; restore it from a copy and restart"
+    )]
+    Lacks { holds: usize },
     #[error("the ledger took no row because an earlier write failed; free or replace its disk, then restart")]
     Latched,
     #[error("the ledger could not be written ({source}); free or replace its disk, then restart")]
@@ -36,6 +40,7 @@ pub struct Ledger {
     next_sequence: u64,
     head: Digest,
     latched: bool,
+    damage: Option<LedgerError>,
 }
 
 #[derive(Debug)]
@@ -63,7 +68,25 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError::Damaged`] naming file and row; [`LedgerError::Read`].
-    pub fn open(disk: SharedDisk, dir: &Path, site: SiteId, mut each: impl FnMut(Row)) -> Result<Self, LedgerError> {
+    pub fn open(disk: SharedDisk, dir: &Path, site: SiteId, each: impl FnMut(Row)) -> Result<Self, LedgerError> {
+        let ledger = Self::open_as_far_as_sound(disk, dir, site, each)?;
+        match ledger.damage {
+            None => Ok(ledger),
+            Some(damage) => Err(damage),
+        }
+    }
+
+    /// The same, but with a damaged ledger too: then only the rows before the damage are handed out, and it takes no
+    /// more (L2). [`Ledger::damage`] says what is wrong.
+    ///
+    /// # Errors
+    /// [`LedgerError::Read`].
+    pub fn open_as_far_as_sound(
+        disk: SharedDisk,
+        dir: &Path,
+        site: SiteId,
+        mut each: impl FnMut(Row),
+    ) -> Result<Self, LedgerError> {
         let mut ledger = Self {
             disk,
             dir: dir.to_path_buf(),
@@ -72,6 +95,7 @@ impl Ledger {
             next_sequence: 1,
             head: Digest::ZERO,
             latched: false,
+            damage: None,
         };
         let read = |file: &str, source| LedgerError::Read { file: file.to_owned(), source };
         let names = file_names(&ledger.disk, dir).map_err(|e| read(&dir.display().to_string(), e))?;
@@ -79,8 +103,13 @@ impl Ledger {
             let path = dir.join(name);
             let bytes = read_file(&*ledger.disk, &path, FILE_LIMIT_BYTES).map_err(|e| read(name, e))?;
             let before = (number > 0).then_some((ledger.next_sequence, ledger.head));
-            let told = verify_file(&bytes, before, Some(site), &mut each)
-                .map_err(|fault| LedgerError::Damaged { file: name.clone(), fault })?;
+            let told = match verify_file(&bytes, before, Some(site), &mut each) {
+                Ok(told) => told,
+                Err(fault) => {
+                    ledger.condemn(LedgerError::Damaged { file: name.clone(), fault });
+                    break;
+                }
+            };
             ledger.take_over(name, &path, &told).map_err(|e| read(name, e))?;
         }
         Ok(ledger)
@@ -109,6 +138,18 @@ impl Ledger {
 
     pub fn site(&self) -> SiteId {
         self.site
+    }
+
+    /// What is wrong with the rows that are there.
+    pub fn damage(&self) -> Option<&LedgerError> {
+        self.damage.as_ref()
+    }
+
+    /// Takes no more rows: those that are there are not what they should be.
+    pub fn condemn(&mut self, why: LedgerError) {
+        tracing::error!(error = %why, "nothing is shown or decided until the ledger is restored; recording goes on");
+        self.latched = true;
+        self.damage = Some(why);
     }
 
     /// The sequence and digest of the last row; 0 and zeros before the first.

@@ -52,6 +52,16 @@ impl SharedLedger {
         self.lock().is_writable()
     }
 
+    /// What is wrong with the rows that are there, in words.
+    pub fn damage(&self) -> Option<String> {
+        self.lock().damage().map(ToString::to_string)
+    }
+
+    /// As [`Ledger::condemn`].
+    pub fn condemn(&self, why: LedgerError) {
+        self.lock().condemn(why);
+    }
+
     /// Reads all rows again, oldest first.
     ///
     /// # Errors
