@@ -197,7 +197,7 @@ impl Access {
     /// [`AccessError::NotRecorded`].
     pub fn checkpoint(&self) -> Result<(), AccessError> {
         let heads = self.vault.volumes().iter().flat_map(|volume| {
-            let heads = volume.manifest_heads().into_iter();
+            let heads = volume.flushed_heads().into_iter();
             heads.map(|(manifest, head)| ManifestCheckpoint { volume: volume.id(), manifest, head })
         });
         self.ledger.checkpoint(self.now(), &self.signing_key, heads.collect())?;

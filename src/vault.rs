@@ -11,6 +11,7 @@
 //! - V6 Nothing is opened that has expired, by the later of the two clocks, whether it is erased yet or not.
 //! - V7 What a hold covers is not erased; holds are read before any eraser runs.
 //! - V8 The daemon forgets a day key's private half as soon as it is sealed to the officers.
+//! - V9 A checkpoint is given a manifest's head only as far as it is flushed: a power cut makes no liar of it.
 //!
 //! Layout of a volume: `volume` (identity), `commits` (the commit table), `manifests/`, `keys/` (day keys),
 //! `rolling/` and `held/` (segments). Names are random numbers and tell nothing.

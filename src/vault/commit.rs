@@ -33,7 +33,7 @@ impl Vault {
 
     fn commit_volume(&self, volume: &Volume) -> Result<(), VaultError> {
         let (number, footed) = volume.write_commit_table()?;
-        volume.disk.sync_file_system(&volume.dir).map_err(volume.on(&volume.dir))?;
+        volume.flush()?;
         for segment in footed {
             volume.record_sealed(segment, number)?;
             let state = volume.lock();

@@ -128,6 +128,7 @@ pub(super) struct ManifestFile {
     file: Box<dyn DiskFile>,
     end_bytes: u64,
     head: ManifestHead,
+    flushed: Option<ManifestHead>,
 }
 
 /// A manifest that was read, and what was wrong at its end.
@@ -168,6 +169,7 @@ impl ManifestFile {
             file,
             end_bytes: MANIFEST_HEADER_BYTES as u64,
             head,
+            flushed: None,
         }
     }
 
@@ -216,8 +218,23 @@ impl ManifestFile {
         Ok(())
     }
 
-    pub fn flush(&self) -> Result<(), VaultError> {
-        self.file.sync_data().map_err(|source| self.failed(source))
+    pub fn flush(&mut self) -> Result<(), VaultError> {
+        self.file.sync_data().map_err(|source| self.failed(source))?;
+        // Before the first flush of the whole volume the file's name may still be lost.
+        self.flushed = self.flushed.map(|_| self.head);
+        Ok(())
+    }
+
+    /// A flush of the whole volume covered the records up to here.
+    pub fn note_flushed(&mut self, head: ManifestHead) {
+        if self.flushed.is_none_or(|flushed| flushed.records < head.records) {
+            self.flushed = Some(head);
+        }
+    }
+
+    /// How far the manifest is certain to survive a power cut; `None` for one that may be lost whole.
+    pub fn flushed_head(&self) -> Option<ManifestHead> {
+        self.flushed
     }
 
     fn failed(&self, source: std::io::Error) -> VaultError {

@@ -77,7 +77,7 @@ impl Volume {
         // A segment may have been moved apart without its record, or the other way round: the name decides nothing,
         // the record does.
         self.put_segments_in_their_place()?;
-        self.disk.sync_file_system(&self.dir).map_err(self.on(&self.dir))
+        self.flush()
     }
 
     /// What no manifest names is erased, so it is looked at first: a file that was committed once lost its manifest. Such

@@ -444,6 +444,27 @@ fn a_segment_taken_out_slipped_in_or_changed_is_named() {
 }
 
 #[test]
+fn a_checkpoint_holds_no_record_that_a_power_cut_could_take() {
+    let house = House::new();
+    let vault = house.start();
+    let volume = &vault.volumes()[0];
+    let mut recorder = CameraRecorder::new(Arc::clone(&vault), camera(1), RETENTION);
+    recorder.begin(START, b"init").unwrap();
+    assert!(volume.flushed_heads().is_empty(), "the manifest itself may be lost");
+    append(&mut recorder, 0);
+    vault.commit().unwrap();
+    assert_eq!(volume.flushed_heads(), volume.manifest_heads());
+    recorder.finish().unwrap();
+    vault.commit().unwrap();
+    let (flushed, written) = (volume.flushed_heads(), volume.manifest_heads());
+    assert_eq!(flushed[0].1.records + 1, written[0].1.records, "that it is sealed is written, and not flushed yet");
+    vault.commit().unwrap();
+    assert_eq!(volume.flushed_heads(), volume.manifest_heads());
+    drop((recorder, vault));
+    assert_eq!(house.start().volumes()[0].flushed_heads(), written);
+}
+
+#[test]
 fn another_sites_volume_and_an_empty_directory_are_refused() {
     let house = House::new();
     let told = Volume::open(Arc::clone(&house.disk), &house.volume_dir(), SiteId([2; 16]), true);

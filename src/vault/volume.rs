@@ -200,6 +200,27 @@ impl Volume {
         Ok(())
     }
 
+    /// The heads of all manifests as far as they are flushed, by file name: what a checkpoint may hold. A power cut must
+    /// not make a liar of it.
+    pub fn flushed_heads(&self) -> Vec<(String, ManifestHead)> {
+        let state = self.lock();
+        let flushed = state.manifests.values().filter_map(|manifest| Some((manifest, manifest.flushed_head()?)));
+        flushed.map(|(manifest, head)| (manifest.name().to_owned(), head)).collect()
+    }
+
+    /// Flushes the whole volume: all that was written up to the call is durable.
+    pub(super) fn flush(&self) -> Result<(), VaultError> {
+        let heads: Vec<_> = self.lock().manifests.iter().map(|(key, manifest)| (*key, manifest.head())).collect();
+        self.disk.sync_file_system(&self.dir).map_err(self.on(&self.dir))?;
+        let mut state = self.lock();
+        for (key, head) in heads {
+            if let Some(manifest) = state.manifests.get_mut(&key) {
+                manifest.note_flushed(head);
+            }
+        }
+        Ok(())
+    }
+
     /// The heads of all manifests, by file name.
     pub fn manifest_heads(&self) -> Vec<(String, ManifestHead)> {
         self.lock().manifests.values().map(|manifest| (manifest.name().to_owned(), manifest.head())).collect()
