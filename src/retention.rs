@@ -8,14 +8,11 @@
 //! - E4 Erasing never waits for the ledger: receipts stand in the manifests until they have been copied.
 
 use crate::domain::{DestructionTrigger, Overwrite, Utc};
-use crate::ledger::{Act, Actor, DestructionReceipt, LedgerError, SharedLedger};
-use crate::vault::{DueSegment, ErasedBatch, GrantStore, Holds, TrustedClock, Vault, VaultError};
+use crate::ledger::{Act, Actor, LedgerError, SharedLedger};
+use crate::vault::{DueSegment, GrantStore, Holds, TrustedClock, Vault, VaultError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-const TECHNIQUE: &str = "key destroyed, then every block of the file overwritten once with zeros past the page cache, \
-                         flushed, read back in part, released (NIST SP 800-88r2: Clear, with cryptographic erase)";
 
 /// Held segments are set apart this long before their expiry.
 const LOOK_AHEAD: Duration = Duration::from_secs(10);
@@ -23,7 +20,6 @@ const LOOK_AHEAD: Duration = Duration::from_secs(10);
 const KEYS_AT_A_TIME: usize = 64;
 /// So many files are overwritten before the next round looks for keys that fell due meanwhile.
 const FILES_A_ROUND: u32 = 64;
-
 /// In rounds.
 const DAY_KEYS_EVERY: u64 = 600;
 
@@ -137,28 +133,13 @@ impl Eraser {
     }
 
     fn copy_receipts(&self, now: Utc) -> Result<(), RetentionError> {
-        let batches = self.vault.unreceipted();
-        if batches.is_empty() {
+        let receipts = self.vault.unreceipted();
+        if receipts.is_empty() {
             return Ok(());
         }
-        for batch in batches {
-            self.ledger.append(now, Actor::Daemon, Act::FootageDestroyed(receipt(batch)))?;
+        for receipt in receipts {
+            self.ledger.append(now, Actor::Daemon, Act::FootageDestroyed(receipt))?;
         }
         Ok(self.vault.receipts_copied()?)
-    }
-}
-
-fn receipt(batch: ErasedBatch) -> DestructionReceipt {
-    DestructionReceipt {
-        volume: batch.volume,
-        day: batch.day,
-        camera: batch.camera,
-        span: batch.span,
-        segments: batch.segments,
-        bytes: batch.bytes,
-        digest: batch.digest,
-        trigger: batch.trigger,
-        technique: TECHNIQUE.to_owned(),
-        overwrite: batch.overwrite,
     }
 }

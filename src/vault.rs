@@ -33,7 +33,7 @@ mod volume;
 
 pub use anchor::TrustedClock;
 pub use day_keys::RECIPIENTS_LIMIT;
-pub use erase::{DueSegment, ErasedBatch};
+pub use erase::DueSegment;
 pub use footage::{Availability, LiveSegment};
 pub use grants::{GRANT_SEGMENTS_LIMIT, GrantFile, GrantStore, StagedSlot};
 pub use holds::{Hold, Holds};

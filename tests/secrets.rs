@@ -141,6 +141,10 @@ fn nothing_that_is_said_or_kept_holds_a_secret_or_a_name() {
         let told = scene.site.run(command, &more).unwrap();
         said.push((PathBuf::from(command), (told.stdout + &told.stderr).into_bytes()));
     }
+    // A core dump would hold keys and pictures.
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", scene.running.daemon.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
     scene.running.stop().unwrap();
     let log = scene.running.daemon.log().unwrap();
     assert!(log.contains("TRACE"), "the log is not at its most talkative");

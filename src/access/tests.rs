@@ -19,6 +19,8 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 mod attacks;
+mod damage;
+mod decisions;
 
 const START: Utc = Utc::from_micros(1_795_341_600_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -265,70 +267,6 @@ fn a_grant_ends_by_itself_and_its_keys_are_destroyed() {
 }
 
 #[test]
-fn four_eyes_roles_and_passwords_stand_between_a_request_and_its_approval() {
-    let clinic = Clinic::new();
-    let open = clinic.open();
-    open.record(camera(1));
-    clinic.hands.advance(Duration::from_secs(100));
-    let request = open.ask(1, span(10, 20)).number;
-    let officer = open.sign_in("officer");
-    let approve = |caller: &Caller, password: &str| open.access.approve(caller, request, &to_viewer(), password);
-    assert!(matches!(approve(&officer, "officer-password"), Err(AccessError::WrongState { .. })), "not identified");
-    open.identify(request);
-    for name in ["viewer", "desk", "auditor", "other"] {
-        assert!(matches!(approve(&open.sign_in(name), &format!("{name}-password")), Err(AccessError::Forbidden)));
-    }
-    assert!(matches!(approve(&officer, "deputy-password"), Err(AccessError::WrongCredentials)));
-    assert!(matches!(approve(&officer, ""), Err(AccessError::WrongCredentials)));
-    let to_officer = Approval { viewer: Some(AccountId(2)), ..to_viewer() };
-    let told = open.access.approve(&officer, request, &to_officer, "officer-password");
-    assert!(matches!(told, Err(AccessError::BadInput { field: "viewer", .. })), "an officer is no viewer");
-    assert!(open.access.grants.list().unwrap().is_empty(), "nothing was handed over on the way");
-    assert!(approve(&officer, "officer-password").is_ok());
-    assert!(matches!(approve(&officer, "officer-password"), Err(AccessError::WrongState { .. })), "only once");
-}
-
-#[test]
-fn who_entered_a_request_cannot_decide_it() {
-    let clinic = Clinic::new();
-    let open = clinic.open();
-    open.record(camera(1));
-    clinic.hands.advance(Duration::from_secs(100));
-    // Officers cannot enter requests in this version; a ledger that says one did must still not let him decide.
-    let by_officer = Actor::Person { account: AccountId(1), address: HERE };
-    let (request, due) = (RequestId(1), at(1_000));
-    let asked = RequestKind::Viewing;
-    let persons = Digest::ZERO;
-    let submitted =
-        Act::RequestSubmitted { request, asked, cameras: vec![camera(1)], span: span(10, 20), due, persons };
-    open.access.record(by_officer, submitted).unwrap();
-    let checked = Act::IdentityChecked { request, document: IdentityDocument::Passport };
-    open.access.record(Actor::Daemon, checked).unwrap();
-    let told = open.access.approve(&open.sign_in("officer"), request, &to_viewer(), "officer-password");
-    assert!(matches!(told, Err(AccessError::FourEyes)));
-}
-
-#[test]
-fn an_approval_can_be_part_of_what_was_asked_and_never_more() {
-    let clinic = Clinic::new();
-    let open = clinic.open();
-    open.record(camera(1));
-    clinic.hands.advance(Duration::from_secs(100));
-    let request = open.ask(1, span(10, 20)).number;
-    open.identify(request);
-    let officer = open.sign_in("officer");
-    let approve = |approval: &Approval| open.access.approve(&officer, request, approval, "officer-password");
-    for wider in [span(9, 20), span(10, 21), span(30, 40)] {
-        let told = approve(&Approval { span: Some(wider), ..to_viewer() });
-        assert!(matches!(told, Err(AccessError::BadInput { field: "span", .. })), "{wider}");
-    }
-    let other_camera = Approval { cameras: Some(vec![camera(2)]), ..to_viewer() };
-    assert!(matches!(approve(&other_camera), Err(AccessError::BadInput { field: "cameras", .. })));
-    let view = approve(&Approval { span: Some(span(12, 13)), ..to_viewer() }).unwrap();
-    assert_eq!(shown(&open.watch(view.grant.unwrap(), 1).unwrap()).len(), 10);
-}
-
-#[test]
 fn bad_requests_are_refused_each_with_its_reason_and_freeze_nothing() {
     let clinic = Clinic::new();
     let open = clinic.open();
@@ -468,105 +406,6 @@ fn a_restart_neither_widens_nor_loses_a_grant() {
 }
 
 #[test]
-fn keys_and_holds_without_a_row_do_not_survive_a_start() {
-    let clinic = Clinic::new();
-    let open = clinic.open();
-    open.record(camera(1));
-    clinic.hands.advance(Duration::from_secs(100));
-    let wanted = open.ask(1, span(30, 40)).number;
-    let stray = crate::vault::StagedSlot::seal(
-        GrantId(9),
-        &open.sign_in("viewer").person().key,
-        VolumeId([1; 16]),
-        SegmentId(1),
-        &crate::crypto::DataKey::random().unwrap(),
-    );
-    open.access.grants.stage(GrantId(9), &open.sign_in("viewer").person().key, &[stray.unwrap()]).unwrap();
-    let stray = Hold { request: RequestId(77), cameras: vec![camera(1)], span: span(0, 5) };
-    open.access.holds().place(stray).unwrap();
-    open.access.holds().release(wanted).unwrap();
-    drop(open);
-    let open = clinic.open();
-    assert!(open.access.grants.list().unwrap().is_empty());
-    let held: Vec<RequestId> = open.access.holds().list().iter().map(|hold| hold.request).collect();
-    assert_eq!(held, [wanted], "the request's own hold stands again, the stray one is gone");
-}
-
-#[test]
-fn a_ledger_that_lacks_rows_releases_nothing() {
-    let clinic = Clinic::new();
-    let open = clinic.open();
-    open.record(camera(1));
-    clinic.hands.advance(Duration::from_secs(100));
-    for _ in 0..3 {
-        open.ask(1, span(10, 20));
-    }
-    drop(open);
-    let path = clinic.state().join("ledger/2026-11.ledger");
-    let ledger = std::fs::read_to_string(&path).unwrap();
-    let first_request = ledger.lines().position(|line| line.contains("request-submitted")).unwrap();
-    let cut: String = ledger.split_inclusive('\n').take(first_request).collect();
-    std::fs::write(&path, cut).unwrap();
-    let open = clinic.open();
-    assert!(open.access.ledger.damage().unwrap().starts_with("the ledger lacks rows: 3 holds"));
-    assert_eq!(open.access.holds().list().len(), 3);
-    drop(open);
-    std::fs::write(&path, ledger).unwrap();
-    let open = clinic.open();
-    assert!(open.access.ledger.damage().is_none());
-    assert_eq!(open.access.holds().list().len(), 3);
-}
-
-#[test]
-fn with_a_damaged_ledger_recording_and_erasing_go_on_and_nothing_is_shown_or_released() {
-    let clinic = Clinic::new();
-    let open = clinic.open();
-    open.record(camera(1));
-    open.record(camera(2));
-    clinic.hands.advance(Duration::from_secs(100));
-    let view = open.approved(1, span(10, 20));
-    drop(open);
-    let path = clinic.state().join("ledger/2026-11.ledger");
-    let ledger = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, ledger.replacen("request-submitted", "request-submittee", 1)).unwrap();
-    let open = clinic.open();
-    assert!(open.access.ledger.damage().unwrap().contains("2026-11.ledger is damaged: row"));
-    let told = open.access.sign_in("viewer", "viewer-password", HERE);
-    assert!(matches!(told, Err(AccessError::NotRecorded(_))));
-    assert_eq!(open.access.grants.list().unwrap(), [view.grant.unwrap()], "no key is destroyed on its word");
-    assert_eq!(open.access.holds().list().len(), 1);
-    assert!(open.vault.recipients().len() > 2, "officers and recovery: recording goes on");
-    clinic.hands.advance(DAY * 30);
-    assert!(open.eraser.round().is_err(), "receipts wait");
-    assert_eq!(open.vault.due(open.access.now()).len(), 1, "only what is held is left");
-    drop(open);
-    std::fs::write(&path, ledger).unwrap();
-    let open = clinic.open();
-    open.eraser.round().unwrap();
-    assert!(open.rows().iter().any(|act| matches!(act, Act::FootageDestroyed(_))), "and are written later");
-}
-
-#[test]
-fn one_damaged_segment_does_not_hide_its_neighbours() {
-    let clinic = Clinic::new();
-    let open = clinic.open();
-    open.record(camera(1));
-    open.record(camera(2));
-    clinic.hands.advance(Duration::from_secs(100));
-    let segment = open.vault.live_segments(camera(1), span(0, 60), at(100)).unwrap()[0].segment;
-    let path = clinic.dir.path().join("v1/rolling").join(segment.to_string());
-    let whole = std::fs::read(&path).unwrap();
-    std::fs::write(&path, vec![7; whole.len()]).unwrap();
-    let mut new = new_request(1, span(10, 20));
-    new.cameras.push(camera(2));
-    let request = open.submit(new).unwrap().number;
-    open.identify(request);
-    let view = open.approve(request);
-    assert_eq!(view.granted.iter().map(|view| view.camera).collect::<Vec<_>>(), [camera(2)]);
-    assert!(open.watch(view.grant.unwrap(), 2).is_ok());
-}
-
-#[test]
 fn what_was_filmed_just_now_is_not_called_missing() {
     let clinic = Clinic::new();
     let open = clinic.open();
@@ -576,22 +415,6 @@ fn what_was_filmed_just_now_is_not_called_missing() {
     assert!(told.held && told.state == "submitted", "it may be on its way: {}", told.state);
     clinic.hands.advance(Duration::from_secs(30));
     assert_eq!(open.ask(1, span(61, 63)).state, "unavailable");
-}
-
-#[test]
-fn an_account_that_the_ledger_does_not_know_cannot_sign_in() {
-    let clinic = Clinic::new();
-    let people = clinic.state().join("people");
-    let viewer = std::fs::read_to_string(people.join("00000003")).unwrap();
-    std::fs::write(
-        people.join("00000003"),
-        viewer.replace("\"viewer\",\n  \"role\": \"viewer\"", "\"viewer\",\n  \"role\": \"officer\""),
-    )
-    .unwrap();
-    std::fs::write(people.join("00000009"), viewer.replace("\"account\": 3", "\"account\": 9")).unwrap();
-    let open = clinic.open();
-    assert!(matches!(open.access.sign_in("viewer", "viewer-password", HERE), Err(AccessError::WrongCredentials)));
-    assert!(open.access.sign_in("desk", "desk-password", HERE).is_ok());
 }
 
 #[test]
@@ -660,37 +483,4 @@ fn each_picture_is_announced_before_it_is_shown() {
     open.watch(GrantId(5), 1).unwrap_err();
     let refused = Act::ViewRefused { request: None, camera: Some(camera(1)), span: None, why: ViewRefusal::NoGrant };
     assert!(open.rows().contains(&refused));
-}
-
-#[test]
-fn every_state_takes_the_acts_of_the_diagram_and_no_other() {
-    let request = RequestId(1);
-    let document = IdentityDocument::Passport;
-    let (grant, viewer, ends, slots) = (GrantId(1), VIEWER, at(9), Digest::ZERO);
-    let views = vec![GrantedView { camera: camera(1), span: span(1, 2) }];
-    let (ground, reason) = (RefusalGround::HarmToOthers, "x".to_owned());
-    let approved = Decision::Approved { grant, viewer, views, ends, segments: 1, slots };
-    let refused = Decision::Refused { ground, reason: reason.clone() };
-    let acts = [
-        Act::IdentityChecked { request, document },
-        Act::RequestUnavailable { request, reason: reason.clone() },
-        Act::RequestDecided { request, decision: approved },
-        Act::RequestDecided { request, decision: Decision::Confirmed { exists: true } },
-        Act::RequestDecided { request, decision: refused },
-        Act::RequestClosed { request },
-        Act::SignedIn,
-    ];
-    let states = [
-        (RequestState::Submitted, ["identified", "unavailable", "", "", "", "", ""]),
-        (RequestState::Identified { document }, ["", "", "approved", "confirmed", "refused", "", ""]),
-        (RequestState::Approved { document, grant }, ["", "", "", "", "", "closed", ""]),
-        (RequestState::Confirmed { document, exists: true }, ["", "", "", "", "", "closed", ""]),
-        (RequestState::Refused { document, ground, reason: reason.clone() }, ["", "", "", "", "", "closed", ""]),
-        (RequestState::Unavailable { reason }, ["", "", "", "", "", "", ""]),
-        (RequestState::Closed { document: None, grant: None, answer: None }, ["", "", "", "", "", "", ""]),
-    ];
-    for (state, wanted) in states {
-        let next = acts.each_ref().map(|act| state.apply(act).map_or("", |next| next.name()));
-        assert_eq!(next, wanted, "{}", state.name());
-    }
 }

@@ -9,11 +9,15 @@ use super::volume::{ManifestKey, Volume};
 use super::{Vault, VaultError, footage};
 use crate::crypto::{RunningDigest, random_u64};
 use crate::disk::{Access, AlignedBuffer, BLOCK_BYTES, DiskFile, Extents, PhysicalRange, STRIDE_BYTES};
-use crate::domain::{CameraNumber, Day, DestructionTrigger, Digest, Overwrite, SegmentId, Span, Utc, VolumeId};
+use crate::domain::{CameraNumber, DestructionTrigger, Digest, Overwrite, SegmentId, Span, Utc, VolumeId};
+use crate::ledger::DestructionReceipt;
 use crate::segment::{HEAD_BYTES, ManifestRecord};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
+/// As the receipt says it.
+const TECHNIQUE: &str = "key destroyed, then every block of the file overwritten once with zeros past the page cache, \
+                         flushed, read back in part, released (NIST SP 800-88r2: Clear, with cryptographic erase)";
 /// At least this share of the strides is read back, chosen at random, besides the key block.
 const READ_BACK_ONE_IN: u64 = 20;
 
@@ -30,20 +34,6 @@ pub struct DueSegment {
     pub is_apart: bool,
     /// Its key is destroyed already: no hold can bring it back.
     pub is_keyless: bool,
-}
-
-/// Destroyed segments of one camera, day and outcome, whose receipt is not a row of the ledger yet.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ErasedBatch {
-    pub volume: VolumeId,
-    pub day: Day,
-    pub camera: CameraNumber,
-    pub span: Span,
-    pub segments: u32,
-    pub bytes: u64,
-    pub digest: Digest,
-    pub trigger: DestructionTrigger,
-    pub overwrite: Overwrite,
 }
 
 impl Vault {
@@ -184,7 +174,7 @@ impl Vault {
     }
 
     /// Destructions that the ledger does not have yet, a batch a camera, day and outcome.
-    pub fn unreceipted(&self) -> Vec<ErasedBatch> {
+    pub fn unreceipted(&self) -> Vec<DestructionReceipt> {
         self.volumes.iter().flat_map(Volume::unreceipted).collect()
     }
 
@@ -245,8 +235,8 @@ impl Volume {
             .collect()
     }
 
-    fn unreceipted(&self) -> Vec<ErasedBatch> {
-        let mut batches: BTreeMap<_, (ErasedBatch, RunningDigest)> = BTreeMap::new();
+    fn unreceipted(&self) -> Vec<DestructionReceipt> {
+        let mut batches: BTreeMap<_, (DestructionReceipt, RunningDigest)> = BTreeMap::new();
         let state = self.lock();
         for manifest in state.manifests.values() {
             for (segment, record) in manifest.unreceipted() {
@@ -254,7 +244,7 @@ impl Volume {
                 let Some(span) = record.span().or_else(|| first_instant(record)) else { continue };
                 let key = (manifest.header.day, record.camera, *trigger, *overwrite);
                 let (batch, running) = batches.entry(key).or_insert_with(|| {
-                    let batch = ErasedBatch {
+                    let batch = DestructionReceipt {
                         volume: self.id,
                         day: manifest.header.day,
                         camera: record.camera,
@@ -263,6 +253,7 @@ impl Volume {
                         bytes: 0,
                         digest: Digest::ZERO,
                         trigger: *trigger,
+                        technique: TECHNIQUE.to_owned(),
                         overwrite: *overwrite,
                     };
                     (batch, RunningDigest::new())
@@ -274,7 +265,7 @@ impl Volume {
                 running.update(&whole.as_ref().map_or(Digest::ZERO, |whole| whole.digest).0);
             }
         }
-        batches.into_values().map(|(batch, running)| ErasedBatch { digest: running.so_far(), ..batch }).collect()
+        batches.into_values().map(|(batch, running)| DestructionReceipt { digest: running.so_far(), ..batch }).collect()
     }
 
     /// Overwrites a file's whole allocation and proves it where that can be done. `recorded` are the physical ranges

@@ -172,31 +172,6 @@ fn a_segment_that_was_never_committed_is_erased_at_the_start() {
 }
 
 #[test]
-fn without_a_commit_table_open_segments_are_kept_as_far_as_they_go() {
-    for lost in [true, false] {
-        let house = House::new();
-        let vault = house.start();
-        let mut recorder = CameraRecorder::new(Arc::clone(&vault), camera(1), RETENTION);
-        recorder.begin(START, b"init").unwrap();
-        (0..4).for_each(|number| append(&mut recorder, number));
-        vault.commit().unwrap();
-        drop((recorder, vault));
-        let commits = house.volume_dir().join("commits");
-        if lost {
-            std::fs::remove_file(&commits).unwrap()
-        } else {
-            std::fs::write(&commits, [7; 139_264]).unwrap()
-        }
-        let vault = house.start_at(at(60));
-        let live = vault.live_segments(camera(1), span(0, 100), at(60)).unwrap();
-        assert_eq!(live[0].span, span(0, 4), "lost: {lost}");
-        let keys = vault.open_keys(&live, &house.officer, at(60)).unwrap();
-        assert_eq!(open_all(&vault, &keys[0].0, &keys[0].1, at(60)).len(), 4);
-        assert!(house.faults(&[]).is_empty());
-    }
-}
-
-#[test]
 fn a_committed_footer_without_its_record_is_a_whole_segment() {
     let house = House::new();
     let vault = house.start();
@@ -210,47 +185,6 @@ fn a_committed_footer_without_its_record_is_a_whole_segment() {
     let live = vault.live_segments(camera(1), span(0, 100), at(60)).unwrap();
     assert_eq!(live[0].ending, crate::segment::Ending::Footer { chunks: 12 });
     assert!(house.faults(&[]).is_empty());
-}
-
-#[test]
-fn a_deleted_or_older_index_is_rebuilt_and_answers_as_before() {
-    let house = House::new();
-    let index = house.dir.path().join("catalog");
-    let copy = house.dir.path().join("older");
-    let vault = house.start();
-    record(&vault, camera(1), 0);
-    let gap = span(10, 20);
-    CameraRecorder::new(Arc::clone(&vault), camera(1), RETENTION).record_gap(gap, GapCause::Stalled).unwrap();
-    vault.stop().unwrap();
-    drop(vault);
-    copy_dir(&index, &copy);
-    let vault = house.start();
-    record(&vault, camera(1), 20);
-    vault.stop().unwrap();
-    let whole = vault.availability(camera(1), span(0, 100), at(40)).unwrap();
-    assert_eq!(whole.len(), 3);
-    drop(vault);
-    for older in [false, true] {
-        std::fs::remove_dir_all(&index).unwrap();
-        if older {
-            copy_dir(&copy, &index);
-        }
-        let vault = house.start();
-        assert_eq!(vault.availability(camera(1), span(0, 100), at(40)).unwrap(), whole, "older: {older}");
-        vault.stop().unwrap();
-    }
-}
-
-fn copy_dir(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_dir(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 #[test]

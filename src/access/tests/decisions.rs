@@ -1,0 +1,100 @@
+//! Who decides what, and which act follows which.
+
+use super::*;
+
+#[test]
+fn four_eyes_roles_and_passwords_stand_between_a_request_and_its_approval() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(Duration::from_secs(100));
+    let request = open.ask(1, span(10, 20)).number;
+    let officer = open.sign_in("officer");
+    let approve = |caller: &Caller, password: &str| open.access.approve(caller, request, &to_viewer(), password);
+    assert!(matches!(approve(&officer, "officer-password"), Err(AccessError::WrongState { .. })), "not identified");
+    open.identify(request);
+    for name in ["viewer", "desk", "auditor", "other"] {
+        assert!(matches!(approve(&open.sign_in(name), &format!("{name}-password")), Err(AccessError::Forbidden)));
+    }
+    assert!(matches!(approve(&officer, "deputy-password"), Err(AccessError::WrongCredentials)));
+    assert!(matches!(approve(&officer, ""), Err(AccessError::WrongCredentials)));
+    let to_officer = Approval { viewer: Some(AccountId(2)), ..to_viewer() };
+    let told = open.access.approve(&officer, request, &to_officer, "officer-password");
+    assert!(matches!(told, Err(AccessError::BadInput { field: "viewer", .. })), "an officer is no viewer");
+    assert!(open.access.grants.list().unwrap().is_empty(), "nothing was handed over on the way");
+    assert!(approve(&officer, "officer-password").is_ok());
+    assert!(matches!(approve(&officer, "officer-password"), Err(AccessError::WrongState { .. })), "only once");
+}
+
+#[test]
+fn who_entered_a_request_cannot_decide_it() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(Duration::from_secs(100));
+    // Officers cannot enter requests in this version; a ledger that says one did must still not let him decide.
+    let by_officer = Actor::Person { account: AccountId(1), address: HERE };
+    let (request, due) = (RequestId(1), at(1_000));
+    let asked = RequestKind::Viewing;
+    let persons = Digest::ZERO;
+    let submitted =
+        Act::RequestSubmitted { request, asked, cameras: vec![camera(1)], span: span(10, 20), due, persons };
+    open.access.record(by_officer, submitted).unwrap();
+    let checked = Act::IdentityChecked { request, document: IdentityDocument::Passport };
+    open.access.record(Actor::Daemon, checked).unwrap();
+    let told = open.access.approve(&open.sign_in("officer"), request, &to_viewer(), "officer-password");
+    assert!(matches!(told, Err(AccessError::FourEyes)));
+}
+
+#[test]
+fn an_approval_can_be_part_of_what_was_asked_and_never_more() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(Duration::from_secs(100));
+    let request = open.ask(1, span(10, 20)).number;
+    open.identify(request);
+    let officer = open.sign_in("officer");
+    let approve = |approval: &Approval| open.access.approve(&officer, request, approval, "officer-password");
+    for wider in [span(9, 20), span(10, 21), span(30, 40)] {
+        let told = approve(&Approval { span: Some(wider), ..to_viewer() });
+        assert!(matches!(told, Err(AccessError::BadInput { field: "span", .. })), "{wider}");
+    }
+    let other_camera = Approval { cameras: Some(vec![camera(2)]), ..to_viewer() };
+    assert!(matches!(approve(&other_camera), Err(AccessError::BadInput { field: "cameras", .. })));
+    let view = approve(&Approval { span: Some(span(12, 13)), ..to_viewer() }).unwrap();
+    assert_eq!(shown(&open.watch(view.grant.unwrap(), 1).unwrap()).len(), 10);
+}
+
+#[test]
+fn every_state_takes_the_acts_of_the_diagram_and_no_other() {
+    let request = RequestId(1);
+    let document = IdentityDocument::Passport;
+    let (grant, viewer, ends, slots) = (GrantId(1), VIEWER, at(9), Digest::ZERO);
+    let views = vec![GrantedView { camera: camera(1), span: span(1, 2) }];
+    let (ground, reason) = (RefusalGround::HarmToOthers, "x".to_owned());
+    let approved = Decision::Approved { grant, viewer, views, ends, segments: 1, slots };
+    let refused = Decision::Refused { ground, reason: reason.clone() };
+    let acts = [
+        Act::IdentityChecked { request, document },
+        Act::RequestUnavailable { request, reason: reason.clone() },
+        Act::RequestDecided { request, decision: approved },
+        Act::RequestDecided { request, decision: Decision::Confirmed { exists: true } },
+        Act::RequestDecided { request, decision: refused },
+        Act::RequestClosed { request },
+        Act::SignedIn,
+    ];
+    let states = [
+        (RequestState::Submitted, ["identified", "unavailable", "", "", "", "", ""]),
+        (RequestState::Identified { document }, ["", "", "approved", "confirmed", "refused", "", ""]),
+        (RequestState::Approved { document, grant }, ["", "", "", "", "", "closed", ""]),
+        (RequestState::Confirmed { document, exists: true }, ["", "", "", "", "", "closed", ""]),
+        (RequestState::Refused { document, ground, reason: reason.clone() }, ["", "", "", "", "", "closed", ""]),
+        (RequestState::Unavailable { reason }, ["", "", "", "", "", "", ""]),
+        (RequestState::Closed { document: None, grant: None, answer: None }, ["", "", "", "", "", "", ""]),
+    ];
+    for (state, wanted) in states {
+        let next = acts.each_ref().map(|act| state.apply(act).map_or("", |next| next.name()));
+        assert_eq!(next, wanted, "{}", state.name());
+    }
+}
