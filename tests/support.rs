@@ -6,6 +6,8 @@
 
 #[path = "support/api.rs"]
 pub mod api;
+#[path = "support/cached_disk.rs"]
+pub mod cached_disk;
 #[path = "support/commands.rs"]
 pub mod commands;
 #[path = "support/daemon.rs"]
@@ -18,6 +20,8 @@ pub mod probe;
 pub mod raw_disk;
 #[path = "support/raw_search.rs"]
 pub mod raw_search;
+#[path = "support/read_back.rs"]
+pub mod read_back;
 #[path = "support/rogues.rs"]
 pub mod rogues;
 #[path = "support/scene.rs"]
