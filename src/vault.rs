@@ -175,7 +175,7 @@ impl Vault {
     /// [`VaultError`]; nothing is recorded then.
     pub fn start(volumes: Vec<Volume>, catalog: Catalog, now: Utc) -> Result<Self, VaultError> {
         let mut refused = Refused::default();
-        // The mark is of the manifests as they were left at the last stop, before any mending.
+        // The seal is of the manifests as they were left at the last stop, before any mending.
         let volumes = refused.sort_out(volumes, Volume::load_manifests)?;
         let mut vault = Self {
             volumes,
@@ -184,7 +184,7 @@ impl Vault {
             away: RwLock::default(),
             index_is_stale: AtomicBool::default(),
         };
-        let is_current = vault.catalog.take_mark(vault.mark())?;
+        let is_current = vault.catalog.is_sealed_for(vault.mark());
         let known = vault.volumes.len();
         vault.volumes = refused.sort_out(vault.volumes, |volume| volume.recover(now))?;
         let is_current = is_current && vault.volumes.len() == known;
@@ -223,7 +223,7 @@ impl Vault {
         self.volumes.iter().any(|volume| volume.lock().newest.contains_key(&camera))
     }
 
-    /// A digest over all manifests' heads: what the index must carry to be trusted.
+    /// A digest over all manifests' heads: what the index must be sealed for to be trusted.
     fn mark(&self) -> Digest {
         let mut heads: Vec<String> = self
             .volumes
@@ -235,7 +235,7 @@ impl Vault {
         sha256(heads.concat().as_bytes())
     }
 
-    /// Last commit of a clean stop: what was written is flushed, and the index is marked as current.
+    /// Last commit of a clean stop: what was written is flushed, and the index is sealed as it is.
     ///
     /// # Errors
     /// [`VaultError`]; the index is then rebuilt at the next start.
@@ -246,7 +246,7 @@ impl Vault {
         if self.index_is_stale.load(Ordering::Relaxed) {
             return Ok(());
         }
-        Ok(self.catalog.leave_mark(self.mark())?)
+        Ok(self.catalog.close(self.mark())?)
     }
 
     /// Recording and erasing never wait for the index: what it misses is told, and made good at the next start.
