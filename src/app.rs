@@ -261,6 +261,12 @@ fn regular_work(
     regularly(CHECKPOINT_EVERY, "checkpoint", Box::new(move || checking.checkpoint().map_err(|e| e.to_string())));
     let keeping = Arc::clone(time);
     regularly(ANCHOR_EVERY, "keeping the clock", Box::new(move || keeping.keep().map_err(|e| e.to_string())));
+    let (catching, stopped) = (Arc::clone(vault), stop.clone());
+    work.spawn_blocking(move || {
+        if let Err(e) = catching.catch_up(&|| stopped.is_cancelled()) {
+            tracing::error!(error = %e, "what an unclean stop left is not all made good; see `custodian verify`");
+        }
+    });
     work.spawn(status::answer(desk.clone(), state_dir(site).join(CONTROL_NAME), stop.clone()));
     work
 }

@@ -18,6 +18,7 @@ use support::spans::{AskedSpan, rfc_3339};
 const CAMERAS: [(u16, &str, Video); 2] = [(1, "/yard", Video::Yard), (2, "/gate", Video::YardH265)];
 const PATHS: [&str; 2] = ["/yard", "/gate"];
 const REBUILT: &str = "the index is rebuilt from the manifests";
+const CURRENT: &str = "the index is current";
 /// Repeats a run of kills: `KILL_SEED=… cargo test --test unclean_start`.
 const SEED_VARIABLE: &str = "KILL_SEED";
 const KILLS: u64 = 6;
@@ -170,6 +171,10 @@ fn an_index_that_is_lost_old_or_damaged_is_rebuilt_and_answers_as_before() {
         assert_eq!(answers(&mut staff, span), before, "{harm:?}");
         let log = std::fs::read_to_string(scene.log_path()).unwrap();
         assert_eq!(log.contains(REBUILT), harm != Harm::None, "{harm:?}: {log}");
+        if harm != Harm::None {
+            scene.running.daemon.wait_for_line(CURRENT, PATIENCE).unwrap();
+            assert_eq!(answers(&mut staff, span), before, "{harm:?}, from the index again");
+        }
     }
     scene.running.stop().unwrap();
     let told = scene.site.run("verify", &["--deep"]).unwrap();
