@@ -15,7 +15,7 @@ use support::probe;
 use support::raw_disk::FileSystem;
 use support::read_back::{JITTER_US, LOST_BY_FORCE_US, assert_sent, read, read_volume, segments_between, text};
 use support::scene::{COMMITTED, PATIENCE, now_us, pictures, slug};
-use support::site::{CameraFile, Person, Running, Site, random_text};
+use support::site::{CameraFile, PEOPLE, Person, Running, Site, random_text};
 use support::spans::{AskedSpan, choose_span, frames_to_see};
 
 /// The test that this program is started for once more, to serve the disks.
@@ -125,10 +125,7 @@ impl Clinic {
         let disk = CachedDisk::new(SERVER, FileSystem::Ext4, 400).unwrap();
         let server = RtspServer::start(CAMERAS.map(|(_, path, video)| Mount::new(path, video)).to_vec()).unwrap();
         let site = Site::init(&program().unwrap(), &disk.mount_point().join("site"), &[]).unwrap();
-        let file = site.dir().join("site.toml");
-        let settings = std::fs::read_to_string(&file).unwrap();
-        assert!(settings.contains("\nsegment_s = 60"), "{settings}");
-        std::fs::write(&file, settings.replace("\nsegment_s = 60", "\nsegment_s = 10")).unwrap();
+        site.cut_segments_after(10).unwrap();
         for (number, path, _) in CAMERAS {
             site.save_camera(&CameraFile::new(number, &path[1..], &server.url(path))).unwrap();
         }
@@ -320,8 +317,7 @@ fn is_kept(clinic: &mut Clinic, promised: &Promised, life: u32) {
     let told = staff.api.get(&format!("/v1/requests/{}", promised.request)).unwrap().expect_status(200).unwrap().json;
     let (state, held) = (["submitted", "approved", "approved", "closed"][life as usize], life < 3);
     assert_eq!((&told["state"], &told["held"]), (&json!(state), &json!(held)), "{told}");
-    let status = clinic.site.run("status", &["--json"]).unwrap();
-    let status: Value = serde_json::from_str(&status.stdout).unwrap();
+    let (_, status) = clinic.site.status().unwrap();
     assert_eq!((&status["holds"], &status["ledger_writable"]), (&json!(usize::from(held)), &json!(true)), "{status}");
     let opened = opened_by_the_viewer(clinic);
     match life {
@@ -350,4 +346,27 @@ fn opened_by_the_viewer(clinic: &Clinic) -> usize {
     let told = read(&["person", text(&state), "viewer", "--volume", text(&volume)], password).1;
     let grants = told["grants"].as_array().unwrap().clone();
     grants.iter().map(|grant| grant["opened"].as_array().unwrap().len()).sum()
+}
+
+#[test]
+fn a_power_cut_right_after_init_leaves_the_site_that_was_told_of() {
+    let mut dice = dice();
+    for kept in [Kept::Nothing, half(&mut dice)] {
+        let mut disk = CachedDisk::new(SERVER, FileSystem::Ext4, 200).unwrap();
+        let site = Site::init(&program().unwrap(), &disk.mount_point().join("site"), &[]).unwrap();
+        // The recovery key is on somebody's paper by now.
+        disk.cut(kept).unwrap();
+        disk.restore().unwrap();
+        let logs = tempfile::tempdir().unwrap();
+        let mut running = site.serve(&logs.path().join("log"), &[], &[]).unwrap();
+        for (name, _) in PEOPLE {
+            running.sign_in(&site, name).unwrap();
+        }
+        running.stop().unwrap();
+        let out = logs.path().join("read");
+        let told = read_volume(&site, &site.recovery_key, &out);
+        assert_eq!(told["faults"], json!([]), "{kept:?}: {told}");
+        let verified = site.run("verify", &["--deep"]).unwrap();
+        assert!(verified.status.success(), "{kept:?}: {verified:?}");
+    }
 }

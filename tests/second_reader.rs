@@ -28,10 +28,7 @@ fn clinic() -> Scene {
     let server = RtspServer::start(mounts.to_vec()).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let site = Site::init(&program().unwrap(), &dir.path().join("site"), &["--allow-unproven"]).unwrap();
-    let file = site.dir().join("site.toml");
-    let settings = std::fs::read_to_string(&file).unwrap();
-    assert!(settings.contains("\nsegment_s = 60"), "{settings}");
-    std::fs::write(&file, settings.replace("\nsegment_s = 60", "\nsegment_s = 10")).unwrap();
+    site.cut_segments_after(10).unwrap();
     for (number, path, _) in CAMERAS {
         site.save_camera(&CameraFile::new(number, &path[1..], &server.url(path))).unwrap();
     }
