@@ -13,6 +13,7 @@ use crate::segment::Ending;
 use seal::Seal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub enum CatalogError {
     Folder { path: PathBuf, source: std::io::Error },
     #[error("the index is closed: the daemon is stopping")]
     Closed,
+    #[error("the index could not be flushed when it was closed: its disk fails; it is rebuilt at the next start")]
+    BrokeOff,
 }
 
 /// What has become of a segment.
@@ -169,11 +172,31 @@ impl Hour {
 pub struct Catalog {
     folder: PathBuf,
     /// `None` once it is closed.
-    db: Arc<RwLock<Option<sled::Db>>>,
+    db: Arc<RwLock<Option<Opened>>>,
     /// The manifests that it was sealed for at the last stop; asked for once.
     sealed_for: Arc<Mutex<Option<Digest>>>,
     /// An hour is read, changed and written back: recorder, commit and eraser take turns.
     turn: Arc<Mutex<()>>,
+}
+
+/// The open sled. Its last drop flushes, and panics where the disk refuses that: a failing disk is no reason for the
+/// daemon to break off instead of ending in order.
+#[derive(Debug)]
+struct Opened(Option<sled::Db>);
+
+impl Opened {
+    fn close(&mut self) -> Result<(), CatalogError> {
+        let db = self.0.take();
+        catch_unwind(AssertUnwindSafe(|| drop(db))).map_err(|_| CatalogError::BrokeOff)
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if let Err(e) = self.close() {
+            tracing::error!(error = %e, "the index could not be closed");
+        }
+    }
 }
 
 fn hour_of(point: Utc) -> u32 {
@@ -209,7 +232,7 @@ impl Catalog {
         let db = sled::Config::new().path(folder).cache_capacity(16 << 20).flush_every_ms(Some(2_000)).open()?;
         Ok(Self {
             folder: folder.to_path_buf(),
-            db: Arc::new(RwLock::new(Some(db))),
+            db: Arc::new(RwLock::new(Some(Opened(Some(db))))),
             sealed_for: Arc::new(Mutex::new(sealed)),
             turn: Arc::default(),
         })
@@ -226,15 +249,17 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`]; it is then rebuilt at the next start.
     pub fn close(&self, manifests: Digest) -> Result<(), CatalogError> {
-        let db = self.db.write().unwrap_or_else(PoisonError::into_inner).take().ok_or(CatalogError::Closed)?;
-        db.flush()?;
+        let opened = self.db.write().unwrap_or_else(PoisonError::into_inner).take();
+        let mut opened = opened.ok_or(CatalogError::Closed)?;
+        opened.0.as_ref().ok_or(CatalogError::Closed)?.flush()?;
         // With the last one of it go the threads that still wrote.
-        drop(db);
+        opened.close()?;
         Seal { manifests, folder: seal::digest_of(&self.folder)? }.leave(&self.folder)
     }
 
     fn with<T>(&self, act: impl FnOnce(&sled::Db) -> Result<T, CatalogError>) -> Result<T, CatalogError> {
-        act(self.db.read().unwrap_or_else(PoisonError::into_inner).as_ref().ok_or(CatalogError::Closed)?)
+        let opened = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        act(opened.as_ref().and_then(|opened| opened.0.as_ref()).ok_or(CatalogError::Closed)?)
     }
 
     /// # Errors

@@ -12,6 +12,8 @@ pub mod cached_disk;
 pub mod commands;
 #[path = "support/daemon.rs"]
 pub mod daemon;
+#[path = "support/in_process.rs"]
+pub mod in_process;
 #[path = "support/peers.rs"]
 pub mod peers;
 #[path = "support/probe.rs"]
