@@ -245,6 +245,7 @@ impl Volume {
         let mut lacking = Vec::new();
         for is_apart in [false, true] {
             for (segment, path) in self.files_of(key, is_apart)? {
+                let _moving = self.moving();
                 let mut state = self.lock();
                 let Some(manifest) = state.loaded(key)? else { return Ok(()) };
                 let name = manifest.name().to_owned();

@@ -41,6 +41,7 @@ pub struct Volume {
     /// Heads of manifests that the ledger's newest checkpoint names here.
     pub(super) checkpointed: Vec<(String, ManifestHead)>,
     pub(super) state: Mutex<VolumeState>,
+    pub(super) moving: Mutex<()>,
 }
 
 /// What a volume knows of itself. Guarded by one lock that is never held across a flush of footage.
@@ -186,7 +187,7 @@ impl Volume {
         let id = Self::identify(&disk, dir, site)?;
         let is_proven = device_is_proven(&disk, dir, allow_unproven)?;
         let (dir, state) = (dir.to_path_buf(), Mutex::new(VolumeState::default()));
-        Ok(Self { id, dir, disk, is_proven, checkpointed: Vec::new(), state })
+        Ok(Self { id, dir, disk, is_proven, checkpointed: Vec::new(), state, moving: Mutex::default() })
     }
 
     /// Gives the volume the ledger's newest checkpoint to be held against: an older image of it, put in its place, lacks
