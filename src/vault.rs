@@ -70,6 +70,13 @@ pub enum VaultError {
     NoVolume { dir: PathBuf },
     #[error("{}: this volume belongs to another site; mount the right disk", dir.display())]
     OtherSite { dir: PathBuf },
+    #[error("{}: this volume is configured twice, here and in {}; take the copy away", dir.display(), first.display())]
+    VolumeTwice { dir: PathBuf, first: PathBuf },
+    #[error(
+        "{}: manifest {manifest} lacks what the ledger says it had: an older image of this volume was put in its place. It is not used, and nothing on it is erased; put the right disk back",
+        dir.display()
+    )]
+    OlderImage { dir: PathBuf, manifest: String },
     #[error("{}: {why}. To run all the same, with every receipt saying \"not proven\", set allow_unproven = true for the volume", dir.display())]
     Unproven { dir: PathBuf, why: DeviceRefusal },
     #[error("{what}: {source}")]
@@ -140,6 +147,23 @@ struct Refused {
 }
 
 impl Refused {
+    /// Keeps the first of those that have the same id: what is done on one would be undone by the other.
+    fn sort_out_twins(&mut self, volumes: Vec<Volume>) -> Vec<Volume> {
+        let mut kept: Vec<Volume> = Vec::with_capacity(volumes.len());
+        for volume in volumes {
+            match kept.iter().find(|known| known.id() == volume.id()) {
+                Some(first) => {
+                    let (dir, first) = (volume.dir().to_path_buf(), first.dir().to_path_buf());
+                    let why = VaultError::VolumeTwice { dir: dir.clone(), first };
+                    tracing::error!(volume = %dir.display(), error = %why, "a volume is not used");
+                    self.volumes.push((dir, why.to_string()));
+                }
+                None => kept.push(volume),
+            }
+        }
+        kept
+    }
+
     /// Keeps the volumes that `take_over` works on; an error where it works on none.
     fn sort_out(
         &mut self,
@@ -190,6 +214,7 @@ impl Vault {
     /// [`VaultError`]; nothing is recorded then.
     pub fn start(volumes: Vec<Volume>, catalog: Catalog, now: Utc) -> Result<Self, VaultError> {
         let mut refused = Refused::default();
+        let volumes = refused.sort_out_twins(volumes);
         // The seal is of the manifests as they were left at the last stop, before any mending.
         let volumes = refused.sort_out(volumes, Volume::load_manifests)?;
         let mut vault = Self {

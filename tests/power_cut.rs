@@ -120,9 +120,9 @@ struct Clinic {
 }
 
 impl Clinic {
-    fn new() -> Self {
+    fn new(file_system: FileSystem) -> Self {
         let dice = dice();
-        let disk = CachedDisk::new(SERVER, FileSystem::Ext4, 400).unwrap();
+        let disk = CachedDisk::new(SERVER, file_system, 400).unwrap();
         let server = RtspServer::start(CAMERAS.map(|(_, path, video)| Mount::new(path, video)).to_vec()).unwrap();
         let site = Site::init(&program().unwrap(), &disk.mount_point().join("site"), &[]).unwrap();
         site.cut_segments_after(10).unwrap();
@@ -261,9 +261,18 @@ struct Promised {
 
 #[test]
 fn power_cuts_lose_no_committed_frame_and_no_answer() {
-    let mut clinic = Clinic::new();
+    lives(FileSystem::Ext4, 4);
+}
+
+#[test]
+fn power_cuts_on_xfs_lose_no_committed_frame_and_no_answer() {
+    lives(FileSystem::Xfs, 2);
+}
+
+fn lives(file_system: FileSystem, count: u32) {
+    let mut clinic = Clinic::new(file_system);
     let mut promised = Promised::default();
-    for life in 0..4 {
+    for life in 0..count {
         let from_us = now_us();
         clinic.serve();
         let frames = clinic.dice.between(75, 110);

@@ -63,7 +63,7 @@ impl Volume {
         let path = self.dir.join(COMMITS_NAME);
         let file = self.disk.open(&path, Access::ReadWrite).map_err(self.on(&path))?;
         file.write_all_at(&table.to_bytes()?, table.offset_bytes()).map_err(self.on(&path))?;
-        let ends = |open: &OpenSegment| open.recorded_at.is_none() && (open.progress.complete || open.given_up);
+        let ends = |open: &OpenSegment| open.recorded_at.is_none() && open.ends();
         let footed = state.open.iter().filter(|(_, open)| ends(open)).map(|(segment, _)| *segment).collect();
         Ok((number, footed))
     }

@@ -207,22 +207,24 @@ impl Drop for CameraRecorder {
 }
 
 impl Vault {
-    /// The volumes that may take a new segment: those with the fewest open ones first, then those with most room.
+    /// The volumes that may take a new segment, the one with the most room for each that is open on it first: cameras
+    /// spread over disks by their size, and over equal ones evenly.
     fn volumes_to_try(&self) -> Vec<usize> {
-        let mut usable: Vec<(usize, u64, usize)> = Vec::new();
+        let mut usable: Vec<(std::cmp::Reverse<u64>, usize)> = Vec::new();
         for (number, volume) in self.volumes.iter().enumerate() {
-            let state = volume.lock();
+            let (is_latched, open) = {
+                let state = volume.lock();
+                (state.latched, state.open.values().filter(|open| !open.ends()).count() as u64)
+            };
             // A volume whose room cannot be told is tried last, never taken for endless.
             let free = volume.free_bytes();
-            if !state.latched && free.as_ref().is_ok_and(|free| *free < RESERVE_BYTES) {
+            if is_latched || free.as_ref().is_ok_and(|free| *free < RESERVE_BYTES) {
                 continue;
             }
-            if !state.latched {
-                usable.push((state.open.len(), u64::MAX - free.unwrap_or(0), number));
-            }
+            usable.push((std::cmp::Reverse(free.unwrap_or(0) / (open + 1)), number));
         }
         usable.sort_unstable();
-        usable.into_iter().map(|(_, _, number)| number).collect()
+        usable.into_iter().map(|(_, number)| number).collect()
     }
 }
 

@@ -11,7 +11,7 @@
 use super::VaultError;
 use super::manifests::{self, ManifestFile, file_name};
 use super::table::Life;
-use super::volume::{ManifestKey, Volume, manifest_key};
+use super::volume::{ManifestKey, Volume, VolumeState, manifest_key};
 use crate::disk::{Access, AlignedBuffer, Extents, STRIDE_BYTES};
 use crate::domain::{DestructionTrigger, Overwrite, SegmentId, Utc};
 use crate::segment::{CommitTable, Ending, HEAD_BYTES, ManifestRecord, Progress, SegmentHead, SegmentReader};
@@ -63,9 +63,27 @@ impl Volume {
         if let Some(name) = missing.first() {
             return Err(VaultError::ManifestGone { file: self.dir.join("manifests").join(name) });
         }
+        self.refuse_older_image(&state)?;
         state.was_left_clean = is_clean;
         if !is_clean {
             state.unsurveyed = state.manifests.keys().copied().collect();
+        }
+        Ok(())
+    }
+
+    /// Each manifest of the newest checkpoint must be there, as far at least as it was then. Whether its records are still
+    /// the same is for `custodian verify`, which reads them.
+    fn refuse_older_image(&self, state: &VolumeState) -> Result<(), VaultError> {
+        for (name, known) in &self.checkpointed {
+            let found = state.manifests.values().find(|manifest| manifest.name() == name).map(ManifestFile::head);
+            let is_older = match found {
+                None => true,
+                Some(head) if head.records == known.records => head.digest != known.digest,
+                Some(head) => head.records < known.records,
+            };
+            if is_older {
+                return Err(VaultError::OlderImage { dir: self.dir.clone(), manifest: name.clone() });
+            }
         }
         Ok(())
     }
@@ -227,6 +245,7 @@ impl Volume {
         let mut lacking = Vec::new();
         for is_apart in [false, true] {
             for (segment, path) in self.files_of(key, is_apart)? {
+                let _moving = self.moving();
                 let mut state = self.lock();
                 let Some(manifest) = state.loaded(key)? else { return Ok(()) };
                 let name = manifest.name().to_owned();

@@ -6,6 +6,7 @@ use super::table::Newest;
 use crate::crypto::{PublicKey, random_array};
 use crate::disk::{Access, DeviceCheck, SharedDisk, check_device, read_file};
 use crate::domain::{CameraNumber, Day, DayKeyId, ManifestHead, Retention, SegmentId, SiteId, VolumeId};
+use crate::ledger::ManifestCheckpoint;
 use crate::segment::{FORMAT_VERSION, ManifestRecord, Progress};
 use bytes::{Buf, BufMut};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -37,7 +38,10 @@ pub struct Volume {
     pub(super) disk: SharedDisk,
     /// Whether overwriting was shown to reach the blocks here.
     pub(super) is_proven: bool,
+    /// Heads of manifests that the ledger's newest checkpoint names here.
+    pub(super) checkpointed: Vec<(String, ManifestHead)>,
     pub(super) state: Mutex<VolumeState>,
+    pub(super) moving: Mutex<()>,
 }
 
 /// What a volume knows of itself. Guarded by one lock that is never held across a flush of footage.
@@ -113,6 +117,13 @@ pub(super) struct OpenSegment {
     pub given_up: bool,
 }
 
+impl OpenSegment {
+    /// Whether nothing is appended to it any more.
+    pub fn ends(&self) -> bool {
+        self.progress.complete || self.given_up
+    }
+}
+
 impl Volume {
     /// Makes an empty volume for a site in `dir`.
     ///
@@ -175,7 +186,16 @@ impl Volume {
     pub fn open(disk: SharedDisk, dir: &Path, site: SiteId, allow_unproven: bool) -> Result<Self, VaultError> {
         let id = Self::identify(&disk, dir, site)?;
         let is_proven = device_is_proven(&disk, dir, allow_unproven)?;
-        Ok(Self { id, dir: dir.to_path_buf(), disk, is_proven, state: Mutex::new(VolumeState::default()) })
+        let (dir, state) = (dir.to_path_buf(), Mutex::new(VolumeState::default()));
+        Ok(Self { id, dir, disk, is_proven, checkpointed: Vec::new(), state, moving: Mutex::default() })
+    }
+
+    /// Gives the volume the ledger's newest checkpoint to be held against: an older image of it, put in its place, lacks
+    /// records.
+    #[must_use]
+    pub fn held_against(self, checkpoint: &[ManifestCheckpoint]) -> Self {
+        let here = checkpoint.iter().filter(|known| known.volume == self.id);
+        Self { checkpointed: here.map(|known| (known.manifest.clone(), known.head)).collect(), ..self }
     }
 
     pub fn id(&self) -> VolumeId {

@@ -1,6 +1,7 @@
 //! What a start reads, and what it refuses: summaries, manifests that do not fit them, tables that come and go.
 
 use super::*;
+use crate::ledger::ManifestCheckpoint;
 
 const LATER: u64 = 3 * 3_600;
 
@@ -166,4 +167,91 @@ fn tables_that_nobody_wanted_for_long_leave_the_memory() {
     state.manifests.get_mut(&keys[0]).unwrap().unload();
     state.take_table(keys[0], read_ahead).unwrap();
     assert_eq!(state.manifests[&keys[0]].table().unwrap().rows.len(), 1, "what was appended meanwhile is read too");
+}
+
+#[test]
+fn an_older_image_of_a_volume_and_a_copy_beside_it_are_refused_and_the_others_go_on() {
+    let house = stopped();
+    let image = house.dir.path().join("image");
+    damage::copy_dir(&house.volume_dir(), &image);
+    let vault = Arc::new(start(&house).unwrap());
+    vault.set_recipients(vec![house.officer.public().unwrap()]);
+    record(&vault, camera(2), 86_400);
+    vault.stop().unwrap();
+    let heads = vault.volumes()[0].flushed_heads();
+    let checkpoint: Vec<ManifestCheckpoint> =
+        heads.into_iter().map(|(manifest, head)| ManifestCheckpoint { volume: house.volume, manifest, head }).collect();
+    drop(vault);
+    let second = house.dir.path().join("v2");
+    let other = Volume::create(&house.disk, &second, SITE).unwrap();
+    let start_with = |dirs: &[&Path]| {
+        let open =
+            |dir: &&Path| Volume::open(Arc::clone(&house.disk), dir, SITE, true).unwrap().held_against(&checkpoint);
+        let catalog = Catalog::open(&house.dir.path().join("catalog")).unwrap();
+        Vault::start(dirs.iter().map(open).collect(), catalog, at(LATER)).unwrap()
+    };
+    let ids = |vault: &Vault| vault.volumes().iter().map(Volume::id).collect::<Vec<_>>();
+    let vault = start_with(&[&house.volume_dir(), &second]);
+    assert_eq!((ids(&vault), vault.away()), (vec![house.volume, other], vec![]));
+    drop(vault);
+    let vault = start_with(&[&house.volume_dir(), &image, &second]);
+    assert_eq!(ids(&vault), [house.volume, other]);
+    assert!(vault.away()[0].why.contains("configured twice"));
+    drop(vault);
+    let before = house.disk.list_files(&image).unwrap();
+    let vault = start_with(&[&image, &second]);
+    assert_eq!(ids(&vault), [other]);
+    assert!(vault.away()[0].why.contains("an older image"), "{:?}", vault.away());
+    assert_eq!(house.disk.list_files(&image).unwrap(), before);
+}
+
+#[test]
+fn cameras_spread_over_volumes_by_their_room() {
+    let house = House::new();
+    let disks = [crate::disk::FailingDisk::default(), crate::disk::FailingDisk::default()];
+    let open = |(number, disk): (usize, &crate::disk::FailingDisk)| {
+        let (disk, dir): (SharedDisk, _) = (Arc::new(disk.clone()), house.dir.path().join(format!("w{number}")));
+        Volume::create(&disk, &dir, SITE).unwrap();
+        Volume::open(disk, &dir, SITE, true).unwrap()
+    };
+    let volumes = disks.iter().enumerate().map(open).collect();
+    let catalog = Catalog::open(&house.dir.path().join("catalog")).unwrap();
+    let vault = Arc::new(Vault::start(volumes, catalog, START).unwrap());
+    vault.set_recipients(vec![house.officer.public().unwrap()]);
+    disks[0].tell_free(30 << 30);
+    disks[1].tell_free(10 << 30);
+    let mut recorders: Vec<_> =
+        (1..=8).map(|number| CameraRecorder::new(Arc::clone(&vault), camera(number), RETENTION)).collect();
+    recorders.iter_mut().for_each(|recorder| recorder.begin(START, b"init").unwrap());
+    let open = |number: usize| vault.volumes()[number].lock().open.len();
+    assert_eq!((open(0), open(1)), (6, 2), "three times the room, three times the cameras");
+    disks[0].tell_free(1 << 20);
+    recorders[0].begin(at(60), b"init").unwrap();
+    assert_eq!((open(0), open(1)), (6, 3), "the full one takes no more");
+}
+
+#[test]
+fn what_is_held_for_long_is_asked_for_without_its_days_table() {
+    let house = House::new();
+    let vault = house.start();
+    record(&vault, camera(1), 0);
+    record(&vault, camera(1), 10);
+    let expiry = at(86_400 + 20);
+    let due = vault.due(expiry);
+    vault.set_apart(&due[0]).unwrap();
+    vault.destroy_key(&due[1], expiry).unwrap();
+    vault.erase(&due[1], DestructionTrigger::Expiry, expiry).unwrap();
+    assert_eq!(vault.unreceipted().unwrap().len(), 1);
+    vault.receipts_copied().unwrap();
+    vault.stop().unwrap();
+    drop(vault);
+    let vault = house.start_at(expiry);
+    let held = vault.due(expiry);
+    assert_eq!((held.len(), held[0].is_apart, tables_in_memory(&vault)), (1, true, 0));
+    assert!(vault.unreceipted().unwrap().is_empty());
+    assert_eq!(tables_in_memory(&vault), 0);
+    vault.destroy_key(&held[0], expiry).unwrap();
+    vault.erase(&vault.due(expiry)[0], DestructionTrigger::HoldEnded, expiry).unwrap();
+    assert!(vault.due(expiry).is_empty());
+    assert!(house.segments("held").is_empty() && house.faults(&[]).is_empty());
 }
