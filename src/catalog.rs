@@ -131,6 +131,43 @@ impl Catalog {
         Ok(())
     }
 
+    /// The mark that is there.
+    ///
+    /// # Errors
+    /// [`CatalogError::Sled`].
+    pub fn mark(&self) -> Result<Option<Digest>, CatalogError> {
+        Ok(self.db.get(MARK)?.and_then(|mark| Some(Digest(mark.as_ref().try_into().ok()?))))
+    }
+
+    /// What is known of one segment.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn entry(
+        &self,
+        camera: CameraNumber,
+        start: Utc,
+        segment: SegmentId,
+    ) -> Result<Option<CatalogEntry>, CatalogError> {
+        let hour = self.hour(camera, hour_of(start))?;
+        Ok(hour.segments.into_iter().find(|entry| entry.segment() == segment))
+    }
+
+    /// How many segments are known.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn count(&self) -> Result<u64, CatalogError> {
+        let mut count = 0;
+        for found in self.db.iter() {
+            let (key, bytes) = found?;
+            if key.as_ref() != MARK {
+                count += postcard::from_bytes::<Hour>(&bytes)?.segments.len() as u64;
+            }
+        }
+        Ok(count)
+    }
+
     /// # Errors
     /// [`CatalogError::Sled`].
     pub fn clear(&self) -> Result<(), CatalogError> {

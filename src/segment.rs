@@ -31,7 +31,7 @@ pub use footer::FragmentEntry;
 pub use head::{HEAD_BYTES, SegmentFacts, SegmentHead};
 pub use manifest::{MANIFEST_HEADER_BYTES, ManifestHeader, ManifestRecord, RecordReader, first_head, next_head};
 pub use reader::{ChunkAt, Ending, FragmentAt, SegmentReader};
-pub use slots::{SLOTS_LIMIT, SlotFile, SlotPurpose, UsedSlot};
+pub use slots::{SLOTS_LIMIT, SlotFile, SlotPurpose, SlotsRead, UsedSlot};
 pub use writer::{FragmentFacts, Progress, SegmentWriter};
 
 use crate::crypto::{CryptoFailure, Unopened};

@@ -14,6 +14,7 @@ use crate::ledger::DestructionReceipt;
 use crate::segment::{HEAD_BYTES, ManifestRecord};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use std::sync::PoisonError;
 
 /// As the receipt says it.
 const TECHNIQUE: &str = "key destroyed, then every block of the file overwritten once with zeros past the page cache, \
@@ -161,6 +162,7 @@ impl Vault {
     pub fn destroy_spent_day_keys(&self, now: Utc) -> Result<(), VaultError> {
         for volume in &self.volumes {
             for (key, day_key) in volume.spent_day_keys(now) {
+                let _turn = volume.key_files.write().unwrap_or_else(PoisonError::into_inner);
                 volume.destroy_day_key(day_key)?;
                 let mut state = volume.lock();
                 state.day_keys.retain(|_, (known, _)| *known != day_key);

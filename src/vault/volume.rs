@@ -9,7 +9,7 @@ use crate::segment::{FORMAT_VERSION, ManifestRecord, Progress};
 use bytes::{Buf, BufMut};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 const IDENTITY_NAME: &str = "volume";
 const IDENTITY_MAGIC: &[u8; 8] = b"CUSTODVO";
@@ -31,6 +31,9 @@ pub struct Volume {
     /// Whether overwriting was shown to reach the blocks here.
     pub(super) is_proven: bool,
     pub(super) state: Mutex<VolumeState>,
+    /// Day-key files change slots under a reader's turn and go under a writer's: no slot is ever written into a file
+    /// that was overwritten and released meanwhile. Taken before `state`.
+    pub(super) key_files: RwLock<()>,
 }
 
 /// What a volume knows of itself. Guarded by one lock that is never held across a flush of footage.
@@ -85,6 +88,18 @@ impl Volume {
     /// # Errors
     /// [`VaultError::NoVolume`], [`VaultError::OtherSite`], [`VaultError::Disk`].
     pub fn identify(disk: &SharedDisk, dir: &Path, site: SiteId) -> Result<VolumeId, VaultError> {
+        let (id, of) = Self::whose(disk, dir)?;
+        if of != site {
+            return Err(VaultError::OtherSite { dir: dir.to_path_buf() });
+        }
+        Ok(id)
+    }
+
+    /// The identity of the volume in `dir`, and the site that it belongs to, whichever that is.
+    ///
+    /// # Errors
+    /// [`VaultError::NoVolume`], [`VaultError::Disk`].
+    pub fn whose(disk: &SharedDisk, dir: &Path) -> Result<(VolumeId, SiteId), VaultError> {
         let no_volume = || VaultError::NoVolume { dir: dir.to_path_buf() };
         let bytes = read_file(&**disk, &dir.join(IDENTITY_NAME), 4096).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => no_volume(),
@@ -106,10 +121,7 @@ impl Volume {
         if identity(VolumeId(id), SiteId(of)) != bytes {
             return Err(no_volume());
         }
-        if SiteId(of) != site {
-            return Err(VaultError::OtherSite { dir: dir.to_path_buf() });
-        }
-        Ok(VolumeId(id))
+        Ok((VolumeId(id), SiteId(of)))
     }
 
     /// Opens a volume and tests its device. Recovery is a step of its own.
@@ -119,7 +131,7 @@ impl Volume {
     pub fn open(disk: SharedDisk, dir: &Path, site: SiteId, allow_unproven: bool) -> Result<Self, VaultError> {
         let id = Self::identify(&disk, dir, site)?;
         let is_proven = device_is_proven(&disk, dir, allow_unproven)?;
-        Ok(Self { id, dir: dir.to_path_buf(), disk, is_proven, state: Mutex::new(VolumeState::default()) })
+        Ok(Self { id, dir: dir.to_path_buf(), disk, is_proven, state: Mutex::default(), key_files: RwLock::default() })
     }
 
     pub fn id(&self) -> VolumeId {
