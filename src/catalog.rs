@@ -6,8 +6,10 @@
 //!
 //! One record a camera and hour: 97 × 24 × 30 = 69,840 of them, not 4.19 million.
 
-use crate::domain::{CameraNumber, Digest, GapCause, SegmentId, Span, Utc, VolumeId};
+use crate::domain::{CameraNumber, DayKeyId, Digest, GapCause, Retention, SegmentId, Span, Utc, VolumeId};
+use crate::segment::Ending;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,63 +24,138 @@ const LONGEST_SEGMENT: Duration = Duration::from_secs(3_600);
 pub enum CatalogError {
     #[error("the index could not be used: {0}; delete its folder `catalog`, it is rebuilt at the next start")]
     Sled(#[from] sled::Error),
+    #[error("the index has no room for one more kind of footage in an hour of a camera")]
+    Crowded,
     #[error("an entry of the index is not readable; delete its folder `catalog`, it is rebuilt at the next start")]
     Entry(#[from] postcard::Error),
 }
 
 /// What has become of a segment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fate {
     /// Being written, or whole.
     Kept,
     Destroyed {
-        at_micros: i64,
+        at: Utc,
     },
 }
 
-/// One segment in the index.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// One segment in the index: all that is wanted to open it, but for its keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CatalogEntry {
-    segment: u64,
-    volume: [u8; 16],
-    start_micros: i64,
+    pub volume: VolumeId,
+    pub segment: SegmentId,
+    pub start: Utc,
     /// `None` while it is being written.
-    end_micros: Option<i64>,
+    pub end: Option<Utc>,
+    pub day_key: DayKeyId,
+    pub retention: Retention,
+    pub ending: Ending,
+    pub is_apart: bool,
     pub fate: Fate,
 }
 
 impl CatalogEntry {
-    pub fn new(volume: VolumeId, segment: SegmentId, start: Utc, end: Option<Utc>, fate: Fate) -> Self {
-        Self {
-            segment: segment.0,
-            volume: volume.0,
-            start_micros: start.micros(),
-            end_micros: end.map(Utc::micros),
-            fate,
-        }
-    }
-
-    pub fn segment(&self) -> SegmentId {
-        SegmentId(self.segment)
-    }
-
-    pub fn volume(&self) -> VolumeId {
-        VolumeId(self.volume)
-    }
-
-    pub fn start(&self) -> Utc {
-        Utc::from_micros(self.start_micros)
-    }
-
-    pub fn end(&self) -> Option<Utc> {
-        self.end_micros.map(Utc::from_micros)
+    /// Whether it has any of a span. One being written reaches on for ever.
+    pub fn reaches_into(&self, span: Span) -> bool {
+        self.start < span.to() && self.end.is_none_or(|end| end > span.from())
     }
 }
 
+/// What segments of one camera and hour have in common.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Group {
+    volume: [u8; 16],
+    day_key: u64,
+    is_floor: bool,
+    period_s: u64,
+}
+
+/// A segment as it is stored: small, since there are millions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Packed {
+    segment: u64,
+    group: u8,
+    /// From the beginning of the hour.
+    start_micros: u32,
+    length_micros: Option<u64>,
+    chunks: u32,
+    has_footer: bool,
+    is_apart: bool,
+    destroyed_at_micros: Option<i64>,
+}
+
+/// What there is of a camera in an hour; segments by start.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 struct Hour {
-    segments: Vec<CatalogEntry>,
+    groups: Vec<Group>,
+    segments: Vec<Packed>,
     gaps: Vec<(i64, i64, GapCause)>,
+}
+
+impl Hour {
+    fn group(&mut self, of: Group) -> Result<u8, CatalogError> {
+        let place = self.groups.iter().position(|known| *known == of).unwrap_or_else(|| {
+            self.groups.push(of);
+            self.groups.len() - 1
+        });
+        u8::try_from(place).map_err(|_| CatalogError::Crowded)
+    }
+
+    fn put(&mut self, hour: u32, entry: &CatalogEntry) -> Result<(), CatalogError> {
+        let group = self.group(Group {
+            volume: entry.volume.0,
+            day_key: entry.day_key.0,
+            is_floor: matches!(entry.retention, Retention::Floor(_)),
+            period_s: entry.retention.period().as_secs(),
+        })?;
+        let packed = Packed {
+            segment: entry.segment.0,
+            group,
+            start_micros: u32::try_from(entry.start.micros() - start_of(hour)).unwrap_or(0),
+            length_micros: entry.end.map(|end| u64::try_from(end.micros() - entry.start.micros()).unwrap_or(0)),
+            chunks: entry.ending.chunks(),
+            has_footer: matches!(entry.ending, Ending::Footer { .. }),
+            is_apart: entry.is_apart,
+            destroyed_at_micros: match entry.fate {
+                Fate::Kept => None,
+                Fate::Destroyed { at } => Some(at.micros()),
+            },
+        };
+        match self.segments.iter_mut().find(|known| known.segment == packed.segment) {
+            Some(known) => *known = packed,
+            None => {
+                let at = self.segments.partition_point(|known| known.start_micros <= packed.start_micros);
+                self.segments.insert(at, packed);
+            }
+        }
+        Ok(())
+    }
+
+    fn put_gap(&mut self, span: Span, cause: GapCause) {
+        let gap = (span.from().micros(), span.to().micros(), cause);
+        if !self.gaps.contains(&gap) {
+            self.gaps.push(gap);
+        }
+    }
+
+    fn entry(&self, hour: u32, packed: &Packed) -> Option<CatalogEntry> {
+        let group = self.groups.get(usize::from(packed.group))?;
+        let period = Duration::from_secs(group.period_s);
+        let start = Utc::from_micros(start_of(hour) + i64::from(packed.start_micros));
+        let chunks = packed.chunks;
+        Some(CatalogEntry {
+            volume: VolumeId(group.volume),
+            segment: SegmentId(packed.segment),
+            start,
+            end: packed.length_micros.map(|length| start.saturating_add(Duration::from_micros(length))),
+            day_key: DayKeyId(group.day_key),
+            retention: if group.is_floor { Retention::Floor(period) } else { Retention::Ceiling(period) },
+            ending: if packed.has_footer { Ending::Footer { chunks } } else { Ending::Cut { chunks } },
+            is_apart: packed.is_apart,
+            fate: packed.destroyed_at_micros.map_or(Fate::Kept, |at| Fate::Destroyed { at: Utc::from_micros(at) }),
+        })
+    }
 }
 
 /// The open index.
@@ -91,6 +168,10 @@ pub struct Catalog {
 
 fn hour_of(point: Utc) -> u32 {
     u32::try_from(point.micros().div_euclid(MICROS_PER_HOUR)).unwrap_or(0)
+}
+
+fn start_of(hour: u32) -> i64 {
+    i64::from(hour) * MICROS_PER_HOUR
 }
 
 fn key(camera: CameraNumber, hour: u32) -> [u8; 6] {
@@ -149,8 +230,10 @@ impl Catalog {
         start: Utc,
         segment: SegmentId,
     ) -> Result<Option<CatalogEntry>, CatalogError> {
-        let hour = self.hour(camera, hour_of(start))?;
-        Ok(hour.segments.into_iter().find(|entry| entry.segment() == segment))
+        let number = hour_of(start);
+        let hour = self.hour(camera, number)?;
+        let found = hour.segments.iter().find(|packed| packed.segment == segment.0);
+        Ok(found.and_then(|packed| hour.entry(number, packed)))
     }
 
     /// How many segments are known.
@@ -181,10 +264,15 @@ impl Catalog {
         }
     }
 
-    fn change(&self, camera: CameraNumber, hour: u32, change: impl FnOnce(&mut Hour)) -> Result<(), CatalogError> {
+    fn change(
+        &self,
+        camera: CameraNumber,
+        hour: u32,
+        change: impl FnOnce(&mut Hour) -> Result<(), CatalogError>,
+    ) -> Result<(), CatalogError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut content = self.hour(camera, hour)?;
-        change(&mut content);
+        change(&mut content)?;
         self.db.insert(key(camera, hour), postcard::to_stdvec(&content)?)?;
         Ok(())
     }
@@ -194,15 +282,27 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`].
     pub fn put(&self, camera: CameraNumber, entry: CatalogEntry) -> Result<(), CatalogError> {
-        self.change(camera, hour_of(entry.start()), |hour| {
-            match hour.segments.iter_mut().find(|known| known.segment == entry.segment) {
-                Some(known) => *known = entry,
-                None => {
-                    let at = hour.segments.partition_point(|known| known.start_micros <= entry.start_micros);
-                    hour.segments.insert(at, entry);
-                }
-            }
-        })
+        let hour = hour_of(entry.start);
+        self.change(camera, hour, |content| content.put(hour, &entry))
+    }
+
+    /// Puts many segments of a camera in at once.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn put_all(
+        &self,
+        camera: CameraNumber,
+        entries: impl IntoIterator<Item = CatalogEntry>,
+    ) -> Result<(), CatalogError> {
+        let mut by_hour: BTreeMap<u32, Vec<CatalogEntry>> = BTreeMap::new();
+        for entry in entries {
+            by_hour.entry(hour_of(entry.start)).or_default().push(entry);
+        }
+        for (hour, entries) in by_hour {
+            self.change(camera, hour, |content| entries.iter().try_for_each(|entry| content.put(hour, entry)))?;
+        }
+        Ok(())
     }
 
     /// # Errors
@@ -210,20 +310,22 @@ impl Catalog {
     pub fn put_gap(&self, camera: CameraNumber, span: Span, cause: GapCause) -> Result<(), CatalogError> {
         // A gap may be days long: it stands in every hour that it touches.
         for hour in hour_of(span.from())..=hour_of(span.to()) {
-            self.change(camera, hour, |hour| {
-                let gap = (span.from().micros(), span.to().micros(), cause);
-                if !hour.gaps.contains(&gap) {
-                    hour.gaps.push(gap);
-                }
+            self.change(camera, hour, |content| {
+                content.put_gap(span, cause);
+                Ok(())
             })?;
         }
         Ok(())
     }
 
-    fn hours(&self, camera: CameraNumber, from: Utc, to: Utc) -> Result<Vec<Hour>, CatalogError> {
-        self.db
-            .range(key(camera, hour_of(from))..=key(camera, hour_of(to)))
-            .map(|found| Ok(postcard::from_bytes(&found?.1)?))
+    fn hours(&self, camera: CameraNumber, from: Utc, to: Utc) -> Result<Vec<(u32, Hour)>, CatalogError> {
+        let found = self.db.range(key(camera, hour_of(from))..=key(camera, hour_of(to)));
+        found
+            .map(|found| {
+                let (key, content) = found?;
+                let hour = key.get(2..).and_then(|hour| hour.try_into().ok()).map_or(0, u32::from_be_bytes);
+                Ok((hour, postcard::from_bytes(&content)?))
+            })
             .collect()
     }
 
@@ -233,11 +335,10 @@ impl Catalog {
     /// [`CatalogError`].
     pub fn segments(&self, camera: CameraNumber, span: Span) -> Result<Vec<CatalogEntry>, CatalogError> {
         let hours = self.hours(camera, span.from().saturating_sub(LONGEST_SEGMENT), span.to())?;
-        Ok(hours
-            .into_iter()
-            .flat_map(|hour| hour.segments)
-            .filter(|entry| entry.start() < span.to() && entry.end().is_none_or(|end| end > span.from()))
-            .collect())
+        let entries = hours
+            .iter()
+            .flat_map(|(hour, content)| content.segments.iter().filter_map(|packed| content.entry(*hour, packed)));
+        Ok(entries.filter(|entry| entry.reaches_into(span)).collect())
     }
 
     /// The recorded gaps of a camera that reach into a span, by start.
@@ -248,7 +349,7 @@ impl Catalog {
         let mut gaps: Vec<(Span, GapCause)> = self
             .hours(camera, span.from(), span.to())?
             .into_iter()
-            .flat_map(|hour| hour.gaps)
+            .flat_map(|(_, content)| content.gaps)
             .filter_map(|(from, to, cause)| {
                 let gap = Span::new(Utc::from_micros(from), Utc::from_micros(to)).ok()?;
                 gap.overlaps(span).then_some((gap, cause))
@@ -273,12 +374,22 @@ mod tests {
     }
 
     fn entry(number: u64, start: i64, end: Option<i64>) -> CatalogEntry {
-        CatalogEntry::new(VolumeId([1; 16]), SegmentId(number), at(start), end.map(at), Fate::Kept)
+        CatalogEntry {
+            volume: VolumeId([1; 16]),
+            segment: SegmentId(number),
+            start: at(start),
+            end: end.map(at),
+            day_key: DayKeyId(number % 3),
+            retention: Retention::Floor(Duration::from_secs(60)),
+            ending: Ending::Footer { chunks: 7 },
+            is_apart: number % 2 == 1,
+            fate: if number % 5 == 4 { Fate::Destroyed { at: at(start) } } else { Fate::Kept },
+        }
     }
 
     fn found(catalog: &Catalog, of: u16, from: i64, to: i64) -> Vec<u64> {
         let span = Span::new(at(from), at(to)).unwrap();
-        catalog.segments(camera(of), span).unwrap().iter().map(|entry| entry.segment).collect()
+        catalog.segments(camera(of), span).unwrap().iter().map(|entry| entry.segment.0).collect()
     }
 
     #[test]
@@ -294,6 +405,22 @@ mod tests {
         assert_eq!(found(&catalog, 1, 0, 10_800).len(), 180);
         assert_eq!(found(&catalog, 2, 60, 61), [1_000], "an open segment reaches on");
         assert!(found(&catalog, 3, 0, 10_800).is_empty());
+    }
+
+    #[test]
+    fn an_entry_comes_out_as_it_went_in_and_takes_its_own_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(dir.path()).unwrap();
+        let entries: Vec<CatalogEntry> = (0..40)
+            .map(|number| entry(number, number as i64 * 60, (number < 39).then_some(number as i64 * 60 + 60)))
+            .collect();
+        catalog.put_all(camera(1), entries.clone()).unwrap();
+        let all = Span::new(at(0), at(10_000)).unwrap();
+        assert_eq!(catalog.segments(camera(1), all).unwrap(), entries);
+        let ended = CatalogEntry { end: Some(at(39 * 60 + 1)), ending: Ending::Cut { chunks: 2 }, ..entries[39] };
+        catalog.put(camera(1), ended).unwrap();
+        assert_eq!(catalog.segments(camera(1), all).unwrap()[39], ended);
+        assert_eq!(catalog.segments(camera(1), all).unwrap().len(), 40);
     }
 
     #[test]

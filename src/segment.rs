@@ -22,6 +22,7 @@ mod footer;
 mod head;
 mod manifest;
 mod reader;
+mod records;
 mod slots;
 mod writer;
 
@@ -29,8 +30,9 @@ pub use chunk::{CHUNK_LIMIT_BYTES, ChunkHeader, ChunkKind};
 pub use commits::{COMMIT_REGION_BYTES, CommitEntry, CommitTable};
 pub use footer::FragmentEntry;
 pub use head::{HEAD_BYTES, SegmentFacts, SegmentHead};
-pub use manifest::{MANIFEST_HEADER_BYTES, ManifestHeader, ManifestRecord, RecordReader, first_head, next_head};
+pub use manifest::{MANIFEST_HEADER_BYTES, ManifestHeader, ManifestRecord};
 pub use reader::{ChunkAt, Ending, FragmentAt, SegmentReader};
+pub use records::{RecordAt, RecordReader, RecordStream, first_head, next_head, read_record};
 pub use slots::{SLOTS_LIMIT, SlotFile, SlotPurpose, SlotsRead, UsedSlot};
 pub use writer::{FragmentFacts, Progress, SegmentWriter};
 

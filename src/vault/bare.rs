@@ -5,7 +5,8 @@
 //! headers say how far each goes. What had to be told otherwise than by a manifest is named.
 
 use super::inspect::VolumeFault;
-use super::manifests::{self, Life, ManifestFile, SegmentRecord};
+use super::manifests::{self, ManifestFile};
+use super::table::{Life, SegmentRow};
 use super::volume::Volume;
 use super::{VaultError, day_keys};
 use crate::crypto::{PrivateKey, PublicKey, StreamOpener};
@@ -176,14 +177,15 @@ impl BareVolume {
             self.fault(path, format!("{} records do not follow from those before: it was changed", read.misfits));
         }
         let manifest = read.manifest;
-        self.day_keys.extend(manifest.day_keys.iter().map(|(day_key, (_, public))| (*day_key, *public)));
-        self.gaps.extend(manifest.gaps.iter().copied());
-        for (segment, record) in &manifest.segments {
+        self.day_keys.extend(manifest.sum().day_keys.iter().map(|(day_key, known)| (*day_key, known.public)));
+        let Some(table) = manifest.table() else { return };
+        self.gaps.extend(table.gaps.iter().copied());
+        for (segment, row) in &table.rows {
             named.insert(*segment);
-            if matches!(record.life, Life::KeyDestroyed(..) | Life::Erased { .. }) {
+            if matches!(row.life, Life::KeyDestroyed { .. } | Life::Erased { .. }) {
                 self.destroyed += 1;
             } else {
-                self.named(*segment, record, manifest.header.retention, files.get(segment), tables);
+                self.named(*segment, row, manifest.header.retention, files.get(segment), tables);
             }
         }
     }
@@ -192,18 +194,18 @@ impl BareVolume {
     fn named(
         &mut self,
         segment: SegmentId,
-        record: &SegmentRecord,
+        row: &SegmentRow,
         retention: Retention,
         found: Option<&Found>,
         tables: &[CommitTable],
     ) {
         let was_entered = tables.iter().any(|table| table.entry(segment).is_some());
         let Some(found) = found else {
-            if record.life != Life::Open || was_entered {
-                let span = record.span().map_or_else(String::new, |span| format!(" to {}", span.to()));
+            if row.life != Life::Open || was_entered {
+                let span = row.span().map_or_else(String::new, |span| format!(" to {}", span.to()));
                 let what = format!(
                     "is missing: camera {} from {}{span}; it was not destroyed by the daemon",
-                    record.camera, record.start
+                    row.camera, row.start
                 );
                 self.fault(&self.dir.join(segment.to_string()), what);
             }
@@ -211,19 +213,19 @@ impl BareVolume {
         };
         let facts = match self.head(&found.path) {
             Ok(head) => head.facts,
-            Err(e) => return self.fault(&found.path, format!("{e} (camera {} from {})", record.camera, record.start)),
+            Err(e) => return self.fault(&found.path, format!("{e} (camera {} from {})", row.camera, row.start)),
         };
-        if (facts.segment, facts.camera, facts.start) != (segment, record.camera, record.start) {
+        if (facts.segment, facts.camera, facts.start) != (segment, row.camera, row.start) {
             return self.fault(&found.path, "is not the segment that its manifest names: it was swapped".into());
         }
-        let end = match &record.life {
-            Life::Sealed(whole) => Some((whole.ending, whole.end, ToldBy::Manifest)),
+        let end = match row.life {
+            Life::Sealed => Some((row.ending(), row.end, ToldBy::Manifest)),
             _ => self.end_of_open(segment, found, tables),
         };
         let Some((ending, end, told_by)) = end else { return };
-        let expires = Span::new(record.start, end).ok().map(|span| retention.expiry(span));
-        let (path, is_held) = (found.path.clone(), found.is_held || record.is_apart);
-        let (camera, start) = (record.camera, record.start);
+        let expires = Span::new(row.start, end).ok().map(|span| retention.expiry(span));
+        let (path, is_held) = (found.path.clone(), found.is_held || row.is_apart);
+        let (camera, start) = (row.camera, row.start);
         self.segments.push(BareSegment { segment, camera, start, end, ending, told_by, expires, is_held, path });
     }
 
@@ -260,8 +262,7 @@ impl BareVolume {
         };
         let entries: Vec<Progress> = tables.iter().filter_map(|table| table.entry(segment)).copied().collect();
         for progress in &entries {
-            let digest = self.open_file(&found.path, ending(progress)).and_then(|reader| reader.digest());
-            if matches!(digest, Ok((digest, bytes)) if digest == progress.digest && bytes == progress.bytes) {
+            if self.holds(&found.path, ending(progress), progress) {
                 return Some((ending(progress), progress.end, ToldBy::Commit));
             }
         }
@@ -281,6 +282,15 @@ impl BareVolume {
 
     fn open_file(&self, path: &Path, ending: Ending) -> Result<SegmentReader, SegmentError> {
         SegmentReader::open(self.disk.open(path, Access::Read)?, ending)
+    }
+
+    /// Whether the file is as it was at a commit.
+    fn holds(&self, path: &Path, ending: Ending, progress: &Progress) -> bool {
+        let told = self.open_file(path, ending).and_then(|reader| {
+            let end_bytes = reader.end_bytes()?;
+            Ok((end_bytes, reader.crc_from(0, 0, end_bytes)?))
+        });
+        matches!(told, Ok(told) if told == (progress.bytes, progress.crc))
     }
 
     fn head(&self, path: &Path) -> Result<SegmentHead, SegmentError> {
@@ -314,13 +324,15 @@ impl BareVolume {
 /// All files of segments, wherever they stand.
 fn segment_files(disk: &SharedDisk, dir: &Path) -> Result<BTreeMap<SegmentId, Found>, VaultError> {
     let mut files = BTreeMap::new();
-    for (sub, is_held) in [("rolling", false), ("held", true)] {
-        let sub = dir.join(sub);
-        let names =
-            disk.list_files(&sub).map_err(|source| VaultError::Disk { what: sub.display().to_string(), source })?;
-        for name in names {
-            if let Ok(segment) = name.parse() {
-                files.insert(segment, Found { path: sub.join(&name), is_held });
+    for (place, is_held) in [("rolling", false), ("held", true)] {
+        let place = dir.join(place);
+        let on = |source| VaultError::Disk { what: place.display().to_string(), source };
+        let subs = disk.list_dirs(&place).map_err(on)?.into_iter().map(|name| place.join(name));
+        for sub in std::iter::once(place.clone()).chain(subs) {
+            for name in disk.list_files(&sub).map_err(on)? {
+                if let Ok(segment) = name.parse() {
+                    files.insert(segment, Found { path: sub.join(&name), is_held });
+                }
             }
         }
     }

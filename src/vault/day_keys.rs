@@ -122,12 +122,12 @@ impl Volume {
     /// A live day key's public half, as a manifest tells it.
     pub(super) fn day_key_public(&self, day_key: DayKeyId) -> Option<PublicKey> {
         let state = self.lock();
-        state.manifests.values().find_map(|manifest| manifest.day_keys.get(&day_key).map(|(_, public)| *public))
+        state.manifests.values().find_map(|manifest| manifest.sum().day_keys.get(&day_key).map(|known| known.public))
     }
 
     /// All live day keys.
     pub(super) fn live_day_keys(&self) -> Vec<DayKeyId> {
-        self.lock().manifests.values().flat_map(|manifest| manifest.day_keys.keys().copied()).collect()
+        self.lock().manifests.values().flat_map(|manifest| manifest.sum().day_keys.keys().copied()).collect()
     }
 
     /// Overwrites all slots of a day key, and then its file. Every segment sealed to it is unreadable from here on.
@@ -148,8 +148,9 @@ impl Volume {
 impl Vault {
     /// How many day keys the vault holds.
     pub fn day_key_count(&self) -> usize {
-        let count =
-            |volume: &Volume| volume.lock().manifests.values().map(|manifest| manifest.day_keys.len()).sum::<usize>();
+        let count = |volume: &Volume| {
+            volume.lock().manifests.values().map(|manifest| manifest.sum().day_keys.len()).sum::<usize>()
+        };
         self.volumes.iter().map(count).sum()
     }
 }

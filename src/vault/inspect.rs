@@ -16,6 +16,7 @@ use super::VaultError;
 use super::bare::DayKeys;
 use super::holds::Hold;
 use super::manifests;
+use super::summary;
 use super::volume::Volume;
 use crate::crypto::{PrivateKey, PublicKey};
 use crate::disk::SharedDisk;
@@ -134,6 +135,7 @@ pub fn inspect(dir: &Path, look: &Look) -> Result<Inspection, VaultError> {
     let mut named: BTreeMap<SegmentId, Named> = BTreeMap::new();
     let mut checked_heads = BTreeSet::new();
     let mut live_day_keys = BTreeMap::new();
+    let summary = summary::read_at_rest(disk, dir);
     for path in manifests::list(disk, &dir.join("manifests"))? {
         let mut one = OneManifest::inspect(dir, volume, &path, look, keys.as_ref());
         if !one.told.faults.is_empty() {
@@ -146,6 +148,19 @@ pub fn inspect(dir: &Path, look: &Look) -> Result<Inspection, VaultError> {
         named.extend(one.named);
         live_day_keys.extend(one.day_keys);
         told.add(one.told);
+        if let (Ok(summary), Some(summed)) = (&summary, one.summed) {
+            let known = summary.manifests.get(&summed.name);
+            // It is older than the manifest for the most part; where it is of the same moment, it says the same.
+            if known.is_some_and(|known| known.end_bytes == summed.end_bytes && *known != summed) {
+                told.fault(&dir.join(summary::NAME), forged_summary(&summed.name));
+            }
+        }
+    }
+    if let Err(e) = &summary {
+        told.fault(
+            &dir.join(summary::NAME),
+            format!("{e}. Delete it: the daemon's next start reads the manifests in its place"),
+        );
     }
     for (name, _) in look.heads.iter().filter(|(name, _)| !checked_heads.contains(name)) {
         let what =
@@ -167,6 +182,13 @@ pub fn inspect(dir: &Path, look: &Look) -> Result<Inspection, VaultError> {
     told.faults.extend(segments::torn_chains(dir, &named, look)?);
     told.faults.extend(segments::granted_strangers(dir, &named, look));
     Ok(told)
+}
+
+fn forged_summary(manifest: &str) -> String {
+    format!(
+        "tells otherwise of manifest {manifest} than the manifest itself: it was changed. Delete it while no daemon runs, and \
+         find out who had the disk"
+    )
 }
 
 /// What is wrong at two looks.

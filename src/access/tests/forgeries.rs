@@ -1,10 +1,8 @@
 //! A state that somebody with the disk wrote: keys alone open, and nobody can write those.
 
 use super::*;
-use crate::catalog::{CatalogEntry, Fate};
 use crate::domain::SiteId;
 use crate::ledger::Ledger;
-use std::path::Path;
 
 /// A clinic with a request that is identified and undecided, and one that is approved.
 fn two_requests(clinic: &Clinic) -> (RequestId, GrantId) {
@@ -122,14 +120,16 @@ fn an_index_that_was_edited_widens_no_grant() {
     let open = clinic.open();
     let other = open.vault.live_segments(camera(2), span(10, 20), at(100)).unwrap()[0];
     let own = open.vault.live_segments(camera(1), span(10, 20), at(100)).unwrap()[0];
+    open.vault.catch_up(&|| false).unwrap();
     open.vault.stop().unwrap();
     drop(open);
-    // Under the granted camera stands the other camera's segment, in the place of its own; the mark is as it was.
-    let catalog = Catalog::open(Path::new(&clinic.state().join("catalog"))).unwrap();
-    let entry = |of: SegmentId| CatalogEntry::new(other.volume, of, START, Some(at(60)), Fate::Kept);
-    catalog.put(camera(1), entry(other.segment)).unwrap();
+    // Under the granted camera stands the other camera's segment, too; the mark is as it was.
+    let catalog = Catalog::open(&clinic.state().join("catalog")).unwrap();
+    let entry = catalog.entry(camera(2), START, other.segment).unwrap().unwrap();
+    catalog.put(camera(1), entry).unwrap();
     drop(catalog);
     let open = clinic.open();
+    assert!(open.vault.index_is_current(), "the forgery was taken for true");
     let viewer = open.sign_in("viewer");
     let told = open.access.fragment(&viewer, grant, camera(1), other.segment, 10);
     assert!(told.is_err(), "another camera's picture");

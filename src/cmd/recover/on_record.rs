@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::crypto::PublicKey;
 use crate::disk::{SharedDisk, SiteLock};
 use crate::domain::{CameraNumber, SiteId, Span};
-use crate::ledger::{Act, Actor, Ledger, newest_row_time};
+use crate::ledger::{Act, Actor, Ledger, NewestKnown};
 use crate::vault::{BareVolume, Volume};
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
@@ -94,7 +94,7 @@ pub(super) fn put_on_record(
     let dir = files.ledger_dir();
     let mut ledger = Ledger::open(SharedDisk::clone(disk), &dir, files.site(), |_| {}).context(not_recorded)?;
     // A clock that lost its battery does not go back behind the newest row.
-    let at = newest_row_time(disk, &dir).map_or(clock.wall(), |newest| newest.max(clock.wall()));
+    let at = NewestKnown::read(disk, &dir).row_at.map_or(clock.wall(), |newest| newest.max(clock.wall()));
     let act = Act::FootageRecovered {
         key: plan.key,
         cameras: plan.cameras.clone(),

@@ -19,7 +19,7 @@ pub(super) fn inspect(dir: &Path, volume: VolumeId, look: &Look) -> Result<Vec<V
     for path in manifests::list(look.disk, &dir.join("manifests"))? {
         // One that cannot be read is named elsewhere.
         if let Ok(read) = ManifestFile::read(look.disk, &path, false) {
-            live.extend(read.manifest.day_keys.iter().map(|(day_key, (_, public))| (*day_key, *public)));
+            live.extend(read.manifest.sum().day_keys.iter().map(|(day_key, known)| (*day_key, known.public)));
         }
     }
     for name in &names {

@@ -43,11 +43,12 @@ pub fn inspect_index(
     let again = "Delete its folder, it is rebuilt at the next start";
     for seen in volumes {
         for path in manifests::list(disk, &seen.dir.join("manifests"))? {
-            let read = ManifestFile::read(disk, &path, false)?;
-            for (segment, record) in &read.manifest.segments {
+            let manifest = ManifestFile::read(disk, &path, false)?.manifest;
+            let Some(table) = manifest.table() else { continue };
+            for (segment, row) in &table.rows {
                 expected += 1;
-                let entry = footage::entry(seen.volume, *segment, record);
-                if catalog.entry(record.camera, record.start, *segment)? != Some(entry) {
+                let entry = footage::entry(seen.volume, manifest.header.retention, table, *segment, row);
+                if catalog.entry(row.camera, row.start, *segment)? != Some(entry) {
                     faults.push(VolumeFault::new(
                         dir,
                         format!("tells otherwise of segment {segment} than its manifest. {again}"),
