@@ -14,6 +14,7 @@
 
 mod decisions;
 mod desk;
+mod facts;
 mod people;
 mod registry;
 mod requests;
@@ -24,6 +25,7 @@ mod tests;
 mod viewing;
 
 pub use decisions::{Approval, Refusal};
+pub use facts::LedgerFacts;
 pub use people::{NewAccount, Password, Person};
 pub use registry::{GrantState, RequestState};
 pub use requests::{NewRequest, PersonFields, RequestView};

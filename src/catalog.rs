@@ -229,6 +229,10 @@ impl Catalog {
                 None
             }
         };
+        Self::begin(folder, sealed)
+    }
+
+    fn begin(folder: &Path, sealed: Option<Digest>) -> Result<Self, CatalogError> {
         let db = sled::Config::new().path(folder).cache_capacity(16 << 20).flush_every_ms(Some(2_000)).open()?;
         Ok(Self {
             folder: folder.to_path_buf(),
@@ -236,6 +240,21 @@ impl Catalog {
             sealed_for: Arc::new(Mutex::new(sealed)),
             turn: Arc::default(),
         })
+    }
+
+    /// Opens a copy, in `copy`, of an index that a clean stop left: sled writes into whatever it opens. `None` where the
+    /// index is not as one left it, and will be thrown away. The caller removes the copy.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn open_copy(folder: &Path, copy: &Path) -> Result<Option<Self>, CatalogError> {
+        seal::throw_away(copy)?;
+        let Some(seal) = Seal::read(folder)? else { return Ok(None) };
+        if !folder.is_dir() || seal::digest_of(folder)? != seal.folder {
+            return Ok(None);
+        }
+        seal::copy(folder, copy)?;
+        Self::begin(copy, Some(seal.manifests)).map(Some)
     }
 
     /// Whether the index stands for these very manifests: whether a clean stop sealed it for them. Answers once.
@@ -260,6 +279,37 @@ impl Catalog {
     fn with<T>(&self, act: impl FnOnce(&sled::Db) -> Result<T, CatalogError>) -> Result<T, CatalogError> {
         let opened = self.db.read().unwrap_or_else(PoisonError::into_inner);
         act(opened.as_ref().and_then(|opened| opened.0.as_ref()).ok_or(CatalogError::Closed)?)
+    }
+
+    /// What is known of one segment.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn entry(
+        &self,
+        camera: CameraNumber,
+        start: Utc,
+        segment: SegmentId,
+    ) -> Result<Option<CatalogEntry>, CatalogError> {
+        let number = hour_of(start);
+        let hour = self.hour(camera, number)?;
+        let found = hour.segments.iter().find(|packed| packed.segment == segment.0);
+        Ok(found.and_then(|packed| hour.entry(number, packed)))
+    }
+
+    /// How many segments are known.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn count(&self) -> Result<u64, CatalogError> {
+        self.with(|db| {
+            let mut count = 0;
+            for found in db.iter() {
+                let (_, bytes) = found?;
+                count += postcard::from_bytes::<Hour>(&bytes)?.segments.len() as u64;
+            }
+            Ok(count)
+        })
     }
 
     /// # Errors

@@ -1,7 +1,10 @@
 //! The command line: one file a subcommand.
 
+mod identity;
 mod init;
 mod ledger;
+mod progress;
+mod recover;
 mod serve;
 mod status;
 mod verify;
@@ -27,8 +30,10 @@ enum Command {
     Serve(serve::Serve),
     /// Ask the running daemon how it is. Exit status: 0 all is well, 1 an alarm, 2 it is not running.
     Status(status::StatusCommand),
-    /// Check that everything on the disks agrees. Exit status: 0 sound, 1 faults.
+    /// Check that everything on the disks agrees. Exit status: 0 sound, 1 faults, 2 it could not be checked.
     Verify(verify::Verify),
+    /// Take footage out of bare disks with a private key. Exit status: 0 all of it, 1 not all, 2 nothing.
+    Recover(recover::Recover),
     /// Work with ledger files.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
@@ -37,11 +42,14 @@ enum Command {
     Worker,
 }
 
+/// Where a site is unless it is told otherwise.
+const DEFAULT_SITE: &str = "/var/lib/custodian";
+
 /// Which site.
 #[derive(Debug, clap::Args)]
 struct SiteArg {
     /// The site's directory.
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/custodian")]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_SITE)]
     site: PathBuf,
 }
 
@@ -56,15 +64,21 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Status(status) => status.run(),
         Command::Verify(verify) => verify.run(),
+        Command::Recover(recover) => recover.run(),
         Command::Ledger(ledger) => ledger.run(),
     };
     match told {
         Ok(code) => code,
         Err(e) => {
-            eprintln!("custodian: {}", told_once(&e));
+            tell(&e);
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says an error to the person at the terminal.
+fn tell(error: &anyhow::Error) {
+    eprintln!("custodian: {}", told_once(error));
 }
 
 /// An error and its causes, each said once: many of ours say their cause in their own text.

@@ -18,9 +18,9 @@ mod site;
 mod watch;
 
 pub use camera::Camera;
-pub use error::{ConfigError, ConfigErrors, Fault, PasswordFault, Place};
+pub use error::{ConfigError, ConfigErrors, Fault, KeyFileError, KeyFileFault, PasswordFault, Place};
 pub use pace::Pace;
-pub use private::check_private;
+pub use private::{check_private, read_key_file};
 pub use set::{CameraChange, CameraSet};
 pub use site::{AccessLimits, FRAGMENT_LIMIT, LoopbackAddr, Recording, SITE_FILE, Site, VolumePlace};
 pub use watch::{CameraWatch, WatchError};

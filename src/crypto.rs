@@ -5,6 +5,7 @@
 //! | chunks of a segment | AES-256-GCM in the STREAM construction | Hoang, Reyhanitabar, Rogaway, Vizár 2015 |
 //! | sealing to a person or a day key | HPKE base mode: X25519, HKDF-SHA-256, AES-256-GCM | RFC 9180 |
 //! | private halves at rest | Argon2id, AES-256-GCM | RFC 9106 |
+//! | the recovery key as shares | Shamir's scheme over GF(256), written in Bech32m | Shamir 1979, BIP 350 |
 //! | digests, commitments, signatures | SHA-256, HMAC-SHA-256, Ed25519 | FIPS 180-4, RFC 2104, RFC 8032 |
 //!
 //! Every failure to authenticate is the one opaque [`Unopened`]: it never says which part did not fit.
@@ -13,6 +14,7 @@ mod digest;
 mod password;
 mod people;
 mod secret;
+mod shares;
 mod sign;
 mod stream;
 
@@ -20,6 +22,7 @@ pub use digest::{RunningDigest, commitment, sha256};
 pub use password::{PasswordSealed, Strength};
 pub use people::{Label, PrivateKey, PublicKey, Sealed, generate_pair};
 pub use secret::{DataKey, Secret, random_array, random_u64};
+pub use shares::{KeyShare, KeyTextFault, SHARES, read_key_text};
 pub use sign::{Signature, SigningKey, VerifyingKey};
 pub use stream::{ChunkPlace, StreamOpener, StreamSealer, TAG_BYTES};
 

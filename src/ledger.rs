@@ -25,4 +25,4 @@ pub use row::{
     Act, Actor, Checkpoint, Decision, DestructionReceipt, GrantedView, ManifestCheckpoint, Row, ViewRefusal,
 };
 pub use shared::SharedLedger;
-pub use verify::{Fault, Verified, verify_files};
+pub use verify::{Fault, Verified, verify_files, verify_rows};

@@ -33,7 +33,7 @@ pub use head::{HEAD_BYTES, SegmentFacts, SegmentHead};
 pub use manifest::{MANIFEST_HEADER_BYTES, ManifestHeader, ManifestRecord};
 pub use reader::{ChunkAt, Ending, FragmentAt, SegmentReader};
 pub use records::{RecordAt, RecordReader, RecordStream, first_head, next_head, read_record};
-pub use slots::{SLOTS_LIMIT, SlotFile, SlotPurpose, UsedSlot};
+pub use slots::{SLOTS_LIMIT, SlotFile, SlotPurpose, SlotsRead, UsedSlot};
 pub use writer::{FragmentFacts, Progress, SegmentWriter};
 
 use crate::crypto::{CryptoFailure, Unopened};

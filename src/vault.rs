@@ -21,6 +21,7 @@
 //! read after a power cut). Names are random numbers and tell nothing.
 
 mod anchor;
+mod bare;
 mod commit;
 mod day_keys;
 mod erase;
@@ -30,6 +31,7 @@ mod holds;
 mod index;
 mod inspect;
 mod manifests;
+mod recipients;
 mod recorder;
 mod recovery;
 mod summary;
@@ -39,19 +41,24 @@ mod tests;
 mod volume;
 
 pub use anchor::TrustedClock;
+pub use bare::{BareSegment, BareVolume, DayKeys, ToldBy};
 pub use day_keys::RECIPIENTS_LIMIT;
 pub use erase::DueSegment;
 pub use footage::{Availability, LiveSegment};
 pub use grants::{GRANT_SEGMENTS_LIMIT, GrantFile, GrantStore, StagedSlot};
 pub use holds::{Hold, Holds};
-pub use inspect::{Inspection, VolumeFault, inspect};
+pub use inspect::{
+    GrantExpected, IndexLook, Inspection, KeyHolders, Look, SeenVolume, VolumeFault, count_segments, granted_segments,
+    inspect, inspect_grants, inspect_holds, inspect_index,
+};
+pub use recipients::{DayKeyRound, overwrite_slot, seal_again};
 pub use recorder::CameraRecorder;
 pub use volume::{Volume, device_is_proven};
 
 use crate::catalog::{Catalog, CatalogError};
 use crate::crypto::{CryptoFailure, PublicKey, Unopened, sha256};
 use crate::disk::DeviceRefusal;
-use crate::domain::{CameraNumber, Digest, SegmentId, Utc};
+use crate::domain::{CameraNumber, Digest, ManifestHead, SegmentId, Utc, VolumeId};
 use crate::segment::SegmentError;
 use index::IndexState;
 use std::io;
@@ -114,6 +121,18 @@ pub enum VaultError {
     Expired { at: Utc },
     #[error("this key does not open the day key of segment {segment}")]
     WrongKey { segment: SegmentId },
+    #[error(
+        "the key in hand has no slot here: it can hand on only what it opens; use another officer's release key, or the recovery key"
+    )]
+    NoSlot,
+    #[error("all {slots} slots are used; overwrite those of one who left first")]
+    SlotsFull { slots: u32 },
+    #[error(
+        "refused: without these slots nobody would be left to open it but whoever has the recovery key. The recovery key and one person more must have a slot: seal it to somebody else first"
+    )]
+    TooFewLeft,
+    #[error("the recovery key's slots are never overwritten: it is the last that opens anything")]
+    RecoveryStays,
     #[error("the state file {file} is not readable: {what}")]
     State { file: String, what: String },
     #[error(transparent)]
@@ -200,7 +219,7 @@ pub struct Vault {
 }
 
 /// A volume that the site has and that is not in use: its footage cannot be told from footage that never was.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct AwayVolume {
     pub dir: PathBuf,
     pub why: String,
@@ -265,14 +284,8 @@ impl Vault {
 
     /// A digest over all manifests' heads: what the index must be sealed for to be trusted.
     fn mark(&self) -> Digest {
-        let mut heads: Vec<String> = self
-            .volumes
-            .iter()
-            .flat_map(|volume| volume.manifest_heads().into_iter().map(|(name, head)| (volume.id(), name, head)))
-            .map(|(volume, name, head)| format!("{volume} {name} {} {}\n", head.records, head.digest))
-            .collect();
-        heads.sort();
-        sha256(heads.concat().as_bytes())
+        let heads: Vec<_> = self.volumes.iter().map(|volume| (volume.id(), volume.manifest_heads())).collect();
+        mark_of(heads.iter().flat_map(|(volume, heads)| heads.iter().map(|(name, head)| (*volume, name, *head))))
     }
 
     /// Last commit of a clean stop: what was written is flushed, and the index is sealed as it is.
@@ -291,4 +304,12 @@ impl Vault {
         }
         Ok(self.catalog.close(self.mark())?)
     }
+}
+
+/// A digest over manifests' heads, in whatever order they come.
+fn mark_of<'a>(heads: impl Iterator<Item = (VolumeId, &'a String, ManifestHead)>) -> Digest {
+    let mut heads: Vec<String> =
+        heads.map(|(volume, name, head)| format!("{volume} {name} {} {}\n", head.records, head.digest)).collect();
+    heads.sort();
+    sha256(heads.concat().as_bytes())
 }

@@ -3,8 +3,9 @@
 
 mod support;
 
-use cctv_custodian::crypto::{PrivateKey, Secret, StreamOpener};
+use cctv_custodian::crypto::{KeyShare, PrivateKey, Secret, StreamOpener, read_key_text};
 use cctv_custodian::disk::{Access, Disk, RealDisk};
+use cctv_custodian::domain::SiteId;
 use cctv_custodian::segment::{Ending, SegmentError, SegmentReader};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -148,6 +149,48 @@ fn a_changed_ledger_is_named_alike(scene: &Scene, out: &Path) {
         let theirs = scene.site.verify_ledger(std::slice::from_ref(&copy)).unwrap();
         assert_eq!((&told["ok"], &told["row"]), (&json!(false), &theirs["row"]), "{told} {theirs}");
     }
+}
+
+/// A key in three shares: both readers restore it from any two, and refuse what does not belong together.
+#[test]
+fn two_shares_of_a_key_are_read_alike() {
+    let key = PrivateKey::from_secret(Secret::random().unwrap());
+    let split = |site| KeyShare::split(&key, SiteId([site; 16])).unwrap();
+    let (ours, theirs, later) = (split(1), split(2), split(1));
+    let text =
+        |one: &KeyShare, other: &KeyShare| format!("{}\n\n{}\n", &*one.to_text().unwrap(), &*other.to_text().unwrap());
+    for (one, other) in [(0, 1), (2, 1), (0, 2)] {
+        let typed = text(&ours[one], &ours[other]);
+        assert_eq!(read(&["shares"], &typed).1["key"], hex::encode(key.secret().expose()));
+        assert_eq!(read_key_text(&typed).unwrap().secret().expose(), key.secret().expose());
+    }
+    let mut mistyped = text(&ours[0], &ours[1]);
+    let place = mistyped.len() - 3;
+    mistyped.replace_range(place..=place, if &mistyped[place..=place] == "q" { "p" } else { "q" });
+    for wrong in [text(&ours[0], &theirs[1]), text(&ours[0], &later[1]), text(&ours[1], &ours[1]), mistyped] {
+        assert_eq!(read(&["shares"], &wrong).1["ok"], false);
+        assert!(read_key_text(&wrong).is_err());
+    }
+}
+
+/// What `init` prints in place of the whole key, typed into a file, is the key: the day keys open with it.
+#[test]
+fn init_prints_shares_and_two_of_them_open_what_was_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = Site::init_in_shares(&program().unwrap(), &dir.path().join("site"), &["--allow-unproven"]).unwrap();
+    assert!(!site.init_output.contains("recovery key:"), "{}", site.init_output);
+    let shares: Vec<&str> =
+        site.init_output.lines().map(str::trim).filter(|line| line.starts_with("custodian1 ")).collect();
+    assert_eq!(shares.len(), 3, "{}", site.init_output);
+    for (number, share) in (1..=3).zip(&shares) {
+        let label = format!("share {number} of 3");
+        let line = site.init_output.lines().position(|line| line.trim() == *share).unwrap();
+        assert!(site.init_output.lines().nth(line - 1).unwrap().contains(&label), "{label}");
+    }
+    let key = read_key_text(&format!("{}\n{}", shares[2], shares[0])).unwrap();
+    let ledger = std::fs::read_to_string(&site.ledger_files().unwrap()[0]).unwrap();
+    assert!(ledger.contains(&format!("\"recovery\":\"{}\"", key.public().unwrap())), "{ledger}");
+    assert_eq!(read(&["shares"], &shares[1..].join("\n")).1["key"], hex::encode(key.secret().expose()));
 }
 
 fn vectors_dir() -> PathBuf {

@@ -7,7 +7,7 @@ use crate::crypto::{Label, PrivateKey, PublicKey, commitment, generate_pair, ran
 use crate::disk::{SharedDisk, read_file, replace_file};
 use crate::domain::{Digest, RequestId, StateVersion};
 use crate::segment::{SlotFile, SlotPurpose};
-use crate::vault::VaultError;
+use crate::vault::{VaultError, overwrite_slot, seal_again};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -67,6 +67,26 @@ impl Desk {
         let found = slots.find(&person.public()?.0).map_err(VaultError::from)?;
         let (_, sealed) = found.ok_or(AccessError::Forbidden)?;
         Ok(PrivateKey::from_secret(person.open_secret(Label::DeskKey, &self.public.0, &sealed)?))
+    }
+
+    /// Seals the desk's private half to one who joins; `false` where it is already. `by` is somebody who reads persons, or
+    /// the recovery key.
+    pub fn admit(&self, by: &PrivateKey, newcomer: &PublicKey) -> Result<bool, VaultError> {
+        self.changing(|file| seal_again(file, (Label::DeskKey, &self.public.0), &self.public, by, newcomer))
+    }
+
+    /// Overwrites the slot of one who leaves; `false` where there is none.
+    pub fn forget(&self, leaver: &PublicKey, recovery: &PublicKey) -> Result<bool, VaultError> {
+        self.changing(|file| overwrite_slot(file, leaver, recovery))
+    }
+
+    fn changing(&self, change: impl FnOnce(&SlotFile) -> Result<bool, VaultError>) -> Result<bool, VaultError> {
+        let file = SlotFile::open(&*self.disk, &self.path, SlotPurpose::Desk)?;
+        let changed = change(&file)?;
+        if changed {
+            file.flush()?;
+        }
+        Ok(changed)
     }
 
     /// Seals what a request holds of persons, writes and flushes it; returns the commitment for the ledger.

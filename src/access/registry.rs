@@ -225,6 +225,7 @@ impl Registry {
             | Act::ViewServed { .. }
             | Act::ViewRefused { .. }
             | Act::FootageDestroyed(_)
+            | Act::FootageRecovered { .. }
             | Act::LedgerRead
             | Act::Checkpoint(_) => {}
         }
@@ -264,6 +265,11 @@ impl Registry {
         release_key: Option<PublicKey>,
     ) -> bool {
         self.rights.get(&account) == Some(&Rights { role, key, release_key })
+    }
+
+    /// The session key of an account whose role reads persons.
+    pub fn desk_key(&self, account: AccountId) -> Option<PublicKey> {
+        self.rights.get(&account).filter(|rights| rights.role.reads_persons()).map(|rights| rights.key)
     }
 
     /// The release keys of all officers.

@@ -9,7 +9,9 @@ use super::registry::Registry;
 use super::sessions::Sessions;
 use super::{Access, AccessError, NewAccount, Periods};
 use crate::clock::Clock;
-use crate::crypto::{CryptoFailure, PrivateKey, Secret, SigningKey, Strength, Unopened, generate_pair, random_array};
+use crate::crypto::{
+    CryptoFailure, PrivateKey, PublicKey, Secret, SigningKey, Strength, Unopened, generate_pair, random_array,
+};
 use crate::disk::{SharedDisk, read_file, replace_file};
 use crate::domain::{AccountId, Role, SiteId};
 use crate::ledger::{Act, Actor, Ledger, LedgerError, SharedLedger};
@@ -270,6 +272,28 @@ impl Access {
         }
         access.reconcile().map_err(Box::new)?;
         Ok((access, ledger))
+    }
+
+    /// Seals the desk's key to somebody who joined and reads persons; `false` where it is already. `by` is the session key
+    /// of one who does, or the recovery key.
+    ///
+    /// # Errors
+    /// [`AccessError::Forbidden`] for an account that no row of the ledger gave that right; as
+    /// [`crate::vault::seal_again`].
+    pub fn admit_to_desk(&self, by: &PrivateKey, newcomer: AccountId) -> Result<bool, AccessError> {
+        let key = self.registry().desk_key(newcomer).ok_or(AccessError::Forbidden)?;
+        let _turn = self.turn();
+        Ok(self.desk.admit(by, &key)?)
+    }
+
+    /// Overwrites the desk's slot of somebody who leaves; `false` where there is none.
+    ///
+    /// # Errors
+    /// As [`crate::vault::overwrite_slot`].
+    pub fn forget_at_desk(&self, leaver: PublicKey) -> Result<bool, AccessError> {
+        let recovery = self.registry().site.map(|keys| keys.recovery).ok_or(AccessError::Forbidden)?;
+        let _turn = self.turn();
+        Ok(self.desk.forget(&leaver, &recovery)?)
     }
 
     /// The keys of grants, for the eraser: expired segments go from them too.

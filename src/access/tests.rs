@@ -21,6 +21,7 @@ use std::sync::OnceLock;
 mod attacks;
 mod damage;
 mod decisions;
+mod forgeries;
 
 const START: Utc = Utc::from_micros(1_795_341_600_000_000);
 const DAY: Duration = Duration::from_secs(86_400);

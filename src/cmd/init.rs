@@ -4,9 +4,9 @@ use super::SiteArg;
 use crate::access::{NewAccount, NewSite, Password};
 use crate::clock::Clock;
 use crate::config::{SITE_FILE, Site};
-use crate::crypto::Strength;
+use crate::crypto::{KeyShare, PrivateKey, SHARES, Strength};
 use crate::disk::{RealDisk, SharedDisk};
-use crate::domain::Role;
+use crate::domain::{Role, SiteId};
 use crate::vault::{Volume, device_is_proven};
 use anyhow::{Context, bail};
 use serde::Deserialize;
@@ -15,6 +15,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// Make a site: key pairs, the first officer, a deputy, a viewer and staff, and the recovery key.
 ///
@@ -32,6 +33,9 @@ pub(super) struct Init {
     /// A TOML file of accounts, mode 0600, in place of typing: [[account]] name, role, password.
     #[arg(long, value_name = "FILE")]
     accounts: Option<PathBuf>,
+    /// Print the recovery key as three shares for different keepers in place of the whole key: any two restore it.
+    #[arg(long)]
+    recovery_shares: bool,
     /// Take a disk where overwriting cannot be proven. Every receipt will say "not proven".
     #[arg(long)]
     allow_unproven: bool,
@@ -86,14 +90,14 @@ impl Init {
             disk.sync_file_system(place).with_context(|| format!("{} could not be flushed", place.display()))?;
         }
 
-        let told = zeroize::Zeroizing::new(format!(
-            "The site is made: {site}\n\n\
-             recovery key: {key}\n\
-             It is shown this once and kept nowhere. It opens everything: print it, seal it, lock it away from\n\
-             this machine. Without it and without the officers' passwords, footage cannot be opened by anybody.\n\n\
-             Next: put one file a camera into {cameras}, then:\n  custodian serve --site {site}\n",
-            site = dir.display(),
-            key = hex::encode(recovery.secret().expose()),
+        let recovery = if self.recovery_shares { told_in_shares(&recovery, site)? } else { told_whole(&recovery) };
+        let told = Zeroizing::new(format!(
+            "The site is made: {dir}\n\n\
+             {recovery}\
+             Without it and without the officers' passwords, footage cannot be opened by anybody.\n\n\
+             Next: put one file a camera into {cameras}, then:\n  custodian serve --site {dir}\n",
+            dir = dir.display(),
+            recovery = &*recovery,
             cameras = dir.join("camera-config").display(),
         ));
         let mut out = std::io::stdout().lock();
@@ -119,6 +123,34 @@ impl Init {
     }
 }
 
+fn told_whole(recovery: &PrivateKey) -> Zeroizing<String> {
+    let key = Zeroizing::new(hex::encode(recovery.secret().expose()));
+    Zeroizing::new(format!(
+        "recovery key: {}\n\
+         It is shown this once and kept nowhere. It opens everything: print it, seal it, lock it away from\n\
+         this machine. ",
+        &*key
+    ))
+}
+
+fn told_in_shares(recovery: &PrivateKey, site: SiteId) -> anyhow::Result<Zeroizing<String>> {
+    let shares = KeyShare::split(recovery, site)?;
+    // Room for all of it at once: growing would leave copies behind.
+    let mut told = Zeroizing::new(String::with_capacity(2048));
+    for share in &shares {
+        let head = format!("recovery key of site {}, share {} of {SHARES}\n  ", share.site(), share.number());
+        told.push_str(&head);
+        told.push_str(&share.to_text()?);
+        told.push_str("\n\n");
+    }
+    told.push_str(
+        "They are shown this once and kept nowhere. Any two of the three restore the key, which opens everything; one\n\
+         tells nothing. Print each on a sheet of its own, and give them to different keepers, away from this machine.\n\
+         To use them, type two into one file of your own, one a line. ",
+    );
+    Ok(told)
+}
+
 fn make_private(dir: &Path) -> anyhow::Result<()> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.with_context(|| format!("{} could not be made", dir.display()))?;
@@ -134,7 +166,7 @@ fn read_accounts(file: &Path) -> anyhow::Result<Vec<NewAccount>> {
     if mode & 0o077 != 0 {
         bail!("{}: it holds passwords and others can read it; run `chmod 600 {}`", file.display(), file.display());
     }
-    let text = zeroize::Zeroizing::new(std::fs::read_to_string(file).with_context(|| file.display().to_string())?);
+    let text = Zeroizing::new(std::fs::read_to_string(file).with_context(|| file.display().to_string())?);
     let read: AccountsFile = match toml::from_str(&text) {
         Ok(read) => read,
         // The parser's message would quote the line, and with it a password.

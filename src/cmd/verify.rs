@@ -1,17 +1,41 @@
 //! `custodian verify`.
 
+mod state;
+mod told;
+
 use super::SiteArg;
+use super::identity::read_identity;
+use super::progress::Progress;
 use crate::access::SiteFiles;
+use crate::catalog::Catalog;
+use crate::clock::Clock;
 use crate::config::{Pace, Site};
-use crate::disk::{RealDisk, SharedDisk};
-use crate::ledger::{Act, Checkpoint, Row, Verified, verify_files};
-use crate::vault::{Inspection, Volume, VolumeFault, inspect};
+use crate::crypto::PrivateKey;
+use crate::disk::{RealDisk, SharedDisk, SiteLock};
+use crate::domain::{GrantId, ManifestHead, SegmentId, Utc};
+use crate::ledger::ManifestCheckpoint;
+use crate::vault::{
+    IndexLook, Look, SeenVolume, Volume, VolumeFault, count_segments, granted_segments, inspect, inspect_index,
+};
 use anyhow::Context;
-use serde::Serialize;
+use state::{State, look_at_state};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use told::Report;
 
-/// Check that ledger, manifests and segments agree. Changes nothing; works beside a running daemon and without one.
+/// Check that everything on the disks agrees: manifests, segments, day keys, grants, holds, ledger, index.
+///
+/// Changes nothing; works beside a running daemon (then without the index, which the daemon holds) and without one.
+///
+/// Exit status: 0 everything is sound; 1 there are faults, each named with its file and what to do; 2 it could not be
+/// checked.
+///
+/// The JSON has `version`, `sound`, `ledger_rows`, `ledger_checkpoints`, `grants` (open ones), `holds`, `index` (`current`,
+/// `outdated`: it is rebuilt at the next start, `in-use`: a daemon runs, or `none`), `volumes` (each with `volume`, counts of
+/// `manifests`, `day_keys` and segments, `bytes_digested`, `segments_decrypted` and its own `faults`), and `faults`: all of
+/// them, each `{"file", "what"}`. Fields are added, never renamed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Verify {
     #[command(flatten)]
@@ -19,113 +43,111 @@ pub(super) struct Verify {
     /// Read every sealed byte and hold it against its digest.
     #[arg(long)]
     deep: bool,
+    /// Decrypt every chunk, too, with the private key in this file of your own (mode 0600): an officer's release key or the
+    /// recovery key in 64 hexadecimal digits, or two shares, one a line. Nothing that is decrypted leaves the memory.
+    #[arg(long, value_name = "FILE", requires = "deep")]
+    identity: Option<PathBuf>,
     /// As JSON.
     #[arg(long)]
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Report {
-    sound: bool,
-    ledger_rows: u64,
-    ledger_checkpoints: u64,
-    volumes: Vec<Inspection>,
-    faults: Vec<VolumeFault>,
-}
+const NOT_CHECKED: u8 = 2;
 
 impl Verify {
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let disk: SharedDisk = Arc::new(RealDisk);
-        let site = Site::load(&self.site.site, Pace::Real)?;
-        let files = SiteFiles::open(Arc::clone(&disk), &site.dir.join("state"))?;
-        let mut faults = Vec::new();
-        let (ledger, newest) = match read_ledger(&files)? {
-            Ok((verified, newest)) => (verified, newest),
-            Err(fault) => {
-                faults.push(fault);
-                (None, None)
+        let report = match self.checked() {
+            Ok(report) => report,
+            Err(e) => {
+                super::tell(&e);
+                return Ok(ExitCode::from(NOT_CHECKED));
             }
-        };
-        let mut volumes = Vec::new();
-        for place in &site.volumes {
-            let checked = Volume::identify(&disk, &place.path, files.site()).and_then(|volume| {
-                let heads = newest.iter().flat_map(|checkpoint| &checkpoint.manifests);
-                let heads: Vec<_> =
-                    heads.filter(|head| head.volume == volume).map(|head| (head.manifest.clone(), head.head)).collect();
-                inspect(&disk, &place.path, files.site(), self.deep, &heads)
-            });
-            match checked {
-                Ok(inspection) => volumes.push(inspection),
-                Err(e) => faults.push(VolumeFault { file: place.path.display().to_string(), what: e.to_string() }),
-            }
-        }
-        faults.extend(volumes.iter().flat_map(|volume| volume.faults.clone()));
-        let report = Report {
-            sound: faults.is_empty(),
-            ledger_rows: ledger.as_ref().map_or(0, |ledger| ledger.rows),
-            ledger_checkpoints: ledger.as_ref().map_or(0, |ledger| ledger.checkpoints),
-            volumes,
-            faults,
         };
         if self.json {
             println!("{}", serde_json::to_string_pretty(&report)?);
         } else {
-            print(&report);
+            report.print();
         }
         Ok(if report.sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+
+    fn checked(&self) -> anyhow::Result<Report> {
+        let disk: SharedDisk = Arc::new(RealDisk);
+        let site = Site::load(&self.site.site, Pace::Real)?;
+        let key = self.identity.as_deref().map(read_identity).transpose()?;
+        let files = SiteFiles::open(Arc::clone(&disk), &site.dir.join("state"))?;
+        let clock = Clock::system();
+        let state = look_at_state(&files, &clock)?;
+        let (mut report, mut seen) = (Report::new(&state), Vec::new());
+        self.look_at_volumes(&disk, &site, &files, (&state, key.as_ref()), clock.wall(), (&mut report, &mut seen));
+        // Not held longer than this takes: as long as it is, no daemon can start.
+        if let Some(_lock) = SiteLock::take(&files.path("lock"))? {
+            report.note_index(look_at_index(&disk, &files, seen)?);
+        }
+        Ok(report.done())
+    }
+
+    fn look_at_volumes(
+        &self,
+        disk: &SharedDisk,
+        site: &Site,
+        files: &SiteFiles,
+        (state, key): (&State, Option<&PrivateKey>),
+        now: Utc,
+        (report, seen): (&mut Report, &mut Vec<SeenVolume>),
+    ) {
+        let places = site.volumes.iter().map(|place| &place.path);
+        let progress = Progress::segments(places.clone().map(|place| count_segments(disk, place).unwrap_or(0)).sum());
+        let granted = granted_segments(&state.grants).unwrap_or_default();
+        let nothing: BTreeMap<SegmentId, GrantId> = BTreeMap::new();
+        for place in places {
+            let told = Volume::identify(disk, place, files.site()).and_then(|volume| {
+                let heads: Vec<_> = state.heads().filter(|head| head.volume == volume).map(name_and_head).collect();
+                let look = Look {
+                    deep: self.deep,
+                    identity: key,
+                    heads: &heads,
+                    holders: state.is_known().then(|| state.facts.day_key_holders()),
+                    granted: granted.get(&volume).unwrap_or(&nothing),
+                    holds: &state.holds,
+                    now: Some(now),
+                    progress: &|| progress.one(),
+                    ..Look::at(disk, files.site(), &nothing)
+                };
+                inspect(place, &look)
+            });
+            match told {
+                Ok(mut told) => {
+                    let heads = std::mem::take(&mut told.heads);
+                    seen.extend(told.volume.map(|volume| SeenVolume { volume, dir: place.clone(), heads }));
+                    report.volumes.push(told);
+                }
+                Err(e) => report.faults.push(VolumeFault::new(place, e.to_string())),
+            }
+        }
+        progress.done();
+    }
 }
 
-type LedgerRead = Result<(Option<Verified>, Option<Checkpoint>), VolumeFault>;
+fn name_and_head(head: &ManifestCheckpoint) -> (String, ManifestHead) {
+    (head.manifest.clone(), head.head)
+}
 
-/// Verifies the ledger; returns its newest checkpoint.
-fn read_ledger(files: &SiteFiles) -> anyhow::Result<LedgerRead> {
-    let dir = files.ledger_dir();
-    let mut months = Vec::new();
-    for name in files.disk().list_files(&dir).with_context(|| dir.display().to_string())? {
-        if name.ends_with(".ledger") {
-            let mut bytes = std::fs::read(dir.join(&name)).with_context(|| name.clone())?;
-            // Beside a running daemon the last row may be half-way there.
-            let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-            bytes.truncate(whole);
-            months.push((name, bytes));
-        }
+/// `None` where there is no index.
+fn look_at_index(disk: &SharedDisk, files: &SiteFiles, seen: Vec<SeenVolume>) -> anyhow::Result<Option<IndexLook>> {
+    let dir = files.path("catalog");
+    if !dir.exists() {
+        return Ok(None);
     }
-    let verified = match verify_files(&months, None) {
-        Ok(verified) => verified,
-        Err((name, fault)) => {
-            let what = format!("{fault}; compare with a copy or a checkpoint that is kept elsewhere");
-            return Ok(Err(VolumeFault { file: dir.join(name).display().to_string(), what }));
-        }
+    let copy = files.path("catalog.copy");
+    let told = match Catalog::open_copy(&dir, &copy) {
+        Ok(Some(catalog)) => inspect_index(disk, &catalog, &dir, &seen),
+        Ok(None) => Ok(IndexLook::Outdated),
+        Err(e) => Err(e.into()),
     };
-    let lines = months.iter().rev().flat_map(|(_, bytes)| bytes.rsplit(|byte| *byte == b'\n'));
-    let newest = lines
-        .filter_map(|line| line.get(65..).and_then(|json| serde_json::from_slice::<Row>(json).ok()))
-        .find_map(|row| match row.act {
-            Act::Checkpoint(checkpoint) => Some(checkpoint),
-            _ => None,
-        });
-    Ok(Ok((Some(verified), newest)))
-}
-
-fn print(report: &Report) {
-    println!("ledger: {} rows, {} checkpoints", report.ledger_rows, report.ledger_checkpoints);
-    for volume in &report.volumes {
-        println!(
-            "volume {}: {} manifests, {} segments kept ({} held), {} being written, {} destroyed",
-            volume.volume.map_or_else(String::new, |volume| volume.to_string()),
-            volume.manifests,
-            volume.segments_kept,
-            volume.segments_held,
-            volume.segments_open,
-            volume.segments_destroyed
-        );
-        if volume.bytes_digested > 0 {
-            println!("  {:.1} MB held against their digests", volume.bytes_digested as f64 / 1e6);
-        }
+    if copy.exists() {
+        std::fs::remove_dir_all(&copy).with_context(|| copy.display().to_string())?;
     }
-    for fault in &report.faults {
-        println!("FAULT  {}: {}", fault.file, fault.what);
-    }
-    println!("{}", if report.sound { "sound" } else { "NOT sound" });
+    // One that cannot be read is thrown away and rebuilt.
+    Ok(Some(told.unwrap_or(IndexLook::Outdated)))
 }

@@ -172,3 +172,26 @@ pub enum PasswordFault {
     #[error("holds more than one line of text of at most {limit_bytes} bytes; write the password alone")]
     NotOneLine { limit_bytes: u64 },
 }
+
+/// A file with a private key that is not read.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{}: {fault}", file.display())]
+pub struct KeyFileError {
+    pub file: PathBuf,
+    pub fault: KeyFileFault,
+}
+
+/// What is wrong with a file that holds a private key.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum KeyFileFault {
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
+    #[error("is not a plain file")]
+    NotAFile,
+    #[error("belongs to user {owner}, not to the one who runs this; copy it to a file of your own")]
+    NotOwned { owner: u32 },
+    #[error("others than its owner can reach it (mode {mode:04o}); run `chmod 600` on it")]
+    NotPrivate { mode: u32 },
+    #[error("is not text of at most {limit_bytes} bytes; write the key in it, or two shares, one a line")]
+    NotText { limit_bytes: u64 },
+}

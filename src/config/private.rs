@@ -1,6 +1,6 @@
 //! Files that nobody else may read, and files that could be anything.
 
-use super::error::{ConfigError, Fault, PasswordFault};
+use super::error::{ConfigError, Fault, KeyFileError, KeyFileFault, PasswordFault};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 /// A configuration file of more than this many bytes is a mistake.
 const TEXT_LIMIT_BYTES: u64 = 64 * 1024;
 const PASSWORD_LIMIT_BYTES: u64 = 1024;
+const KEY_LIMIT_BYTES: u64 = 4096;
 
 /// Refuses a site directory that anybody but the running user could look into.
 ///
@@ -84,6 +85,35 @@ pub(super) fn read_password(path: &Path) -> Result<Zeroizing<String>, PasswordFa
     Ok(Zeroizing::new(line.to_owned()))
 }
 
+/// A file that holds a private key as text: the running user's own, and nobody else's to reach.
+///
+/// # Errors
+/// [`KeyFileError`], which names the file and what to do, and repeats nothing of what is in it.
+pub fn read_key_file(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
+    let refused = |fault| KeyFileError { file: path.to_path_buf(), fault };
+    let unreadable = |e: io::Error| refused(KeyFileFault::Unreadable(e.to_string()));
+    let mut file = open_at_once(path).map_err(unreadable)?;
+    // The open file is asked, not the path: what is checked is what is read.
+    let meta = file.metadata().map_err(unreadable)?;
+    if !meta.is_file() {
+        return Err(refused(KeyFileFault::NotAFile));
+    }
+    if meta.uid() != rustix::process::geteuid().as_raw() {
+        return Err(refused(KeyFileFault::NotOwned { owner: meta.uid() }));
+    }
+    let mode = meta.mode() & 0o777;
+    if mode & 0o177 != 0 {
+        return Err(refused(KeyFileFault::NotPrivate { mode }));
+    }
+    let room = usize::try_from(KEY_LIMIT_BYTES + 1).unwrap_or(usize::MAX);
+    let mut bytes = Zeroizing::new(vec![0; room]);
+    let length = fill(&mut file, &mut bytes).map_err(unreadable)?;
+    match std::str::from_utf8(&bytes[..length]) {
+        Ok(text) if length < room => Ok(Zeroizing::new(text.to_owned())),
+        _ => Err(refused(KeyFileFault::NotText { limit_bytes: KEY_LIMIT_BYTES })),
+    }
+}
+
 /// Reads until the end of the file or of `buffer`; returns how many bytes that was.
 fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     let mut length = 0;
@@ -122,6 +152,33 @@ mod tests {
             assert!(error.to_string().starts_with(&dir.path().display().to_string()), "{error}");
         }
         set_mode(dir.path(), 0o700);
+    }
+
+    #[test]
+    fn a_key_file_that_others_can_reach_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        std::fs::write(&path, "secret").unwrap();
+        let fault = || read_key_file(&path).map(|text| text.to_string()).map_err(|e| e.fault);
+        for mode in [0o644, 0o640, 0o604, 0o700, 0o620] {
+            set_mode(&path, mode);
+            assert_eq!(fault(), Err(KeyFileFault::NotPrivate { mode }), "{mode:o}");
+        }
+        for mode in [0o600, 0o400] {
+            set_mode(&path, mode);
+            assert_eq!(fault().unwrap(), "secret");
+        }
+        set_mode(&path, 0o600);
+        for content in [vec![b'a'; 4097], b"\xff".to_vec()] {
+            std::fs::write(&path, content).unwrap();
+            assert_eq!(fault(), Err(KeyFileFault::NotText { limit_bytes: 4096 }));
+        }
+        let told = read_key_file(dir.path()).unwrap_err();
+        assert!(matches!(told.fault, KeyFileFault::NotAFile | KeyFileFault::Unreadable(_)), "{told}");
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(12_345), None).unwrap();
+            assert_eq!(fault(), Err(KeyFileFault::NotOwned { owner: 12_345 }));
+        }
     }
 
     #[test]

@@ -56,6 +56,22 @@ pub fn rfc6381(parameters: &VideoParameters) -> Result<String, FragmentError> {
         .map_err(|source| FragmentError::Configuration { codec: parameters.codec, source })
 }
 
+/// Whether an init segment tells of one track of video, and of nothing else (F1).
+///
+/// # Errors
+/// [`FragmentError::NotAFragment`], [`FragmentError::Box`] where it does not.
+pub fn holds_one_video_track(init: &[u8]) -> Result<(), FragmentError> {
+    let wrong = |offset| move |source| FragmentError::Box { offset, source };
+    let (_, offset) = FtypBox::decode(init).map_err(wrong(0))?;
+    let rest = init.get(offset..).unwrap_or_default();
+    let (movie, length) = MoovBox::decode(rest).map_err(wrong(offset))?;
+    let is_video = |track: &TrakBox| track.mdia_box.hdlr_box.handler_type == HdlrBox::HANDLER_TYPE_VIDE;
+    match &movie.trak_boxes[..] {
+        [track] if is_video(track) && length == rest.len() => Ok(()),
+        _ => Err(FragmentError::NotAFragment { offset, why: "an init segment has one track of video" }),
+    }
+}
+
 pub(super) enum Config {
     Avc(AvccBox),
     Hevc(HvccBox),

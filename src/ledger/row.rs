@@ -219,6 +219,14 @@ pub enum Act {
         why: ViewRefusal,
     },
     FootageDestroyed(DestructionReceipt),
+    /// Somebody with the disks and a private key takes footage out of the vault. Stands before the first picture does.
+    FootageRecovered {
+        /// The public half of the key in hand.
+        key: PublicKey,
+        cameras: Vec<CameraNumber>,
+        span: Span,
+        segments: u32,
+    },
     LedgerRead,
     Checkpoint(Checkpoint),
 }

@@ -157,6 +157,18 @@ pub(super) fn verify_file(
 /// # Errors
 /// The name of the first file with a fault, and the fault.
 pub fn verify_files(files: &[(String, Vec<u8>)], signer: Option<VerifyingKey>) -> Result<Verified, (String, Fault)> {
+    verify_rows(files, signer, |_| {})
+}
+
+/// The same, handing each row to `each`, oldest first, until the first fault.
+///
+/// # Errors
+/// As [`verify_files`].
+pub fn verify_rows(
+    files: &[(String, Vec<u8>)],
+    signer: Option<VerifyingKey>,
+    mut each: impl FnMut(&Row),
+) -> Result<Verified, (String, Fault)> {
     let mut signer = signer;
     let mut verified = Verified { rows: 0, checkpoints: 0, signatures_checked: 0, head: Digest::ZERO };
     let mut before = None;
@@ -166,6 +178,7 @@ pub fn verify_files(files: &[(String, Vec<u8>)], signer: Option<VerifyingKey>) -
         let told = verify_file(bytes, before, None, &mut |row| {
             line += 1;
             verified.rows += 1;
+            each(&row);
             match &row.act {
                 Act::SiteMade { signer: of, .. } => {
                     let known = *signer.get_or_insert(*of);

@@ -65,6 +65,11 @@ impl SegmentReader {
         &self.head
     }
 
+    /// Where it was said to end.
+    pub fn ending(&self) -> Ending {
+        self.ending
+    }
+
     fn header_at(&self, offset_bytes: u64) -> Result<ChunkHeader, SegmentError> {
         let mut bytes = [0; HEADER_BYTES];
         if self.file.read_at(&mut bytes, offset_bytes)? < HEADER_BYTES {

@@ -56,6 +56,23 @@ pub struct UsedSlot {
     pub sealed: Sealed,
 }
 
+/// All slots of a file, by what is in them.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SlotsRead {
+    pub used: Vec<UsedSlot>,
+    /// Empty, or overwritten.
+    pub blank: Vec<u32>,
+    /// Neither used nor blank: torn by a power cut, or changed. It opens for nobody.
+    pub damaged: Vec<u32>,
+}
+
+impl SlotsRead {
+    /// Where a new slot goes: a blank one, or else one that opens for nobody.
+    pub fn free(&self) -> Option<u32> {
+        self.blank.first().or(self.damaged.first()).copied()
+    }
+}
+
 /// An open file of slots.
 #[derive(Debug)]
 pub struct SlotFile {
@@ -153,25 +170,40 @@ impl SlotFile {
         Ok(self.file.write_all_at(block.as_slice(), at)?)
     }
 
-    /// All slots in use: number, owner, sealed secret. Blank and damaged ones are passed over. Reads in long strides: a
-    /// file may hold a day's segments.
+    /// All slots. Reads in long strides: a file may hold a day's segments.
     ///
     /// # Errors
     /// [`SegmentError::Disk`].
-    pub fn used(&self) -> Result<Vec<UsedSlot>, SegmentError> {
-        let mut used = Vec::new();
-        let mut buffer = AlignedBuffer::zeroed(STRIDE_BYTES);
+    pub fn read(&self) -> Result<SlotsRead, SegmentError> {
+        let mut read = SlotsRead::default();
+        let mut buffer = AlignedBuffer::zeroed(STRIDE_BYTES.min((self.slots.max(1)) as usize * BLOCK_BYTES));
         let a_stride = u32::try_from(STRIDE_BYTES / BLOCK_BYTES).unwrap_or(1);
         let mut first = 0;
         while first < self.slots {
             let got = self.file.read_at(buffer.as_mut_slice(), self.offset_bytes(first)?)?;
-            let blocks = buffer.as_slice()[..got].chunks_exact(BLOCK_BYTES);
-            for (index, block) in (first..self.slots).zip(blocks) {
-                used.extend(parse_slot(block).map(|(owner, sealed)| UsedSlot { index, owner, sealed }));
+            let mut blocks = buffer.as_slice()[..got].chunks_exact(BLOCK_BYTES);
+            for index in first..self.slots.min(first.saturating_add(a_stride)) {
+                match blocks.next() {
+                    Some(block) if block.iter().all(|byte| *byte == 0) => read.blank.push(index),
+                    Some(block) => match parse_slot(block) {
+                        Some((owner, sealed)) => read.used.push(UsedSlot { index, owner, sealed }),
+                        None => read.damaged.push(index),
+                    },
+                    // The file ends before its last slot.
+                    None => read.damaged.push(index),
+                }
             }
             first = first.saturating_add(a_stride);
         }
-        Ok(used)
+        Ok(read)
+    }
+
+    /// All slots in use. Blank and damaged ones are passed over.
+    ///
+    /// # Errors
+    /// [`SegmentError::Disk`].
+    pub fn used(&self) -> Result<Vec<UsedSlot>, SegmentError> {
+        Ok(self.read()?.used)
     }
 
     /// Finds the slot of an owner.

@@ -3,7 +3,7 @@
 
 use super::volume::{Volume, VolumeState};
 use super::{Vault, VaultError};
-use crate::crypto::{Label, PrivateKey, PublicKey, generate_pair, random_u64};
+use crate::crypto::{Label, PrivateKey, PublicKey, Unopened, generate_pair, random_u64};
 use crate::domain::{CameraNumber, Day, DayKeyId, Retention, SegmentId, VolumeId};
 use crate::segment::{ManifestRecord, SlotFile, SlotPurpose};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub const RECIPIENTS_LIMIT: u32 = 16;
 
 /// What a day key is bound to: opening it for another fails.
-fn context(volume: VolumeId, day_key: DayKeyId, public: &PublicKey) -> [u8; 56] {
+pub(super) fn context(volume: VolumeId, day_key: DayKeyId, public: &PublicKey) -> [u8; 56] {
     let mut out = [0; 56];
     out[..16].copy_from_slice(&volume.0);
     out[16..24].copy_from_slice(&day_key.0.to_be_bytes());
@@ -20,10 +20,35 @@ fn context(volume: VolumeId, day_key: DayKeyId, public: &PublicKey) -> [u8; 56] 
     out
 }
 
-fn facts(volume: VolumeId, day_key: DayKeyId, public: &PublicKey) -> [u8; 64] {
+pub(super) fn facts(volume: VolumeId, day_key: DayKeyId, public: &PublicKey) -> [u8; 64] {
     let mut out = [0; 64];
     out[..56].copy_from_slice(&context(volume, day_key, public));
     out
+}
+
+/// The public half that a file says is its own. It can be forged: the one in the manifest counts.
+pub(super) fn public_of(facts: &[u8; 64]) -> [u8; 32] {
+    let mut public = [0; 32];
+    public.copy_from_slice(&facts[24..56]);
+    public
+}
+
+/// Opens a day key's private half from its file; `None` where the key in hand has no slot there. `public` is the half
+/// that counts: what is opened must belong to it, whatever the file says of itself.
+pub(super) fn open_day_key(
+    file: &SlotFile,
+    volume: VolumeId,
+    day_key: DayKeyId,
+    public: &PublicKey,
+    key: &PrivateKey,
+) -> Result<Option<PrivateKey>, VaultError> {
+    let Some((_, sealed)) = file.find(&key.public()?.0)? else { return Ok(None) };
+    let opened = key.open_secret(Label::DayKey, &context(volume, day_key, public), &sealed)?;
+    let private = PrivateKey::from_secret(opened);
+    if private.public()? != *public {
+        return Err(Unopened.into());
+    }
+    Ok(Some(private))
 }
 
 impl Volume {
@@ -89,26 +114,28 @@ impl Volume {
         release: &PrivateKey,
     ) -> Result<PrivateKey, VaultError> {
         let wrong = || VaultError::WrongKey { segment };
-        let public = self
-            .lock()
-            .manifests
-            .values()
-            .find_map(|manifest| manifest.sum().day_keys.get(&day_key).map(|known| known.public))
-            .ok_or_else(wrong)?;
-        let file = SlotFile::open(&*self.disk, &self.day_key_path(day_key), SlotPurpose::DayKey)?;
-        let (_, sealed) = file.find(&release.public()?.0)?.ok_or_else(wrong)?;
-        let opened = release.open_secret(Label::DayKey, &context(self.id, day_key, &public), &sealed)?;
-        Ok(PrivateKey::from_secret(opened))
+        let public = self.day_key_public(day_key).ok_or_else(wrong)?;
+        let file = SlotFile::open_to_read(&*self.disk, &self.day_key_path(day_key), SlotPurpose::DayKey)?;
+        open_day_key(&file, self.id, day_key, &public, release)?.ok_or_else(wrong)
+    }
+
+    /// A live day key's public half, as a manifest tells it.
+    pub(super) fn day_key_public(&self, day_key: DayKeyId) -> Option<PublicKey> {
+        let state = self.lock();
+        state.manifests.values().find_map(|manifest| manifest.sum().day_keys.get(&day_key).map(|known| known.public))
+    }
+
+    /// All live day keys.
+    pub(super) fn live_day_keys(&self) -> Vec<DayKeyId> {
+        self.lock().manifests.values().flat_map(|manifest| manifest.sum().day_keys.keys().copied()).collect()
     }
 
     /// Overwrites all slots of a day key, and then its file. Every segment sealed to it is unreadable from here on.
     pub(super) fn destroy_day_key(&self, day_key: DayKeyId) -> Result<(), VaultError> {
         let path = self.day_key_path(day_key);
-        match SlotFile::open(&*self.disk, &path, SlotPurpose::DayKey) {
-            Ok(file) => {
-                file.blank_all()?;
-                file.flush()?;
-            }
+        // Whatever is in it: a file with a damaged header may still hold every slot.
+        match SlotFile::blank_file(&*self.disk, &path) {
+            Ok(()) => {}
             Err(crate::segment::SegmentError::Disk(e)) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(e.into()),
         }

@@ -157,6 +157,7 @@ impl Vault {
     pub fn destroy_spent_day_keys(&self, now: Utc) -> Result<(), VaultError> {
         for volume in &self.volumes {
             for (key, day_key) in volume.spent_day_keys(now) {
+                let _turn = volume.key_files.write().unwrap_or_else(PoisonError::into_inner);
                 volume.destroy_day_key(day_key)?;
                 let mut state = volume.lock();
                 state.day_keys.retain(|_, (known, _)| *known != day_key);

@@ -72,7 +72,7 @@ impl GrantStore {
         Self { disk, dir }
     }
 
-    fn path(&self, grant: GrantId) -> PathBuf {
+    pub(super) fn path(&self, grant: GrantId) -> PathBuf {
         self.dir.join(format!("{:08x}", grant.0))
     }
 
@@ -90,14 +90,28 @@ impl GrantStore {
         let mut facts = [0; 64];
         facts[..4].copy_from_slice(&grant.0.to_be_bytes());
         facts[4..36].copy_from_slice(&viewer.0);
-        let path = self.path(grant);
-        let file = SlotFile::create(&*self.disk, &path, SlotPurpose::Grant, count, facts)?;
+        // One that was staged under this number and never got its row, nor could be destroyed.
+        self.destroy(grant)?;
+        let written = self.write(grant, staged, count, facts);
+        if written.is_err() {
+            // No row will ever name it: it must leave nothing behind.
+            if let Err(left) = self.destroy(grant) {
+                tracing::error!(grant = %grant, error = %left, "keys that were not staged could not be destroyed");
+            }
+        }
+        written.map(|()| {
+            let owners: Vec<[u8; 32]> = staged.iter().map(|slot| owner(slot.volume, slot.segment)).collect();
+            digest(owners.iter().zip(staged.iter().map(|slot| &slot.sealed)))
+        })
+    }
+
+    fn write(&self, grant: GrantId, staged: &[StagedSlot], count: u32, facts: [u8; 64]) -> Result<(), VaultError> {
+        let file = SlotFile::create(&*self.disk, &self.path(grant), SlotPurpose::Grant, count, facts)?;
         for (index, slot) in (0..count).zip(staged) {
             file.fill(index, &owner(slot.volume, slot.segment), &slot.sealed)?;
         }
         file.flush()?;
-        self.disk.sync_dir(&self.dir).map_err(self.on())?;
-        Ok(digest(staged))
+        self.disk.sync_dir(&self.dir).map_err(self.on())
     }
 
     /// # Errors
@@ -118,6 +132,28 @@ impl GrantStore {
     pub fn list(&self) -> Result<Vec<GrantId>, VaultError> {
         let names = self.disk.list_files(&self.dir).map_err(self.on())?;
         Ok(names.iter().filter_map(|name| u32::from_str_radix(name, 16).ok()).map(GrantId).collect())
+    }
+
+    /// What stands in the directory under no grant's name.
+    pub(super) fn strange_names(&self) -> Result<Vec<PathBuf>, VaultError> {
+        let names = self.disk.list_files(&self.dir).map_err(self.on())?;
+        let is_grant =
+            |name: &String| u32::from_str_radix(name, 16).is_ok_and(|number| format!("{number:08x}") == *name);
+        Ok(names.iter().filter(|name| !is_grant(name)).map(|name| self.dir.join(name)).collect())
+    }
+
+    /// What can be told of a grant's file without any key.
+    pub(super) fn look(&self, grant: GrantId) -> Result<GrantLook, VaultError> {
+        let file = SlotFile::open_to_read(&*self.disk, &self.path(grant), SlotPurpose::Grant)?;
+        if file.facts()[..4] != grant.0.to_be_bytes() {
+            return Err(SegmentError::Damaged { what: "a grant's file", at_bytes: 0 }.into());
+        }
+        let mut viewer = [0; 32];
+        viewer.copy_from_slice(&file.facts()[4..36]);
+        let slots = file.read()?;
+        let segments = slots.used.iter().map(|slot| segment_of(&slot.owner)).collect();
+        let digest = digest(slots.used.iter().map(|slot| (&slot.owner, &slot.sealed)));
+        Ok(GrantLook { viewer: PublicKey(viewer), slots: file.slots(), segments, digest, damaged: slots.damaged.len() })
     }
 
     /// Overwrites all slots of a grant and removes its file. One that is gone already is no error.
@@ -190,13 +226,31 @@ impl GrantFile {
     }
 }
 
+/// What can be told of a grant's file without any key.
+pub(super) struct GrantLook {
+    pub viewer: PublicKey,
+    pub slots: u32,
+    /// Of the slots in use.
+    pub segments: Vec<(VolumeId, SegmentId)>,
+    /// Over the slots in use: as the ledger names it, while none is overwritten.
+    pub digest: Digest,
+    pub damaged: usize,
+}
+
+fn segment_of(owner: &[u8; 32]) -> (VolumeId, SegmentId) {
+    let (mut volume, mut segment) = ([0; 16], [0; 8]);
+    volume.copy_from_slice(&owner[..16]);
+    segment.copy_from_slice(&owner[16..24]);
+    (VolumeId(volume), SegmentId(u64::from_be_bytes(segment)))
+}
+
 /// What binds a grant's slots to its ledger row.
-fn digest(staged: &[StagedSlot]) -> Digest {
+fn digest<'a>(slots: impl Iterator<Item = (&'a [u8; 32], &'a Sealed)>) -> Digest {
     let mut running = RunningDigest::new();
-    for slot in staged {
-        running.update(&owner(slot.volume, slot.segment));
-        running.update(&slot.sealed.encapsulated);
-        running.update(&slot.sealed.ciphertext);
+    for (owner, sealed) in slots {
+        running.update(owner);
+        running.update(&sealed.encapsulated);
+        running.update(&sealed.ciphertext);
     }
     running.so_far()
 }

@@ -1,14 +1,31 @@
-//! Reads a volume without changing it, and names what does not fit: the vault's part of `custodian verify`.
+//! Reads a site's files without changing them, and names what does not fit: the vault's part of `custodian verify`.
+//!
+//! It works beside a running daemon, whose files change while they are read. So what seems wrong is looked at a second
+//! time, and only what is wrong both times, in the same words, is told: what is wrong stays wrong.
+
+mod contents;
+mod day_keys;
+mod index;
+mod segments;
+mod state;
+
+pub use index::{IndexLook, SeenVolume, inspect_index};
+pub use state::{GrantExpected, granted_segments, inspect_grants, inspect_holds};
 
 use super::VaultError;
-use super::manifests::{self, ManifestFile};
-use super::table::{Life, SegmentRow};
+use super::bare::DayKeys;
+use super::holds::Hold;
+use super::manifests;
+use super::summary;
 use super::volume::Volume;
-use crate::disk::{Access, SharedDisk, read_file};
-use crate::domain::{Digest, ManifestHead, SegmentId, SiteId, VolumeId};
-use crate::segment::{COMMIT_REGION_BYTES, CommitTable, HEAD_BYTES, RecordStream, SegmentHead, SegmentReader};
+use crate::crypto::{PrivateKey, PublicKey};
+use crate::disk::SharedDisk;
+use crate::domain::{GrantId, ManifestHead, SegmentId, SiteId, Utc, VolumeId};
+use segments::{Named, OneManifest};
 use serde::Serialize;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::Path;
 
 /// What was found on a volume.
@@ -20,181 +37,173 @@ pub struct Inspection {
     pub segments_open: u64,
     pub segments_destroyed: u64,
     pub segments_held: u64,
+    pub day_keys: u64,
     /// Sealed bytes that were read and held against their digest; 0 unless the inspection was deep.
     pub bytes_digested: u64,
+    /// Segments whose every chunk was decrypted; 0 without a private key.
+    pub segments_decrypted: u64,
     pub faults: Vec<VolumeFault>,
+    /// The manifests' heads as they were read.
+    #[serde(skip)]
+    pub heads: Vec<(String, ManifestHead)>,
 }
 
 /// Something that does not fit. `what` says it and what to do.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 pub struct VolumeFault {
     pub file: String,
     pub what: String,
 }
 
-/// Reads the volume in `dir`. `deep` reads every sealed byte and holds it against the digest. `heads` are those of
-/// the newest ledger checkpoint: each manifest must have been there.
+impl VolumeFault {
+    pub fn new(file: &Path, what: impl Into<String>) -> Self {
+        Self { file: file.display().to_string(), what: what.into() }
+    }
+}
+
+/// Whose slots a day key has, as the ledger tells it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct KeyHolders {
+    /// Who must have one: the officers of today, and the recovery key. With words for each.
+    pub must: BTreeMap<PublicKey, String>,
+    /// Who may have one: all that ever had a row.
+    pub may: BTreeSet<PublicKey>,
+}
+
+/// What a volume is held against, and how closely it is looked at.
+pub struct Look<'a> {
+    pub disk: &'a SharedDisk,
+    pub site: SiteId,
+    /// Reads every sealed byte and holds it against the digest.
+    pub deep: bool,
+    /// Decrypts, too.
+    pub identity: Option<&'a PrivateKey>,
+    /// The manifests' heads in the ledger's newest checkpoint: each must have been there.
+    pub heads: &'a [(String, ManifestHead)],
+    /// `None` where the ledger cannot tell.
+    pub holders: Option<&'a KeyHolders>,
+    /// What grants hold keys of, on this volume.
+    pub granted: &'a BTreeMap<SegmentId, GrantId>,
+    pub holds: &'a [Hold],
+    /// `None` where nobody is to be told what has outlived its day.
+    pub now: Option<Utc>,
+    /// Called once a segment.
+    pub progress: &'a dyn Fn(),
+}
+
+impl fmt::Debug for Look<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Look(site {}, deep {})", self.site, self.deep)
+    }
+}
+
+impl<'a> Look<'a> {
+    /// A look at one volume by itself.
+    pub fn at(disk: &'a SharedDisk, site: SiteId, nothing_granted: &'a BTreeMap<SegmentId, GrantId>) -> Self {
+        Self {
+            disk,
+            site,
+            deep: false,
+            identity: None,
+            heads: &[],
+            holders: None,
+            granted: nothing_granted,
+            holds: &[],
+            now: None,
+            progress: &|| {},
+        }
+    }
+}
+
+/// How many files of segments a volume has: how long a look will take.
+///
+/// # Errors
+/// What the disk says.
+pub fn count_segments(disk: &SharedDisk, dir: &Path) -> Result<usize, VaultError> {
+    Ok(segments::files(disk, dir)?.len())
+}
+
+/// Reads the volume in `dir`.
 ///
 /// # Errors
 /// [`VaultError`] where there is no volume to read.
-pub fn inspect(
-    disk: &SharedDisk,
-    dir: &Path,
-    site: SiteId,
-    deep: bool,
-    heads: &[(String, ManifestHead)],
-) -> Result<Inspection, VaultError> {
-    let volume = Volume::identify(disk, dir, site)?;
+pub fn inspect(dir: &Path, look: &Look) -> Result<Inspection, VaultError> {
+    let disk = look.disk;
+    let volume = Volume::identify(disk, dir, look.site)?;
     let mut told = Inspection { volume: Some(volume), ..Inspection::default() };
+    let keys = look.identity.map(|key| RefCell::new(DayKeys::of(key)));
+    let mut named: BTreeMap<SegmentId, Named> = BTreeMap::new();
     let mut checked_heads = BTreeSet::new();
-    let mut named = BTreeMap::new();
+    let mut live_day_keys = BTreeMap::new();
+    let summary = summary::read_at_rest(disk, dir);
     for path in manifests::list(disk, &dir.join("manifests"))? {
-        let mut one = OneManifest::inspect(disk, dir, &path, deep, heads);
+        let mut one = OneManifest::inspect(dir, volume, &path, look, keys.as_ref());
         if !one.told.faults.is_empty() {
-            // Beside a running daemon a segment may have gone between the two looks. What is wrong stays wrong.
-            one = OneManifest::inspect(disk, dir, &path, deep, heads);
+            // Beside a running daemon a segment may have gone between the two looks.
+            let quietly = Look { progress: &|| {}, ..*look };
+            let again = OneManifest::inspect(dir, volume, &path, &quietly, keys.as_ref());
+            one.told.faults.retain(|fault| again.told.faults.contains(fault));
         }
         checked_heads.extend(one.checked_head);
         named.extend(one.named);
+        live_day_keys.extend(one.day_keys);
         told.add(one.told);
+        if let (Ok(summary), Some(summed)) = (&summary, one.summed) {
+            let known = summary.manifests.get(&summed.name);
+            // It is older than the manifest for the most part; where it is of the same moment, it says the same.
+            if known.is_some_and(|known| known.end_bytes == summed.end_bytes && *known != summed) {
+                told.fault(&dir.join(summary::NAME), forged_summary(&summed.name));
+            }
+        }
     }
-    for (name, _) in heads.iter().filter(|(name, _)| !checked_heads.contains(name)) {
-        told.fault(&dir.join("manifests").join(name), "is missing: the ledger's checkpoint names it".into());
+    if let Err(e) = &summary {
+        told.fault(
+            &dir.join(summary::NAME),
+            format!("{e}. Delete it: the daemon's next start reads the manifests in its place"),
+        );
     }
-    let mut unnamed = strangers(disk, dir, &named)?;
+    for (name, _) in look.heads.iter().filter(|(name, _)| !checked_heads.contains(name)) {
+        let what =
+            "is missing: the ledger's checkpoint names it. Put it back from a copy; until then nothing is erased here";
+        told.faults.push(VolumeFault::new(&dir.join("manifests").join(name), what));
+    }
+    told.faults.extend(told_twice(|| day_keys::inspect(dir, volume, look))?);
+    told.day_keys = live_day_keys.len() as u64;
+    let mut unnamed = segments::strangers(disk, dir, &named)?;
     if !unnamed.is_empty() {
         // A file is there an instant before the manifest names it.
         for path in manifests::list(disk, &dir.join("manifests"))? {
             named.extend(OneManifest::names(disk, &path));
         }
-        let still = strangers(disk, dir, &named)?;
+        let still = segments::strangers(disk, dir, &named)?;
         unnamed.retain(|fault| still.contains(fault));
     }
     told.faults.extend(unnamed);
+    told.faults.extend(segments::torn_chains(dir, &named, look)?);
+    told.faults.extend(segments::granted_strangers(dir, &named, look));
     Ok(told)
 }
 
-/// What one manifest says, held against the files.
-struct OneManifest {
-    told: Inspection,
-    /// Its segments, and whether each is recorded as erased.
-    named: BTreeMap<SegmentId, bool>,
-    /// Its name, where a checkpoint knows it.
-    checked_head: Option<String>,
+fn forged_summary(manifest: &str) -> String {
+    format!(
+        "tells otherwise of manifest {manifest} than the manifest itself: it was changed. Delete it while no daemon runs, and \
+         find out who had the disk"
+    )
 }
 
-impl OneManifest {
-    fn names(disk: &SharedDisk, path: &Path) -> BTreeMap<SegmentId, bool> {
-        let Ok(read) = ManifestFile::read(disk, path, false) else { return BTreeMap::new() };
-        let is_erased = |row: &SegmentRow| matches!(row.life, Life::Erased { .. });
-        let rows = read.manifest.table().into_iter().flat_map(|table| &table.rows);
-        rows.map(|(segment, row)| (*segment, is_erased(row))).collect()
+/// What is wrong at two looks.
+fn told_twice(look: impl Fn() -> Result<Vec<VolumeFault>, VaultError>) -> Result<Vec<VolumeFault>, VaultError> {
+    let mut faults = look()?;
+    if !faults.is_empty() {
+        let again = look()?;
+        faults.retain(|fault| again.contains(fault));
     }
-
-    fn inspect(disk: &SharedDisk, dir: &Path, path: &Path, deep: bool, heads: &[(String, ManifestHead)]) -> Self {
-        let mut one = Self { told: Inspection::default(), named: BTreeMap::new(), checked_head: None };
-        // Read after the manifest: what the manifest calls open was committed in one of these, or not at all.
-        let read = match ManifestFile::read(disk, path, false) {
-            Ok(read) => read,
-            Err(e) => {
-                one.told.fault(path, e.to_string());
-                return one;
-            }
-        };
-        let commits = read_file(&**disk, &dir.join("commits"), 2 * COMMIT_REGION_BYTES as u64).unwrap_or_default();
-        let tables = CommitTable::read_all(&commits).unwrap_or_else(|e| {
-            one.told.fault(&dir.join("commits"), e.to_string());
-            Vec::new()
-        });
-        one.told.manifests = 1;
-        if read.misfits > 0 {
-            let what = format!("{} records do not follow from those before: the file was changed", read.misfits);
-            one.told.fault(path, what);
-        }
-        let name = read.manifest.name().to_owned();
-        for (_, head) in heads.iter().filter(|(known, _)| *known == name) {
-            one.checked_head = Some(name.clone());
-            match head_after(disk, path, head.records) {
-                Ok(found) if found == Some(head.digest) => {}
-                Ok(_) => one.told.fault(
-                    path,
-                    "is not what the ledger's checkpoint says it was: records were changed or taken out".into(),
-                ),
-                Err(e) => one.told.fault(path, e.to_string()),
-            }
-        }
-        for (segment, row) in read.manifest.table().into_iter().flat_map(|table| &table.rows) {
-            one.named.insert(*segment, matches!(row.life, Life::Erased { .. }));
-            let place = if row.is_apart { "held" } else { "rolling" };
-            let path = dir.join(place).join(&name).join(segment.to_string());
-            one.told.segment(disk, &path, *segment, (&read.manifest, row), &tables, deep);
-        }
-        one
-    }
-}
-
-/// The head of a manifest after so many records; `None` where it has fewer.
-fn head_after(disk: &SharedDisk, path: &Path, records: u64) -> Result<Option<Digest>, VaultError> {
-    let on = |source| VaultError::Disk { what: path.display().to_string(), source };
-    let file = disk.open(path, Access::Read).map_err(on)?;
-    let (_, mut stream) = RecordStream::open(&*file)?;
-    while stream.head().records < records {
-        if stream.next_record()?.is_none() {
-            return Ok(None);
-        }
-    }
-    Ok(Some(stream.head().digest))
+    Ok(faults)
 }
 
 impl Inspection {
-    fn fault(&mut self, path: &Path, what: String) {
-        self.faults.push(VolumeFault { file: path.display().to_string(), what });
-    }
-
-    fn segment(
-        &mut self,
-        disk: &SharedDisk,
-        path: &Path,
-        segment: SegmentId,
-        (manifest, row): (&ManifestFile, &SegmentRow),
-        tables: &[CommitTable],
-        deep: bool,
-    ) {
-        match row.life {
-            Life::Erased { .. } | Life::KeyDestroyed { .. } => self.segments_destroyed += 1,
-            Life::Open => {
-                self.segments_open += 1;
-                // A segment that is being written is checked as far as it was committed.
-                if tables.iter().any(|table| table.entry(segment).is_some())
-                    && let Err(e) = check_head(disk, path, manifest, row)
-                {
-                    self.fault(path, e);
-                }
-            }
-            Life::Sealed => {
-                self.segments_kept += 1;
-                self.segments_held += u64::from(row.is_apart);
-                let checked = check_head(disk, path, manifest, row).and_then(|()| {
-                    let file = disk.open(path, Access::Read).map_err(|e| e.to_string())?;
-                    let reader = SegmentReader::open(file, row.ending()).map_err(|e| e.to_string())?;
-                    reader.chunks().map_err(|e| e.to_string())?;
-                    if !deep {
-                        return Ok(0);
-                    }
-                    let (digest, bytes) = reader.digest().map_err(|e| e.to_string())?;
-                    let recorded = manifest.whole(row).map_err(|e| e.to_string())?;
-                    if recorded.is_some_and(|whole| whole.digest == digest) {
-                        Ok(bytes)
-                    } else {
-                        Err("its bytes were changed after it was sealed".into())
-                    }
-                });
-                match checked {
-                    Ok(bytes) => self.bytes_digested += bytes,
-                    Err(e) => self.fault(path, e),
-                }
-            }
-        }
+    fn fault(&mut self, path: &Path, what: impl Into<String>) {
+        self.faults.push(VolumeFault::new(path, what));
     }
 
     fn add(&mut self, other: Inspection) {
@@ -204,47 +213,8 @@ impl Inspection {
         self.segments_destroyed += other.segments_destroyed;
         self.segments_held += other.segments_held;
         self.bytes_digested += other.bytes_digested;
+        self.segments_decrypted += other.segments_decrypted;
         self.faults.extend(other.faults);
-    }
-}
-
-/// Files that no manifest names, and blank ones that should be gone.
-fn strangers(disk: &SharedDisk, dir: &Path, named: &BTreeMap<SegmentId, bool>) -> Result<Vec<VolumeFault>, VaultError> {
-    let mut faults = Vec::new();
-    for place in ["rolling", "held"].map(|place| dir.join(place)) {
-        let on = |source| VaultError::Disk { what: place.display().to_string(), source };
-        let subs = disk.list_dirs(&place).map_err(on)?.into_iter().map(|name| place.join(name));
-        for sub in std::iter::once(place.clone()).chain(subs) {
-            let names = match disk.list_files(&sub) {
-                // Emptied and removed meanwhile.
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
-                names => names.map_err(on)?,
-            };
-            for name in names {
-                let known = name.parse().ok().and_then(|segment: SegmentId| named.get(&segment).copied());
-                let what = match known.filter(|_| sub != place) {
-                    Some(false) => continue,
-                    Some(true) => "is recorded as erased, but its file is still there",
-                    None => "stands in no manifest: it was put there, or never committed",
-                };
-                faults.push(VolumeFault { file: sub.join(&name).display().to_string(), what: what.to_owned() });
-            }
-        }
-    }
-    Ok(faults)
-}
-
-fn check_head(disk: &SharedDisk, path: &Path, manifest: &ManifestFile, row: &SegmentRow) -> Result<(), String> {
-    let file = disk.open(path, Access::Read).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => "is missing: it was not destroyed by the daemon".to_owned(),
-        _ => e.to_string(),
-    })?;
-    let mut block = vec![0; HEAD_BYTES];
-    let got = file.read_at(&mut block, 0).map_err(|e| e.to_string())?;
-    let recorded = manifest.head_of(row).map_err(|e| e.to_string())?;
-    if SegmentHead::block_digest(&block[..got]) == recorded {
-        Ok(())
-    } else {
-        Err("its head is not the one that was recorded: the file was changed or swapped".into())
+        self.heads.extend(other.heads);
     }
 }

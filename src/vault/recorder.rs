@@ -67,9 +67,10 @@ impl CameraRecorder {
 
     fn begin_on(&self, number: usize, start: Utc, init: &[u8]) -> Result<SegmentWriter, VaultError> {
         let volume = &self.vault.volumes[number];
-        let recipients = self.vault.recipients();
         let segment = SegmentId(random_u64()?);
         let mut state = volume.lock();
+        // Asked under the lock: who joins is a recipient first, and then looks under it for the keys that are there (R1).
+        let recipients = self.vault.recipients();
         let (day_key, public) = volume.day_key(&mut state, self.camera, start.day(), self.retention, &recipients)?;
         let previous = state.newest.get(&self.camera).map_or(Digest::ZERO, |newest| newest.digest);
         let name = volume.manifest(&mut state, start.day(), self.retention)?.name().to_owned();

@@ -7,12 +7,13 @@
 use super::VaultError;
 use super::manifests::Summed;
 use super::volume::Volume;
-use crate::disk::{read_file, replace_file};
+use crate::disk::{SharedDisk, read_file, replace_file};
 use crate::domain::StateVersion;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::path::Path;
 
-const NAME: &str = "summary";
+pub(super) const NAME: &str = "summary";
 const LIMIT_BYTES: u64 = 256 << 20;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -40,11 +41,8 @@ impl Volume {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Summary::default()),
             Err(e) => return Err(self.on(&path)(e)),
         };
-        match parse(&bytes) {
-            Ok(stored) => {
-                let by_name = stored.manifests.into_iter().map(|summed| (summed.name.clone(), summed));
-                Ok(Summary { is_clean: stored.is_clean, manifests: by_name.collect() })
-            }
+        match read_bytes(&bytes) {
+            Ok(summary) => Ok(summary),
             Err(e) => {
                 tracing::warn!(volume = %self.id, error = %e, "the summary is not readable: all manifests are read");
                 Ok(Summary::default())
@@ -68,6 +66,21 @@ impl Volume {
         let bytes = format!("{:08x} {json}", crc32c::crc32c(json.as_bytes())).into_bytes();
         replace_file(&*self.disk, &path, &bytes).map_err(self.on(&path))
     }
+}
+
+/// Reads the summary of the volume in `dir` as it lies there.
+pub(super) fn read_at_rest(disk: &SharedDisk, dir: &Path) -> Result<Summary, String> {
+    match read_file(&**disk, &dir.join(NAME), LIMIT_BYTES) {
+        Ok(bytes) => read_bytes(&bytes),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Summary::default()),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+fn read_bytes(bytes: &[u8]) -> Result<Summary, String> {
+    let stored = parse(bytes)?;
+    let by_name = stored.manifests.into_iter().map(|summed| (summed.name.clone(), summed));
+    Ok(Summary { is_clean: stored.is_clean, manifests: by_name.collect() })
 }
 
 /// Its CRC-32C in hexadecimal, a space, JSON: a count that an accident changed could let footage outlive its day.

@@ -5,11 +5,13 @@ use crate::crypto::{PrivateKey, StreamOpener, generate_pair};
 use crate::disk::{RealDisk, SharedDisk};
 use crate::domain::{DestructionTrigger, GapCause, GrantId, Overwrite, RequestId, Retention, SiteId, Span, VolumeId};
 use crate::segment::FragmentFacts;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 mod damage;
+mod recipients;
 mod starts;
 
 const SITE: SiteId = SiteId([1; 16]);
@@ -79,7 +81,9 @@ impl House {
     }
 
     fn faults(&self, heads: &[(String, crate::domain::ManifestHead)]) -> Vec<VolumeFault> {
-        inspect(&self.disk, &self.volume_dir(), SITE, true, heads).unwrap().faults
+        let granted = BTreeMap::new();
+        let look = Look { deep: true, heads, ..Look::at(&self.disk, SITE, &granted) };
+        inspect(&self.volume_dir(), &look).unwrap().faults
     }
 }
 

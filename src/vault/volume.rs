@@ -11,7 +11,7 @@ use crate::segment::{FORMAT_VERSION, ManifestRecord, Progress};
 use bytes::{Buf, BufMut};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 const IDENTITY_NAME: &str = "volume";
 const IDENTITY_MAGIC: &[u8; 8] = b"CUSTODVO";
@@ -42,6 +42,9 @@ pub struct Volume {
     pub(super) checkpointed: Vec<(String, ManifestHead)>,
     pub(super) state: Mutex<VolumeState>,
     pub(super) moving: Mutex<()>,
+    /// Day-key files change slots under a reader's turn and go under a writer's: no slot is ever written into a file
+    /// that was overwritten and released meanwhile. Taken before `state`.
+    pub(super) key_files: RwLock<()>,
 }
 
 /// What a volume knows of itself. Guarded by one lock that is never held across a flush of footage.
@@ -152,6 +155,18 @@ impl Volume {
     /// # Errors
     /// [`VaultError::NoVolume`], [`VaultError::OtherSite`], [`VaultError::Disk`].
     pub fn identify(disk: &SharedDisk, dir: &Path, site: SiteId) -> Result<VolumeId, VaultError> {
+        let (id, of) = Self::whose(disk, dir)?;
+        if of != site {
+            return Err(VaultError::OtherSite { dir: dir.to_path_buf() });
+        }
+        Ok(id)
+    }
+
+    /// The identity of the volume in `dir`, and the site that it belongs to, whichever that is.
+    ///
+    /// # Errors
+    /// [`VaultError::NoVolume`], [`VaultError::Disk`].
+    pub fn whose(disk: &SharedDisk, dir: &Path) -> Result<(VolumeId, SiteId), VaultError> {
         let no_volume = || VaultError::NoVolume { dir: dir.to_path_buf() };
         let bytes = read_file(&**disk, &dir.join(IDENTITY_NAME), 4096).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => no_volume(),
@@ -173,10 +188,7 @@ impl Volume {
         if identity(VolumeId(id), SiteId(of)) != bytes {
             return Err(no_volume());
         }
-        if SiteId(of) != site {
-            return Err(VaultError::OtherSite { dir: dir.to_path_buf() });
-        }
-        Ok(VolumeId(id))
+        Ok((VolumeId(id), SiteId(of)))
     }
 
     /// Opens a volume and tests its device. Recovery is a step of its own.
@@ -187,7 +199,8 @@ impl Volume {
         let id = Self::identify(&disk, dir, site)?;
         let is_proven = device_is_proven(&disk, dir, allow_unproven)?;
         let (dir, state) = (dir.to_path_buf(), Mutex::new(VolumeState::default()));
-        Ok(Self { id, dir, disk, is_proven, checkpointed: Vec::new(), state, moving: Mutex::default() })
+        let (moving, key_files) = (Mutex::default(), RwLock::default());
+        Ok(Self { id, dir, disk, is_proven, checkpointed: Vec::new(), state, moving, key_files })
     }
 
     /// Gives the volume the ledger's newest checkpoint to be held against: an older image of it, put in its place, lacks

@@ -19,8 +19,10 @@ const FLOORS: [&[&str]; 11] = [
 ];
 
 /// Crates that appear in one room alone, as long as they are dependencies: of the two that write MP4, one is.
-const HOMES: [(&str, &str); 10] = [
+const HOMES: [(&str, &str); 13] = [
     ("notify", "config"),
+    ("blahaj", "crypto"),
+    ("bech32", "crypto"),
     ("ring", "crypto"),
     ("hpke", "crypto"),
     ("argon2", "crypto"),
@@ -30,6 +32,7 @@ const HOMES: [(&str, &str); 10] = [
     ("ffmpeg_next", "worker"),
     ("retina", "ingest"),
     ("axum", "http"),
+    ("indicatif", "cmd"),
 ];
 
 const MOST_LINES: usize = 500;

@@ -3,9 +3,10 @@
 reader.py volume VOLUME --out DIR [--ledger FILE ...]   decrypts every segment into DIR/CAMERA-START-SEGMENT.mp4
 reader.py ledger FILE ... [--signer HEX]                verifies the chain and the checkpoints
 reader.py person STATE NAME --volume VOLUME             what a person's password opens: persons, grants, day keys
+reader.py shares                                        restores a key from two shares, one a line
 reader.py vectors DIR                                   reads each segment that DIR/vectors.json names
 
-The key of a volume, 64 hexadecimal digits, or a person's password comes on the standard input. What was found is told in
+The key of a volume, 64 hexadecimal digits or two shares, or a person's password comes on the standard input. What was found is told in
 JSON; the exit status is 1 where anything was refused.
 """
 
@@ -18,14 +19,19 @@ from ledger import read_ledger
 from people import read_person
 from sealing import Refused
 from segment import Segment
+from shares import read_key
 from volume import Volume
 
 
 def key_from_stdin() -> bytes:
-    key = bytes.fromhex(sys.stdin.read().strip())
-    if len(key) != 32:
-        sys.exit("reader: a key of 64 hexadecimal digits is wanted on the standard input")
-    return key
+    return read_key(sys.stdin.read())
+
+
+def read_shares(_: argparse.Namespace) -> dict:
+    try:
+        return {"ok": True, "key": key_from_stdin().hex()}
+    except Refused as e:
+        return {"ok": False, "what": str(e)}
 
 
 def read_volume(arguments: argparse.Namespace) -> dict:
@@ -94,6 +100,7 @@ def main() -> int:
     person.add_argument("--volume", type=Path, required=True)
     person.set_defaults(act=lambda arguments: read_person(arguments.state, arguments.volume, arguments.name,
                                                           sys.stdin.read()))
+    kinds.add_parser("shares").set_defaults(act=read_shares)
     vectors = kinds.add_parser("vectors")
     vectors.add_argument("dir", type=Path)
     vectors.set_defaults(act=read_vectors)

@@ -300,6 +300,7 @@ const TABLE = {
   'act.view-served': ['열람 제공', 'View served'],
   'act.view-refused': ['열람 거부', 'View refused'],
   'act.footage-destroyed': ['영상 파기', 'Footage destroyed'],
+  'act.footage-recovered': ['영상 복구', 'Footage recovered'],
   'act.ledger-read': ['원장 조회', 'Ledger read'],
   'act.checkpoint': ['서명된 확인 지점', 'Signed checkpoint'],
   'row.request': ['요청 {n}', 'request {n}'],

@@ -1,0 +1,133 @@
+//! Ledger, desk, grants and holds.
+
+use crate::access::{LedgerFacts, SiteFiles};
+use crate::clock::Clock;
+use crate::crypto::PublicKey;
+use crate::domain::{GrantId, Utc};
+use crate::ledger::{ManifestCheckpoint, Verified, verify_rows};
+use crate::segment::{SlotFile, SlotPurpose};
+use crate::vault::{GrantExpected, GrantStore, Hold, Holds, VolumeFault, inspect_grants, inspect_holds};
+use anyhow::Context;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Beside a running daemon a grant is staged before its row, and a hold placed before its own.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(300);
+const LOOKS: usize = 4;
+
+/// What the state directory says, and what is wrong with it.
+pub(super) struct State {
+    /// `None` where the ledger is damaged: it says nothing then.
+    pub ledger: Option<Verified>,
+    pub facts: LedgerFacts,
+    pub grants: GrantStore,
+    pub open_grants: usize,
+    pub holds: Vec<Hold>,
+    pub faults: Vec<VolumeFault>,
+}
+
+impl State {
+    pub fn is_known(&self) -> bool {
+        self.ledger.is_some()
+    }
+
+    /// The manifests' heads in the newest checkpoint.
+    pub fn heads(&self) -> impl Iterator<Item = &ManifestCheckpoint> {
+        let newest = self.facts.newest_checkpoint().filter(|_| self.is_known());
+        newest.into_iter().flat_map(|checkpoint| &checkpoint.manifests)
+    }
+}
+
+/// Looks until nothing is wrong, or the same again and again.
+pub(super) fn look_at_state(files: &SiteFiles, clock: &Clock) -> anyhow::Result<State> {
+    let mut state = look(files, clock.wall())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    for _ in 1..LOOKS {
+        if state.faults.is_empty() {
+            break;
+        }
+        runtime.block_on(clock.sleep(LOOK_AGAIN_AFTER));
+        let before = std::mem::take(&mut state.faults);
+        state = look(files, clock.wall())?;
+        state.faults.retain(|fault| before.contains(fault));
+    }
+    Ok(state)
+}
+
+fn look(files: &SiteFiles, now: Utc) -> anyhow::Result<State> {
+    let mut faults = Vec::new();
+    let grants = GrantStore::new(Arc::clone(files.disk()), files.path("grants"));
+    let (ledger, facts) = read_ledger(files, &mut faults)?;
+    let mut held = Vec::new();
+    match Holds::open(Arc::clone(files.disk()), files.path("holds")) {
+        Ok(holds) => {
+            held = holds.list().to_vec();
+            if ledger.is_some() {
+                faults.extend(inspect_holds(&holds, &facts.wanted_holds(), &files.path("holds")));
+            }
+        }
+        Err(e) => faults.push(VolumeFault::new(&files.path("holds"), e.to_string())),
+    }
+    let mut open: BTreeMap<GrantId, GrantExpected> = BTreeMap::new();
+    if ledger.is_some() {
+        open = facts.open_grants(now);
+        let over = facts.grants_over(now).into_iter().map(|grant| format!("{:08x}", grant.0)).collect::<Vec<_>>();
+        let mut told = inspect_grants(&grants, &open)?;
+        told.retain(|fault| !over.iter().any(|name| fault.file.ends_with(name)));
+        faults.extend(told);
+        faults.extend(look_at_desk(files, &facts)?);
+    }
+    Ok(State { ledger, facts, grants, open_grants: open.len(), holds: held, faults })
+}
+
+/// Verifies the ledger and adds its rows up.
+fn read_ledger(files: &SiteFiles, faults: &mut Vec<VolumeFault>) -> anyhow::Result<(Option<Verified>, LedgerFacts)> {
+    let dir = files.ledger_dir();
+    let mut months = Vec::new();
+    for name in files.disk().list_files(&dir).with_context(|| dir.display().to_string())? {
+        if name.ends_with(".ledger") {
+            let mut bytes = std::fs::read(dir.join(&name)).with_context(|| name.clone())?;
+            // Beside a running daemon the last row may be half-way there.
+            let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            bytes.truncate(whole);
+            months.push((name, bytes));
+        }
+    }
+    let mut facts = LedgerFacts::default();
+    match verify_rows(&months, None, |row| facts.apply(row)) {
+        Ok(verified) => Ok((Some(verified), facts)),
+        Err((name, fault)) => {
+            let what = format!("{fault}; compare with a copy or a checkpoint that is kept elsewhere");
+            faults.push(VolumeFault::new(&dir.join(name), what));
+            Ok((None, facts))
+        }
+    }
+}
+
+/// The desk's slots: for whom the ledger names, and for nobody else.
+fn look_at_desk(files: &SiteFiles, facts: &LedgerFacts) -> anyhow::Result<Vec<VolumeFault>> {
+    let path = files.path("desk");
+    let fault = |what: String| VolumeFault::new(&path, what);
+    let file = match SlotFile::open_to_read(&**files.disk(), &path, SlotPurpose::Desk) {
+        Ok(file) => file,
+        Err(e) => return Ok(vec![fault(format!("{e}: nobody reads requests any more. Put it back from a copy"))]),
+    };
+    let (holders, public) = facts.desk_holders();
+    let mut faults = Vec::new();
+    if public.is_some_and(|public| file.facts()[..32] != public.0) {
+        faults.push(fault("is not the desk that the ledger names: it was exchanged".into()));
+    }
+    let slots = file.read()?;
+    for slot in slots.used.iter().filter(|slot| !holders.may.contains(&PublicKey(slot.owner))) {
+        let key = PublicKey(slot.owner);
+        faults.push(fault(format!("slot {} is for a key that no row of the ledger names ({key})", slot.index)));
+    }
+    for (key, whose) in &holders.must {
+        if !slots.used.iter().any(|slot| slot.owner == key.0) {
+            faults.push(fault(format!("has no slot for {whose}: seal it again to them")));
+        }
+    }
+    faults.extend(slots.damaged.iter().map(|index| fault(format!("slot {index} is damaged"))));
+    Ok(faults)
+}
