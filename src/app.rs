@@ -18,7 +18,7 @@ use crate::ingest::{Cameras, Limits, Receiving};
 use crate::ledger::{Act, ManifestCheckpoint, NewestKnown};
 use crate::retention::Eraser;
 use crate::vault::{Holds, TrustedClock, Vault, VaultError, Volume, device_is_proven};
-use status::StatusDesk;
+use status::{FailingWork, StatusDesk};
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
@@ -245,15 +245,15 @@ fn regular_work(
 ) -> JoinSet<()> {
     let mut work: JoinSet<()> = JoinSet::new();
     let mut regularly = |pause, what, act: Box<dyn Fn() -> Result<(), String> + Send + Sync>| {
-        work.spawn(every(clock.clone(), pause, stop.clone(), what, act));
+        work.spawn(every(clock.clone(), pause, stop.clone(), desk.failing(), what, act));
     };
     let committing = Arc::clone(vault);
     regularly(site.recording.commit, "commit", Box::new(move || committing.commit().map_err(|e| e.to_string())));
     let (noting, erasing) = (desk.clone(), Arc::clone(eraser));
     let round = move || {
-        let told = erasing.round().map_err(|e| e.to_string());
-        noting.note_round(&told);
-        told.map(drop)
+        let round = erasing.round().map_err(|e| e.to_string())?;
+        noting.note_round(&round);
+        Ok(())
     };
     regularly(ERASER_EVERY, "erasing", Box::new(round));
     let ending = Arc::clone(access);
@@ -350,11 +350,12 @@ fn open_catalog(dir: &Path) -> Result<Catalog, AppError> {
     }
 }
 
-/// Runs `act` on a blocking thread again and again. A failure is told once, until it succeeds or fails otherwise.
+/// Runs `act` on a blocking thread again and again. A failure is an alarm until it succeeds, and told once in the log.
 async fn every(
     clock: Clock,
     pause: Duration,
     stop: CancellationToken,
+    failing: FailingWork,
     what: &'static str,
     act: impl Fn() -> Result<(), String> + Send + Sync + 'static,
 ) {
@@ -370,6 +371,7 @@ async fn every(
             Ok(told) => told.err(),
             Err(e) => Some(e.to_string()),
         };
+        failing.note(what, told.as_deref());
         if told != failed {
             match &told {
                 Some(e) => tracing::error!(what, error = %e, "a regular task fails"),
@@ -424,4 +426,32 @@ async fn follow(
     access.set_cameras(after.iter().map(|camera| camera.number).collect());
     known.set(after.clone());
     Ok(after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::domain::Utc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[tokio::test]
+    async fn work_that_fails_is_an_alarm_until_it_succeeds() {
+        let (hands, failing, stop) =
+            (ManualClock::standing(Utc::from_micros(0)), FailingWork::default(), CancellationToken::new());
+        let disk_works = Arc::new(AtomicBool::new(false));
+        let works = Arc::clone(&disk_works);
+        let act = move || if works.load(Ordering::SeqCst) { Ok(()) } else { Err("its disk fails".to_owned()) };
+        let pause = Duration::from_secs(60);
+        let work = tokio::spawn(every(hands.clock(), pause, stop.clone(), failing.clone(), "keeping the clock", act));
+        for (works, alarms) in [(false, vec!["keeping the clock fails: its disk fails".to_owned()]), (true, vec![])] {
+            disk_works.store(works, Ordering::SeqCst);
+            while failing.alarms() != alarms {
+                hands.advance(pause);
+                tokio::task::yield_now().await;
+            }
+        }
+        stop.cancel();
+        work.await.unwrap();
+    }
 }
