@@ -24,7 +24,8 @@ mod tests;
 mod viewing;
 
 pub use decisions::{Approval, Refusal};
-pub use people::{NewAccount, Password, Person};
+pub use desk::StoredPersons;
+pub use people::{Account, NewAccount, Password, Person};
 pub use registry::{GrantState, RequestState};
 pub use requests::{NewRequest, PersonFields, RequestView};
 pub use sessions::{Caller, SessionLimits};

@@ -207,7 +207,11 @@ impl SiteFiles {
         self.state.join(name)
     }
 
-    fn signing_key(&self) -> Result<SigningKey, StartError> {
+    /// The site's signing key.
+    ///
+    /// # Errors
+    /// [`StartError::State`] where it cannot be read or is no key.
+    pub fn signing_key(&self) -> Result<SigningKey, StartError> {
         let bytes = read_file(&*self.disk, &self.path(SIGNING_KEY_NAME), 64)
             .map_err(|e| StartError::state(SIGNING_KEY_NAME, &e))?;
         let bytes = zeroize::Zeroizing::new(bytes);

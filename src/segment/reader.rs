@@ -1,11 +1,11 @@
 //! Reads a segment: what it is and how far it goes without any key, its pictures with the data key.
 
 use super::chunk::{ChunkHeader, ChunkKind, HEADER_BYTES};
-use super::footer;
+use super::footer::{FragmentEntry, FragmentTable};
 use super::head::{HEAD_BYTES, SegmentHead};
-use super::{FragmentEntry, Progress, SegmentError};
+use super::{Progress, SegmentError};
 use crate::crypto::{RunningDigest, StreamOpener, TAG_BYTES};
-use crate::disk::DiskFile;
+use crate::disk::{DiskFile, STRIDE_BYTES};
 use crate::domain::{Digest, Utc};
 
 /// Where a segment ends.
@@ -65,12 +65,16 @@ impl SegmentReader {
         &self.head
     }
 
+    /// The clear header of a chunk of which all bytes are there.
     fn header_at(&self, offset_bytes: u64) -> Result<ChunkHeader, SegmentError> {
         let mut bytes = [0; HEADER_BYTES];
-        if self.file.read_at(&mut bytes, offset_bytes)? < HEADER_BYTES {
-            return Err(SegmentError::Damaged { what: "a chunk's header", at_bytes: offset_bytes });
+        let read = self.file.read_at(&mut bytes, offset_bytes)?;
+        let header = ChunkHeader::parse(&bytes, offset_bytes)?;
+        // Memory is taken for what a header claims: never more than the file has.
+        if read < HEADER_BYTES || offset_bytes + header.stored_bytes() > self.file.len_bytes()? {
+            return Err(SegmentError::Damaged { what: "a chunk", at_bytes: offset_bytes });
         }
-        ChunkHeader::parse(&bytes, offset_bytes)
+        Ok(header)
     }
 
     /// Walks the clear headers up to the segment's end.
@@ -93,7 +97,7 @@ impl SegmentReader {
                 Ending::Footer { .. } => (header.kind == ChunkKind::Footer) == is_last,
                 Ending::Cut { .. } => header.kind != ChunkKind::Footer,
             };
-            if header.index != index || !ends_rightly || (header.kind == ChunkKind::Init) != (index == 0) {
+            if header.index != index || !ends_rightly || !header.stands_rightly() {
                 return Err(SegmentError::Damaged { what: "a chunk's header", at_bytes: offset_bytes });
             }
             chunks.push(ChunkAt { header, offset_bytes });
@@ -109,11 +113,10 @@ impl SegmentReader {
     /// As [`SegmentReader::open`]; what the disk says.
     pub fn survey(file: Box<dyn DiskFile>) -> Result<Progress, SegmentError> {
         let mut reader = Self::open(file, Ending::Cut { chunks: 0 })?;
-        let length = reader.file.len_bytes()?;
         let (mut chunks, mut offset_bytes, mut end_90k, mut complete) = (0, HEAD_BYTES as u64, 0, false);
         while !complete {
             let header = match reader.header_at(offset_bytes) {
-                Ok(header) if header.index == chunks && offset_bytes + header.stored_bytes() <= length => header,
+                Ok(header) if header.index == chunks && header.stands_rightly() => header,
                 Ok(_) | Err(SegmentError::Damaged { .. }) => break,
                 Err(e) => return Err(e),
             };
@@ -210,8 +213,8 @@ impl SegmentReader {
         let Some(last) = chunks.last().filter(|chunk| chunk.header.kind == ChunkKind::Footer) else {
             return Err(missing);
         };
-        let table = footer::decode(&self.open_chunk(opener, last)?)?;
-        let told: Vec<FragmentEntry> = self.fragments()?.iter().map(|fragment| fragment.entry).collect();
+        let table = FragmentTable::parse(&self.open_chunk(opener, last)?)?;
+        let told = FragmentTable(self.fragments()?.iter().map(|fragment| fragment.entry).collect());
         if table == told { Ok(()) } else { Err(missing) }
     }
 
@@ -223,7 +226,7 @@ impl SegmentReader {
         let end_bytes =
             self.chunks()?.last().map_or(HEAD_BYTES as u64, |last| last.offset_bytes + last.header.stored_bytes());
         let mut running = RunningDigest::new();
-        let mut buffer = vec![0; 1 << 20];
+        let mut buffer = vec![0; usize::try_from(end_bytes).unwrap_or(usize::MAX).min(STRIDE_BYTES)];
         let mut offset_bytes = 0;
         while offset_bytes < end_bytes {
             let want = usize::try_from(end_bytes - offset_bytes).unwrap_or(usize::MAX).min(buffer.len());

@@ -5,15 +5,12 @@ use super::manifests::ManifestFile;
 use crate::crypto::{PublicKey, random_array};
 use crate::disk::{Access, DeviceCheck, SharedDisk, check_device, read_file};
 use crate::domain::{CameraNumber, Day, DayKeyId, Digest, ManifestHead, Retention, SegmentId, SiteId, Utc, VolumeId};
-use crate::segment::{FORMAT_VERSION, ManifestRecord, Progress};
-use bytes::{Buf, BufMut};
+use crate::segment::{ManifestRecord, Progress, SegmentError, VolumeIdentity};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const IDENTITY_NAME: &str = "volume";
-const IDENTITY_MAGIC: &[u8; 8] = b"CUSTODVO";
-const IDENTITY_BYTES: usize = 52;
 
 /// Which manifest: a UTC day and a retention.
 pub(super) type ManifestKey = (Day, bool, u64);
@@ -69,7 +66,7 @@ impl Volume {
         }
         let id = VolumeId(random_array()?);
         let file = disk.create_new(&dir.join(IDENTITY_NAME)).map_err(on)?;
-        file.write_all_at(&identity(id, site), 0).map_err(on)?;
+        file.write_all_at(&VolumeIdentity { volume: id, site }.to_bytes(), 0).map_err(on)?;
         file.sync_data().map_err(on)?;
         disk.sync_file_system(dir).map_err(on)?;
         Ok(id)
@@ -90,26 +87,14 @@ impl Volume {
             std::io::ErrorKind::NotFound => no_volume(),
             _ => VaultError::Disk { what: dir.display().to_string(), source: e },
         })?;
-        if bytes.len() != IDENTITY_BYTES || &bytes[..8] != IDENTITY_MAGIC {
-            return Err(no_volume());
-        }
-        let mut from = &bytes[8..];
-        let version = from.get_u16();
-        if version > FORMAT_VERSION {
-            return Err(crate::segment::SegmentError::NewerVersion { what: "a volume", found: version }.into());
-        }
-        from.advance(6);
-        let (mut id, mut of) = ([0; 16], [0; 16]);
-        from.copy_to_slice(&mut id);
-        from.copy_to_slice(&mut of);
-        // Covers the CRC and the reserved bytes.
-        if identity(VolumeId(id), SiteId(of)) != bytes {
-            return Err(no_volume());
-        }
-        if SiteId(of) != site {
+        let identity = match VolumeIdentity::parse(&bytes) {
+            Err(SegmentError::Damaged { .. }) => return Err(no_volume()),
+            told => told?,
+        };
+        if identity.site != site {
             return Err(VaultError::OtherSite { dir: dir.to_path_buf() });
         }
-        Ok(VolumeId(id))
+        Ok(identity.volume)
     }
 
     /// Opens a volume and tests its device. Recovery is a step of its own.
@@ -225,18 +210,6 @@ impl Volume {
     pub fn manifest_heads(&self) -> Vec<(String, ManifestHead)> {
         self.lock().manifests.values().map(|manifest| (manifest.name().to_owned(), manifest.head())).collect()
     }
-}
-
-fn identity(volume: VolumeId, site: SiteId) -> Vec<u8> {
-    let mut identity = Vec::with_capacity(IDENTITY_BYTES);
-    identity.put_slice(IDENTITY_MAGIC);
-    identity.put_u16(FORMAT_VERSION);
-    identity.put_u16(0);
-    identity.put_u32(0);
-    identity.put_slice(&volume.0);
-    identity.put_slice(&site.0);
-    identity.put_u32(crc32c::crc32c(&identity));
-    identity
 }
 
 /// Tests the device that holds `dir`.

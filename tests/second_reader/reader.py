@@ -3,7 +3,7 @@
 reader.py volume VOLUME --out DIR [--ledger FILE ...]   decrypts every segment into DIR/CAMERA-START-SEGMENT.mp4
 reader.py ledger FILE ... [--signer HEX]                verifies the chain and the checkpoints
 reader.py person STATE NAME --volume VOLUME             what a person's password opens: persons, grants, day keys
-reader.py vectors DIR                                   reads each segment that DIR/vectors.json names
+reader.py vectors DIR                                   reads each file that DIR/vectors.json names
 
 The key of a volume, 64 hexadecimal digits, or a person's password comes on the standard input. What was found is told in
 JSON; the exit status is 1 where anything was refused.
@@ -19,6 +19,7 @@ from people import read_person
 from sealing import Refused
 from segment import Segment
 from volume import Volume
+from vectors_read import read_stored
 
 
 def key_from_stdin() -> bytes:
@@ -76,7 +77,9 @@ def read_vectors(arguments: argparse.Namespace) -> dict:
             told[vector["name"]] = {"plain": segment.open(day_key).hex(), "what": None}
         except Refused as e:
             told[vector["name"]] = {"plain": None, "what": str(e)}
-    return {"ok": True, "segments": told}
+    others = {f"{vector['name']}.{vector['kind']}": read_stored(vector["kind"], arguments.dir, vector["name"], day_key)
+              for vector in vectors["others"]}
+    return {"ok": True, "segments": told, "others": others}
 
 
 def main() -> int:
