@@ -3,7 +3,7 @@
 use super::VaultError;
 use super::manifests::ManifestFile;
 use crate::crypto::{PublicKey, random_array};
-use crate::disk::{Access, DeviceCheck, SharedDisk, check_device, read_file};
+use crate::disk::{Access, DeviceCheck, SharedDisk, check_device, check_private_dir, read_file};
 use crate::domain::{CameraNumber, Day, DayKeyId, Digest, ManifestHead, Retention, SegmentId, SiteId, Utc, VolumeId};
 use crate::segment::{ManifestRecord, Progress, SegmentError, VolumeIdentity};
 use std::collections::{BTreeMap, HashMap};
@@ -100,9 +100,10 @@ impl Volume {
     /// Opens a volume and tests its device. Recovery is a step of its own.
     ///
     /// # Errors
-    /// As [`Volume::identify`]; [`VaultError::Unproven`] unless `allow_unproven`.
+    /// As [`Volume::identify`]; [`VaultError::NotPrivate`] where others could reach its keys; [`VaultError::Unproven`] unless `allow_unproven`.
     pub fn open(disk: SharedDisk, dir: &Path, site: SiteId, allow_unproven: bool) -> Result<Self, VaultError> {
         let id = Self::identify(&disk, dir, site)?;
+        check_private_dir(&*disk, &dir.join("keys"))?;
         let is_proven = device_is_proven(&disk, dir, allow_unproven)?;
         Ok(Self { id, dir: dir.to_path_buf(), disk, is_proven, state: Mutex::new(VolumeState::default()) })
     }
