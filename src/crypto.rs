@@ -7,6 +7,9 @@
 //! | private halves at rest | Argon2id, AES-256-GCM | RFC 9106 |
 //! | digests, commitments, signatures | SHA-256, HMAC-SHA-256, Ed25519 | FIPS 180-4, RFC 2104, RFC 8032 |
 //!
+//! The libraries leave copies of keys on the stack; [`stack::cleared`] goes around every act that is given a private or a
+//! data key. What they leave on the heap is overwritten by the program's allocator when it is freed (`main.rs`).
+//!
 //! Every failure to authenticate is the one opaque [`Unopened`]: it never says which part did not fit.
 
 mod digest;
@@ -14,6 +17,7 @@ mod password;
 mod people;
 mod secret;
 mod sign;
+mod stack;
 mod stream;
 
 pub use digest::{RunningDigest, commitment, sha256};
