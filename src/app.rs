@@ -16,10 +16,11 @@ use crate::config::{CameraChange, CameraSet, CameraWatch, Site, WatchError};
 use crate::disk::{SharedDisk, SiteLock};
 use crate::http::{self, KnownCameras, Routes};
 use crate::ingest::{Cameras, Limits, Receiving};
-use crate::ledger::{Act, newest_row_time};
+use crate::ledger::{Act, ManifestCheckpoint, NewestKnown};
 use crate::retention::Eraser;
 use crate::vault::{Holds, TrustedClock, Vault, VaultError, Volume, device_is_proven};
 use status::StatusDesk;
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -262,6 +263,12 @@ fn regular_work(
     regularly(CHECKPOINT_EVERY, "checkpoint", Box::new(move || checking.checkpoint().map_err(|e| e.to_string())));
     let keeping = Arc::clone(time);
     regularly(ANCHOR_EVERY, "keeping the clock", Box::new(move || keeping.keep().map_err(|e| e.to_string())));
+    let (catching, stopped) = (Arc::clone(vault), stop.clone());
+    work.spawn_blocking(move || {
+        if let Err(e) = catching.catch_up(&|| stopped.is_cancelled()) {
+            tracing::error!(error = %e, "what an unclean stop left is not all made good; see `custodian verify`");
+        }
+    });
     work.spawn(status::answer(desk.clone(), state_dir(site).join(CONTROL_NAME), stop.clone()));
     work
 }
@@ -282,20 +289,21 @@ impl Built {
         let allow_unproven = site.volumes.iter().any(|volume| volume.allow_unproven);
         // Keys and grants are erased too: their disk must pass the same test as the volumes.
         device_is_proven(&doors.disk, state, allow_unproven)?;
+        let known = NewestKnown::read(&doors.disk, &files.ledger_dir());
         let time = Arc::new(TrustedClock::start(
             doors.clock.clone(),
             Arc::clone(&doors.disk),
             state.join("clock"),
             site.max_forward,
             doors.clock_is_synchronised,
-            newest_row_time(&doors.disk, &files.ledger_dir()),
+            known.row_at,
         )?);
         let holds = Arc::new(Mutex::new(Holds::open(Arc::clone(&doors.disk), state.join("holds"))?));
         let mut volumes = Vec::new();
         let (mut refused, mut away) = (None, Vec::new());
         for place in &site.volumes {
             match Volume::open(Arc::clone(&doors.disk), &place.path, files.site(), place.allow_unproven) {
-                Ok(volume) => volumes.push(volume),
+                Ok(volume) => volumes.push(volume.held_against(&known.manifests)),
                 Err(e) => {
                     tracing::error!(volume = %place.path.display(), error = %e, "a volume is not used");
                     away.push((place.path.clone(), e.to_string()));
@@ -303,6 +311,7 @@ impl Built {
                 }
             }
         }
+        away.extend(unconfigured(&known.manifests, &volumes, away.len()));
         if volumes.is_empty() {
             return Err(refused.map_or(AppError::Vault(VaultError::NoRoom), AppError::Vault));
         }
@@ -319,6 +328,15 @@ impl Built {
         let eraser = Eraser::new(Arc::clone(&vault), Arc::clone(&time), Arc::clone(&holds), grants, ledger.clone());
         Ok(Self { vault, time, holds, access: Arc::new(access), eraser: Arc::new(eraser), ledger })
     }
+}
+
+/// Volumes that the ledger knows and the configuration does not. Those of `away` could not be asked who they are.
+fn unconfigured(known: &[ManifestCheckpoint], volumes: &[Volume], away: usize) -> Option<(PathBuf, String)> {
+    let missing: BTreeSet<_> =
+        known.iter().map(|known| known.volume).filter(|id| volumes.iter().all(|volume| volume.id() != *id)).collect();
+    let first = missing.first().filter(|_| missing.len() > away)?;
+    let why = format!("the ledger knows volume {first}, and no [[volume]] of site.toml is it; mount it and add it");
+    Some((PathBuf::from(first.to_string()), why))
 }
 
 /// Opens the index; one that cannot be opened is thrown away, since it is rebuilt from the manifests.

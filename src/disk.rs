@@ -79,6 +79,10 @@ pub trait Disk: Send + Sync + Debug {
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// File names in a directory, sorted. Sub-directories are left out.
     fn list_files(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Names of sub-directories, sorted.
+    fn list_dirs(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Removes an empty directory.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     /// `fsync` of the directory: names that were made, moved or removed in it are durable.

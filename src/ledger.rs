@@ -20,7 +20,7 @@ mod row;
 mod shared;
 mod verify;
 
-pub use file::{Ledger, LedgerError, newest_row_time};
+pub use file::{Ledger, LedgerError, NewestKnown};
 pub use row::{
     Act, Actor, Checkpoint, Decision, DestructionReceipt, GrantedView, ManifestCheckpoint, Row, ViewRefusal,
 };

@@ -109,6 +109,7 @@ impl Eraser {
         let mut keyless: Vec<DueSegment> = Vec::new();
         // A little before their time, so that what is held is never refused at its expiry.
         let due = self.vault.due(now.saturating_add(LOOK_AHEAD));
+        done(self.vault.due_is_known(now));
         for part in due.chunks(KEYS_AT_A_TIME) {
             let holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
             for due in part {
@@ -133,7 +134,7 @@ impl Eraser {
     }
 
     fn copy_receipts(&self, now: Utc) -> Result<(), RetentionError> {
-        let receipts = self.vault.unreceipted();
+        let receipts = self.vault.unreceipted()?;
         if receipts.is_empty() {
             return Ok(());
         }

@@ -23,6 +23,7 @@ mod head;
 mod identity;
 mod manifest;
 mod reader;
+mod records;
 mod slots;
 mod writer;
 
@@ -31,8 +32,9 @@ pub use commits::{COMMIT_REGION_BYTES, CommitEntry, CommitTable};
 pub use footer::{FragmentEntry, FragmentTable};
 pub use head::{HEAD_BYTES, SegmentFacts, SegmentHead};
 pub use identity::VolumeIdentity;
-pub use manifest::{MANIFEST_HEADER_BYTES, ManifestHeader, ManifestRecord, RecordReader, first_head, next_head};
+pub use manifest::{MANIFEST_HEADER_BYTES, ManifestHeader, ManifestRecord};
 pub use reader::{ChunkAt, Ending, FragmentAt, SegmentReader};
+pub use records::{RecordAt, RecordReader, RecordStream, first_head, next_head, read_record};
 pub use slots::{SLOTS_LIMIT, SlotFile, SlotPurpose, UsedSlot};
 pub use writer::{FragmentFacts, Progress, SegmentWriter};
 

@@ -12,9 +12,13 @@
 //! - V7 What a hold covers is not erased; holds are read before any eraser runs.
 //! - V8 The daemon forgets a day key's private half as soon as it is sealed to the officers.
 //! - V9 A checkpoint is given a manifest's head only as far as it is flushed: a power cut makes no liar of it.
+//! - V10 The summary is written from what a flush covered. A manifest that is longer is read, one that is shorter was
+//!   cut short; without a summary all are read. It is the only thing that a start believes unread.
+//! - V11 Questions are answered from the index only while it stands for the manifests; else from the manifests.
 //!
-//! Layout of a volume: `volume` (identity), `commits` (the commit table), `manifests/`, `keys/` (day keys),
-//! `rolling/` and `held/` (segments). Names are random numbers and tell nothing.
+//! Layout of a volume: `volume` (identity), `commits` (the commit table), `manifests/`, `summary`, `keys/` (day keys),
+//! `rolling/` and `held/` (segments, a directory a manifest: four million names in one directory would all have to be
+//! read after a power cut). Names are random numbers and tell nothing.
 
 mod anchor;
 mod commit;
@@ -23,10 +27,13 @@ mod erase;
 mod footage;
 mod grants;
 mod holds;
+mod index;
 mod inspect;
 mod manifests;
 mod recorder;
 mod recovery;
+mod summary;
+mod table;
 #[cfg(test)]
 mod tests;
 mod volume;
@@ -46,9 +53,9 @@ use crate::crypto::{CryptoFailure, PublicKey, Unopened, sha256};
 use crate::disk::{DeviceRefusal, NotPrivate};
 use crate::domain::{CameraNumber, Digest, SegmentId, Utc};
 use crate::segment::SegmentError;
+use index::IndexState;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 /// Too many open files, in this process and in all.
@@ -63,6 +70,13 @@ pub enum VaultError {
     NoVolume { dir: PathBuf },
     #[error("{}: this volume belongs to another site; mount the right disk", dir.display())]
     OtherSite { dir: PathBuf },
+    #[error("{}: this volume is configured twice, here and in {}; take the copy away", dir.display(), first.display())]
+    VolumeTwice { dir: PathBuf, first: PathBuf },
+    #[error(
+        "{}: manifest {manifest} lacks what the ledger says it had: an older image of this volume was put in its place. It is not used, and nothing on it is erased; put the right disk back",
+        dir.display()
+    )]
+    OlderImage { dir: PathBuf, manifest: String },
     #[error("{}: {why}. To run all the same, with every receipt saying \"not proven\", set allow_unproven = true for the volume", dir.display())]
     Unproven { dir: PathBuf, why: DeviceRefusal },
     #[error(transparent)]
@@ -80,6 +94,15 @@ pub enum VaultError {
         file.display()
     )]
     ManifestDamaged { file: PathBuf, at_bytes: u64 },
+    #[error(
+        "{}: {missing_bytes} bytes are missing at its end that had been flushed: it was cut short, or its disk fails. Nothing was erased; put the file back from a copy",
+        file.display()
+    )]
+    ManifestShort { file: PathBuf, missing_bytes: u64 },
+    #[error("{}: a manifest that stood here is gone. Nothing was erased; put the file back from a copy", file.display())]
+    ManifestGone { file: PathBuf },
+    #[error("{}: there is another manifest of the same day and period; take the one away that does not belong here", file.display())]
+    ManifestTwice { file: PathBuf },
     #[error(
         "{}: {segments} segments stand here that were committed and that no manifest tells of (one is {first}): a manifest was damaged or taken away. Nothing was erased; put the manifests back from a copy, or, if they are lost for good, move these files away",
         dir.display()
@@ -126,6 +149,23 @@ struct Refused {
 }
 
 impl Refused {
+    /// Keeps the first of those that have the same id: what is done on one would be undone by the other.
+    fn sort_out_twins(&mut self, volumes: Vec<Volume>) -> Vec<Volume> {
+        let mut kept: Vec<Volume> = Vec::with_capacity(volumes.len());
+        for volume in volumes {
+            match kept.iter().find(|known| known.id() == volume.id()) {
+                Some(first) => {
+                    let (dir, first) = (volume.dir().to_path_buf(), first.dir().to_path_buf());
+                    let why = VaultError::VolumeTwice { dir: dir.clone(), first };
+                    tracing::error!(volume = %dir.display(), error = %why, "a volume is not used");
+                    self.volumes.push((dir, why.to_string()));
+                }
+                None => kept.push(volume),
+            }
+        }
+        kept
+    }
+
     /// Keeps the volumes that `take_over` works on; an error where it works on none.
     fn sort_out(
         &mut self,
@@ -158,8 +198,7 @@ pub struct Vault {
     catalog: Catalog,
     recipients: RwLock<Vec<PublicKey>>,
     away: RwLock<Vec<AwayVolume>>,
-    /// The index missed something: it is rebuilt at the next start.
-    index_is_stale: AtomicBool,
+    index_state: RwLock<IndexState>,
 }
 
 /// A volume that the site has and that is not in use: its footage cannot be told from footage that never was.
@@ -170,29 +209,30 @@ pub struct AwayVolume {
 }
 
 impl Vault {
-    /// Takes the volumes over and brings each to a state that all invariants hold in; then the index, which is
-    /// rebuilt unless it stands for these very manifests.
+    /// Takes the volumes over and brings each to a state that all invariants hold in. The index serves at once if it
+    /// stands for these very manifests; else [`Vault::catch_up`] rebuilds it, and until then the manifests answer.
     ///
     /// # Errors
     /// [`VaultError`]; nothing is recorded then.
     pub fn start(volumes: Vec<Volume>, catalog: Catalog, now: Utc) -> Result<Self, VaultError> {
         let mut refused = Refused::default();
-        // The mark is of the manifests as they were left at the last stop, before any mending.
+        let volumes = refused.sort_out_twins(volumes);
+        // The seal is of the manifests as they were left at the last stop, before any mending.
         let volumes = refused.sort_out(volumes, Volume::load_manifests)?;
         let mut vault = Self {
             volumes,
             catalog,
             recipients: RwLock::default(),
             away: RwLock::default(),
-            index_is_stale: AtomicBool::default(),
+            index_state: RwLock::new(IndexState::Stale),
         };
-        let is_current = vault.catalog.take_mark(vault.mark())?;
+        let is_current = vault.catalog.is_sealed_for(vault.mark());
         let known = vault.volumes.len();
         vault.volumes = refused.sort_out(vault.volumes, |volume| volume.recover(now))?;
         let is_current = is_current && vault.volumes.len() == known;
         refused.volumes.into_iter().for_each(|(dir, why)| vault.note_away(dir, why));
-        if !is_current {
-            vault.rebuild_catalog()?;
+        if is_current {
+            vault.index_state = RwLock::new(IndexState::Current);
         }
         Ok(vault)
     }
@@ -225,7 +265,7 @@ impl Vault {
         self.volumes.iter().any(|volume| volume.lock().newest.contains_key(&camera))
     }
 
-    /// A digest over all manifests' heads: what the index must carry to be trusted.
+    /// A digest over all manifests' heads: what the index must be sealed for to be trusted.
     fn mark(&self) -> Digest {
         let mut heads: Vec<String> = self
             .volumes
@@ -237,7 +277,7 @@ impl Vault {
         sha256(heads.concat().as_bytes())
     }
 
-    /// Last commit of a clean stop: what was written is flushed, and the index is marked as current.
+    /// Last commit of a clean stop: what was written is flushed, and the index is sealed as it is.
     ///
     /// # Errors
     /// [`VaultError`]; the index is then rebuilt at the next start.
@@ -245,35 +285,12 @@ impl Vault {
         // The first commit covers the last footers, the second the records that call them sealed.
         self.commit()?;
         self.commit()?;
-        if self.index_is_stale.load(Ordering::Relaxed) {
+        for volume in self.volumes.iter().filter(|volume| !volume.is_latched()) {
+            volume.summarise(true)?;
+        }
+        if !self.index_is_current() {
             return Ok(());
         }
-        Ok(self.catalog.leave_mark(self.mark())?)
-    }
-
-    /// Recording and erasing never wait for the index: what it misses is told, and made good at the next start.
-    fn indexed(&self, told: Result<(), CatalogError>) {
-        if let Err(e) = told
-            && !self.index_is_stale.swap(true, Ordering::Relaxed)
-        {
-            tracing::error!(error = %e, "the index takes no entries: footage may not be found until a restart");
-        }
-    }
-
-    fn rebuild_catalog(&self) -> Result<(), VaultError> {
-        tracing::info!("the index is rebuilt from the manifests");
-        self.catalog.clear()?;
-        for volume in &self.volumes {
-            let state = volume.lock();
-            for manifest in state.manifests.values() {
-                for (segment, record) in &manifest.segments {
-                    self.catalog.put(record.camera, footage::entry(volume.id, *segment, record))?;
-                }
-                for (camera, span, cause) in &manifest.gaps {
-                    self.catalog.put_gap(*camera, *span, *cause)?;
-                }
-            }
-        }
-        Ok(())
+        Ok(self.catalog.close(self.mark())?)
     }
 }

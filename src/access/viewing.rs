@@ -269,7 +269,7 @@ impl Access {
         let (found, view) = self.granted(caller, grant, camera)?;
         let now = self.later();
         let asked = (Some(&found), camera, None);
-        let live = match self.vault.find(segment, now) {
+        let live = match self.vault.find(camera, view.span, segment, now) {
             Ok(live) if live.camera == camera && live.span.overlaps(view.span) => live,
             Ok(_) | Err(VaultError::Unknown { .. }) => {
                 return self.refuse_view(caller, asked, ViewRefusal::OutsideGrant, AccessError::OutsideGrant);

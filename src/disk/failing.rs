@@ -56,6 +56,12 @@ impl Disk for FailingDisk {
     fn list_files(&self, dir: &Path) -> io::Result<Vec<String>> {
         RealDisk.list_files(dir)
     }
+    fn list_dirs(&self, dir: &Path) -> io::Result<Vec<String>> {
+        RealDisk.list_dirs(dir)
+    }
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove_dir(path)
+    }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         RealDisk.rename(from, to)
     }

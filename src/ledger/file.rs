@@ -1,6 +1,6 @@
 //! Appending rows, and reading them back at a start.
 
-use super::row::{Act, Actor, Row};
+use super::row::{Act, Actor, ManifestCheckpoint, Row};
 use super::verify::{Fault, Line, VerifiedFile, chain, read_line, verify_file};
 use crate::disk::{Access, DiskFile, SharedDisk, read_file};
 use crate::domain::{Digest, SiteId, Utc};
@@ -55,12 +55,32 @@ pub(super) fn file_names(disk: &SharedDisk, dir: &Path) -> io::Result<Vec<String
     Ok(disk.list_files(dir)?.into_iter().filter(|name| name.ends_with(SUFFIX)).collect())
 }
 
-/// When the newest row was written: a moment that has certainly been. Verifies nothing; `None` where no row is readable.
-pub fn newest_row_time(disk: &SharedDisk, dir: &Path) -> Option<Utc> {
-    let newest = file_names(disk, dir).ok()?.pop()?;
-    let bytes = read_file(&**disk, &dir.join(newest), FILE_LIMIT_BYTES).ok()?;
-    let rows = bytes.split_inclusive(|byte| *byte == b'\n').rev().filter_map(read_line);
-    rows.map(|(_, row)| row.at).next()
+/// What the newest rows tell before the ledger is opened: nothing is verified yet.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct NewestKnown {
+    /// When the newest row was written: a moment that has certainly been.
+    pub row_at: Option<Utc>,
+    /// The heads of all manifests at the newest checkpoint: what a volume must have, unless an older image of it was
+    /// put in its place.
+    pub manifests: Vec<ManifestCheckpoint>,
+}
+
+impl NewestKnown {
+    /// Reads from the end as far as is needed. What is not readable tells nothing.
+    pub fn read(disk: &SharedDisk, dir: &Path) -> Self {
+        let mut known = Self::default();
+        for name in file_names(disk, dir).unwrap_or_default().into_iter().rev() {
+            let Ok(bytes) = read_file(&**disk, &dir.join(name), FILE_LIMIT_BYTES) else { continue };
+            for line in bytes.split_inclusive(|byte| *byte == b'\n').rev() {
+                let Some((_, row)) = read_line(line) else { continue };
+                known.row_at = known.row_at.or(Some(row.at));
+                if let Act::Checkpoint(checkpoint) = row.act {
+                    return Self { manifests: checkpoint.manifests, ..known };
+                }
+            }
+        }
+        known
+    }
 }
 
 impl Ledger {

@@ -12,7 +12,7 @@ use bytes::{Buf, BufMut};
 pub const COMMIT_REGION_BYTES: usize = 68 * 1024;
 const MAGIC: &[u8; 8] = b"CUSTODCT";
 const HEADER_BYTES: usize = 24;
-const ENTRY_BYTES: usize = 64;
+const ENTRY_BYTES: usize = 68;
 const ENTRIES_LIMIT: usize = (COMMIT_REGION_BYTES - HEADER_BYTES - 4) / ENTRY_BYTES;
 
 /// How far one segment has come.
@@ -56,6 +56,7 @@ impl CommitTable {
             out.put_u64(progress.bytes);
             out.put_i64(progress.end.micros());
             out.put_slice(&progress.digest.0);
+            out.put_u32(progress.crc);
         }
         out.put_u32(crc32c::crc32c(&out));
         Ok(out)
@@ -115,7 +116,8 @@ fn take_entry(from: &mut &[u8]) -> CommitEntry {
     let end = Utc::from_micros(from.get_i64());
     let mut digest = [0; 32];
     from.copy_to_slice(&mut digest);
-    CommitEntry { segment, progress: Progress { chunks, bytes, end, digest: Digest(digest), complete } }
+    let crc = from.get_u32();
+    CommitEntry { segment, progress: Progress { chunks, bytes, end, digest: Digest(digest), crc, complete } }
 }
 
 #[cfg(test)]
@@ -123,8 +125,14 @@ mod tests {
     use super::*;
 
     fn table(number: u64) -> CommitTable {
-        let progress =
-            Progress { chunks: 3, bytes: 4, end: Utc::from_micros(5), digest: Digest([6; 32]), complete: false };
+        let progress = Progress {
+            chunks: 3,
+            bytes: 4,
+            end: Utc::from_micros(5),
+            digest: Digest([6; 32]),
+            crc: 7,
+            complete: false,
+        };
         CommitTable { number, entries: vec![CommitEntry { segment: SegmentId(number), progress }; 97] }
     }
 

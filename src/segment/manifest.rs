@@ -5,19 +5,18 @@
 //! a record that is changed, left out or slipped in later contradicts a checkpoint that somebody else holds.
 
 use super::{FORMAT_VERSION, SegmentError};
-use crate::crypto::{PublicKey, RunningDigest, sha256};
+use crate::crypto::PublicKey;
 use crate::disk::PhysicalRange;
 use crate::domain::{
-    CameraNumber, Day, DayKeyId, DestructionTrigger, Digest, GapCause, ManifestHead, Overwrite, Retention, SegmentId,
-    Span, Utc, VolumeId,
+    CameraNumber, Day, DayKeyId, DestructionTrigger, Digest, GapCause, Overwrite, Retention, SegmentId, Span, Utc,
+    VolumeId,
 };
 use bytes::{Buf, BufMut, TryGetError};
 use std::time::Duration;
 
 pub const MANIFEST_HEADER_BYTES: usize = 64;
 const MAGIC: &[u8; 8] = b"CUSTODMF";
-const RECORD_PREFIX_BYTES: usize = 8;
-const RECORD_LIMIT_BYTES: usize = 1 << 20;
+pub(super) const RECORD_PREFIX_BYTES: usize = 8;
 
 /// What a manifest is about.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -183,7 +182,7 @@ impl ManifestRecord {
         out
     }
 
-    fn parse(payload: &[u8]) -> Option<Self> {
+    pub(super) fn parse(payload: &[u8]) -> Option<Self> {
         let mut from = payload;
         let record = Self::take(&mut from).ok().flatten()?;
         // One way to write a record.
@@ -253,6 +252,28 @@ impl ManifestRecord {
     }
 }
 
+impl ManifestRecord {
+    /// How long a payload of its kind is; of one with ranges, as many as it says.
+    pub(super) fn payload_bytes(payload: &[u8]) -> Option<usize> {
+        const SEALED_BYTES: usize = 1 + 8 + 4 + 8 + 8 + 8 + 32 + 1 + 4;
+        const RANGE_BYTES: usize = 16;
+        Some(match payload.first()? {
+            1 => 1 + 8 + 2 + 32,
+            2 => 1 + 8 + 2 + 8 + 8 + 32,
+            3 => {
+                let ranges = payload.get(SEALED_BYTES - 4..SEALED_BYTES)?.get_u32() as usize;
+                SEALED_BYTES + ranges.checked_mul(RANGE_BYTES)?
+            }
+            4 => 1 + 2 + 8 + 8 + 1,
+            5 => 1 + 8,
+            6 | 8 => 1 + 8 + 8,
+            7 => 1 + 8 + 8 + 1 + 1 + 8,
+            9 => 1,
+            _ => return None,
+        })
+    }
+}
+
 fn take_array<const N: usize>(from: &mut &[u8]) -> Result<[u8; N], TryGetError> {
     let mut out = [0; N];
     from.try_copy_to_slice(&mut out)?;
@@ -316,83 +337,11 @@ fn overwrite_from(code: u8) -> Option<Overwrite> {
     OVERWRITES.get(usize::from(code)).copied()
 }
 
-/// The head of a manifest without records.
-pub fn first_head(header: &ManifestHeader) -> ManifestHead {
-    ManifestHead { records: 0, digest: sha256(&header.to_bytes()) }
-}
-
-/// The head after one more record, given as it is appended.
-pub fn next_head(head: ManifestHead, record_bytes: &[u8]) -> ManifestHead {
-    let mut running = RunningDigest::new();
-    running.update(&head.digest.0);
-    running.update(record_bytes.get(RECORD_PREFIX_BYTES..).unwrap_or_default());
-    ManifestHead { records: head.records + 1, digest: running.so_far() }
-}
-
-/// Reads the records of a manifest one by one, and stops at the first that is not whole.
-#[derive(Debug)]
-pub struct RecordReader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    head: ManifestHead,
-}
-
-impl<'a> RecordReader<'a> {
-    /// # Errors
-    /// As [`ManifestHeader::parse`].
-    pub fn new(bytes: &'a [u8]) -> Result<(ManifestHeader, Self), SegmentError> {
-        let header = ManifestHeader::parse(bytes)?;
-        let head = first_head(&header);
-        Ok((header, Self { bytes, at: MANIFEST_HEADER_BYTES, head }))
-    }
-
-    /// Where the record to be read next begins: after the last one, the end of what is whole.
-    pub fn offset_bytes(&self) -> u64 {
-        self.at as u64
-    }
-
-    /// The head after the records read so far.
-    pub fn head(&self) -> ManifestHead {
-        self.head
-    }
-
-    /// Whether a whole record stands anywhere behind the end of what was read. A crash tears only the end of a manifest,
-    /// so what stands in between was damaged.
-    pub fn goes_on(&self) -> bool {
-        (self.at + 1..self.bytes.len()).any(|at| self.record_at(at).is_some())
-    }
-
-    fn record_at(&self, at: usize) -> Option<(&[u8], ManifestRecord)> {
-        let rest = self.bytes.get(at..)?;
-        let mut prefix = rest.get(..RECORD_PREFIX_BYTES)?;
-        let length = prefix.get_u32() as usize;
-        let crc = prefix.get_u32();
-        if length > RECORD_LIMIT_BYTES {
-            return None;
-        }
-        let whole = rest.get(..RECORD_PREFIX_BYTES + length)?;
-        let payload = &whole[RECORD_PREFIX_BYTES..];
-        if crc32c::crc32c(payload) != crc {
-            return None;
-        }
-        Some((whole, ManifestRecord::parse(payload)?))
-    }
-}
-
-impl Iterator for RecordReader<'_> {
-    type Item = ManifestRecord;
-
-    fn next(&mut self) -> Option<ManifestRecord> {
-        let (whole, record) = self.record_at(self.at)?;
-        let (head, end) = (next_head(self.head, whole), self.at + whole.len());
-        (self.head, self.at) = (head, end);
-        Some(record)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::records::{RecordReader, first_head, next_head};
     use super::*;
+    use crate::domain::ManifestHead;
     use proptest::prelude::*;
 
     fn header() -> ManifestHeader {

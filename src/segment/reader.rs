@@ -127,7 +127,8 @@ impl SegmentReader {
         }
         reader.ending = if complete { Ending::Footer { chunks } } else { Ending::Cut { chunks } };
         let (digest, bytes) = reader.digest()?;
-        Ok(Progress { chunks, bytes, end: reader.head.facts.start.plus_90k(end_90k), digest, complete })
+        let crc = reader.crc_from(0, 0, bytes)?;
+        Ok(Progress { chunks, bytes, end: reader.head.facts.start.plus_90k(end_90k), digest, crc, complete })
     }
 
     /// The fragments, put together from the clear headers.
@@ -218,26 +219,49 @@ impl SegmentReader {
         if table == told { Ok(()) } else { Err(missing) }
     }
 
+    /// The offset behind the last chunk.
+    ///
+    /// # Errors
+    /// As [`SegmentReader::chunks`].
+    pub fn end_bytes(&self) -> Result<u64, SegmentError> {
+        Ok(self.chunks()?.last().map_or(HEAD_BYTES as u64, |last| last.offset_bytes + last.header.stored_bytes()))
+    }
+
     /// SHA-256 over the sealed bytes up to the segment's end, and how many those are.
     ///
     /// # Errors
     /// As [`SegmentReader::chunks`].
     pub fn digest(&self) -> Result<(Digest, u64), SegmentError> {
-        let end_bytes =
-            self.chunks()?.last().map_or(HEAD_BYTES as u64, |last| last.offset_bytes + last.header.stored_bytes());
+        let end_bytes = self.end_bytes()?;
         let mut running = RunningDigest::new();
-        let mut buffer = vec![0; usize::try_from(end_bytes).unwrap_or(usize::MAX).min(STRIDE_BYTES)];
-        let mut offset_bytes = 0;
-        while offset_bytes < end_bytes {
-            let want = usize::try_from(end_bytes - offset_bytes).unwrap_or(usize::MAX).min(buffer.len());
+        self.each_piece(0, end_bytes, |piece| running.update(piece))?;
+        Ok((running.so_far(), end_bytes))
+    }
+
+    /// Carries a CRC-32C over the first `from_bytes` sealed bytes on to `to_bytes`.
+    ///
+    /// # Errors
+    /// [`SegmentError::Damaged`] where the file is shorter.
+    pub fn crc_from(&self, crc: u32, from_bytes: u64, to_bytes: u64) -> Result<u32, SegmentError> {
+        let mut carried = crc;
+        self.each_piece(from_bytes, to_bytes, |piece| carried = crc32c::crc32c_append(carried, piece))?;
+        Ok(carried)
+    }
+
+    fn each_piece(&self, from_bytes: u64, to_bytes: u64, mut each: impl FnMut(&[u8])) -> Result<(), SegmentError> {
+        let wanted = to_bytes.saturating_sub(from_bytes);
+        let mut buffer = vec![0; usize::try_from(wanted).unwrap_or(usize::MAX).min(STRIDE_BYTES)];
+        let mut offset_bytes = from_bytes;
+        while offset_bytes < to_bytes {
+            let want = usize::try_from(to_bytes - offset_bytes).unwrap_or(usize::MAX).min(buffer.len());
             let got = self.file.read_at(&mut buffer[..want], offset_bytes)?;
             if got < want {
                 return Err(SegmentError::Damaged { what: "a segment", at_bytes: offset_bytes + got as u64 });
             }
-            running.update(&buffer[..got]);
+            each(&buffer[..got]);
             offset_bytes += got as u64;
         }
-        Ok((running.so_far(), end_bytes))
+        Ok(())
     }
 
     fn open_chunk(&self, opener: &StreamOpener, chunk: &ChunkAt) -> Result<Vec<u8>, SegmentError> {

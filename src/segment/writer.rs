@@ -30,6 +30,9 @@ pub struct Progress {
     pub end: Utc,
     /// SHA-256 over all sealed bytes from the head on.
     pub digest: Digest,
+    /// CRC-32C over the same bytes. Unlike the digest it can be carried on from one commit to the next, so that a start
+    /// after a crash reads only what the last commit added, not all that is open.
+    pub crc: u32,
     /// Whether the footer is written.
     pub complete: bool,
 }
@@ -43,6 +46,7 @@ pub struct SegmentWriter {
     sealer: StreamSealer,
     binding: [u8; 56],
     digest: RunningDigest,
+    crc: u32,
     end_bytes: u64,
     allocated_bytes: u64,
     end_90k: u64,
@@ -74,6 +78,7 @@ impl SegmentWriter {
             sealer: StreamSealer::new(&key)?,
             binding: facts.binding(),
             digest,
+            crc: crc32c::crc32c(&block),
             end_bytes: HEAD_BYTES as u64,
             allocated_bytes: 0,
             end_90k: 0,
@@ -153,6 +158,7 @@ impl SegmentWriter {
             bytes: self.end_bytes,
             end: self.facts.start.plus_90k(self.end_90k),
             digest: self.digest.so_far(),
+            crc: self.crc,
             complete,
         }
     }
@@ -199,6 +205,7 @@ impl SegmentWriter {
         self.buffer.extend_from_slice(&tag);
         self.file.write_all_at(&self.buffer, self.end_bytes)?;
         self.digest.update(&self.buffer);
+        self.crc = crc32c::crc32c_append(self.crc, &self.buffer);
         self.end_bytes += self.buffer.len() as u64;
         Ok(())
     }

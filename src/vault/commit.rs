@@ -6,11 +6,14 @@
 
 use super::volume::{OpenSegment, Volume};
 use super::{Vault, VaultError, footage};
+use crate::catalog::CatalogEntry;
 use crate::disk::{Access, Extents};
-use crate::domain::SegmentId;
+use crate::domain::{CameraNumber, SegmentId};
 use crate::segment::{COMMIT_REGION_BYTES, CommitEntry, CommitTable, ManifestRecord};
 
 const COMMITS_NAME: &str = "commits";
+/// About an hour: after a power cut the manifests are read to which something was appended since.
+const SUMMARY_EVERY_COMMITS: u64 = 1_800;
 
 impl Vault {
     /// Commits every volume in use. One whose device fails is latched, and the others go on; one that is only full, or
@@ -35,12 +38,12 @@ impl Vault {
         let (number, footed) = volume.write_commit_table()?;
         volume.flush()?;
         for segment in footed {
-            volume.record_sealed(segment, number)?;
-            let state = volume.lock();
-            let found = state.where_is.get(&segment).and_then(|key| state.manifests.get(key)?.segments.get(&segment));
-            if let Some(record) = found {
-                self.indexed(self.catalog.put(record.camera, footage::entry(volume.id, segment, record)));
+            if let Some((camera, entry)) = volume.record_sealed(segment, number)? {
+                self.indexed(|catalog| catalog.put(camera, entry));
             }
+        }
+        if number.is_multiple_of(SUMMARY_EVERY_COMMITS) {
+            volume.summarise(false)?;
         }
         Ok(())
     }
@@ -60,21 +63,26 @@ impl Volume {
         let path = self.dir.join(COMMITS_NAME);
         let file = self.disk.open(&path, Access::ReadWrite).map_err(self.on(&path))?;
         file.write_all_at(&table.to_bytes()?, table.offset_bytes()).map_err(self.on(&path))?;
-        let ends = |open: &OpenSegment| open.recorded_at.is_none() && (open.progress.complete || open.given_up);
+        let ends = |open: &OpenSegment| open.recorded_at.is_none() && open.ends();
         let footed = state.open.iter().filter(|(_, open)| ends(open)).map(|(segment, _)| *segment).collect();
         Ok((number, footed))
     }
 
-    /// Tells the manifest that a segment is whole, or ends where it stands.
-    fn record_sealed(&self, segment: SegmentId, number: u64) -> Result<(), VaultError> {
-        let path = self.segment_path(segment, false);
+    /// Tells the manifest that a segment is whole, or ends where it stands; returns what the index is to say of it.
+    fn record_sealed(
+        &self,
+        segment: SegmentId,
+        number: u64,
+    ) -> Result<Option<(CameraNumber, CatalogEntry)>, VaultError> {
+        let Some(key) = self.lock().open.get(&segment).map(|open| open.manifest) else { return Ok(None) };
+        let path = self.segment_path(&self.name_of(key, segment)?, segment, false);
         let file = self.disk.open(&path, Access::Read).map_err(self.on(&path))?;
         let ranges = match file.extents().map_err(self.on(&path))? {
             Extents::Known(ranges) => ranges,
             Extents::Unknown(_) => Vec::new(),
         };
         let mut state = self.lock();
-        let Some(open) = state.open.get(&segment) else { return Ok(()) };
+        let Some(open) = state.open.get(&segment) else { return Ok(None) };
         let progress = open.progress;
         let record = ManifestRecord::Sealed {
             segment,
@@ -86,15 +94,14 @@ impl Volume {
             has_footer: progress.complete,
             ranges,
         };
-        let Some(key) = state.where_is.get(&segment).copied() else { return Ok(()) };
-        if let Some(manifest) = state.manifests.get_mut(&key) {
-            manifest.append(&record)?;
-        }
+        let Some(manifest) = state.loaded(key)? else { return Ok(None) };
+        manifest.append(&record)?;
+        let told = footage::entry_of(self.id, manifest, segment);
         // Only now: a segment whose record failed stays in the table.
         if let Some(open) = state.open.get_mut(&segment) {
             open.recorded_at = Some(number);
         }
-        Ok(())
+        Ok(told)
     }
 
     /// Makes the commit table's file where it is missing, and reads its tables, newest first.

@@ -93,7 +93,7 @@ impl Volume {
             .lock()
             .manifests
             .values()
-            .find_map(|manifest| manifest.day_keys.get(&day_key).map(|(_, public)| *public))
+            .find_map(|manifest| manifest.sum().day_keys.get(&day_key).map(|known| known.public))
             .ok_or_else(wrong)?;
         let file = SlotFile::open(&*self.disk, &self.day_key_path(day_key), SlotPurpose::DayKey)?;
         let (_, sealed) = file.find(&release.public()?.0)?.ok_or_else(wrong)?;
@@ -121,8 +121,9 @@ impl Volume {
 impl Vault {
     /// How many day keys the vault holds.
     pub fn day_key_count(&self) -> usize {
-        let count =
-            |volume: &Volume| volume.lock().manifests.values().map(|manifest| manifest.day_keys.len()).sum::<usize>();
+        let count = |volume: &Volume| {
+            volume.lock().manifests.values().map(|manifest| manifest.sum().day_keys.len()).sum::<usize>()
+        };
         self.volumes.iter().map(count).sum()
     }
 }

@@ -4,7 +4,8 @@
 //! allocation overwritten, past the page cache → flush → read back, ranges compared → manifest "erased" → flush →
 //! unlink → directory flushed. A crash at any point leaves it due again; every step can be done twice.
 
-use super::manifests::{Life, SegmentRecord};
+use super::manifests::{ManifestFile, Whole};
+use super::table::{Life, SegmentRow, span_at_least};
 use super::volume::{ManifestKey, Volume};
 use super::{Vault, VaultError, footage};
 use crate::crypto::{RunningDigest, random_u64};
@@ -13,7 +14,9 @@ use crate::domain::{CameraNumber, DestructionTrigger, Digest, Overwrite, Segment
 use crate::ledger::DestructionReceipt;
 use crate::segment::{HEAD_BYTES, ManifestRecord};
 use std::collections::{BTreeMap, HashSet};
+use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::{MutexGuard, PoisonError};
 
 /// As the receipt says it.
 const TECHNIQUE: &str = "key destroyed, then every block of the file overwritten once with zeros past the page cache, \
@@ -34,46 +37,47 @@ pub struct DueSegment {
     pub is_apart: bool,
     /// Its key is destroyed already: no hold can bring it back.
     pub is_keyless: bool,
+    manifest: ManifestKey,
 }
 
+/// So much at least is told to be due at a time, if it is: after an outage of weeks all of it would not fit into memory.
+const DUE_AT_A_TIME: usize = 100_000;
+
 impl Vault {
-    /// What must go by `now`, the trusted time, oldest first.
+    /// What must go by `now`, the trusted time, oldest first: more than [`DUE_AT_A_TIME`] in parts, and first what still
+    /// has its key. A manifest that cannot be read stands in no other's way; [`Vault::due_is_known`] names it.
     pub fn due(&self, now: Utc) -> Vec<DueSegment> {
         let mut due = Vec::new();
         for volume in &self.volumes {
-            let state = volume.lock();
-            for manifest in state.manifests.values() {
-                // No segment of a day can be due before the day's first moment is.
-                let earliest = manifest.header.day.start().saturating_add(manifest.header.retention.period());
-                if earliest > now || !manifest.has_any_left() {
-                    continue;
-                }
-                for (segment, record) in &manifest.segments {
-                    let Some(span) = record.span().or_else(|| first_instant(record)) else { continue };
-                    let expires = match &record.life {
-                        Life::KeyDestroyed(_, at) => *at,
-                        Life::Sealed(_) => manifest.header.retention.expiry(span),
-                        Life::Open | Life::Erased { .. } => continue,
-                    };
-                    if expires <= now {
-                        due.push(DueSegment {
-                            volume: volume.id,
-                            segment: *segment,
-                            camera: record.camera,
-                            span,
-                            expires,
-                            is_apart: record.is_apart,
-                            is_keyless: matches!(record.life, Life::KeyDestroyed(..)),
-                        });
+            due.extend(volume.due_apart(now));
+        }
+        for with_keys in [true, false] {
+            for volume in &self.volumes {
+                for key in volume.keys_due(now, with_keys) {
+                    if due.len() < DUE_AT_A_TIME {
+                        due.extend(volume.due_in(key, now).unwrap_or_default());
                     }
                 }
             }
         }
-        due.sort_by_key(|segment| segment.span.from());
+        due.sort_by_key(|segment: &DueSegment| segment.span.from());
         due
     }
 
-    fn volume(&self, id: VolumeId, segment: SegmentId) -> Result<&Volume, VaultError> {
+    /// Whether all that is due can be told.
+    ///
+    /// # Errors
+    /// The first manifest that cannot be read: what it names is not destroyed.
+    pub fn due_is_known(&self, now: Utc) -> Result<(), VaultError> {
+        for volume in &self.volumes {
+            for key in volume.keys_due(now, true).into_iter().chain(volume.keys_due(now, false)) {
+                volume.lock().loaded(key)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn volume(&self, id: VolumeId, segment: SegmentId) -> Result<&Volume, VaultError> {
         self.volumes.iter().find(|volume| volume.id == id).ok_or(VaultError::Unknown { segment })
     }
 
@@ -83,17 +87,12 @@ impl Vault {
     /// What the disk says.
     pub fn set_apart(&self, due: &DueSegment) -> Result<(), VaultError> {
         let volume = self.volume(due.volume, due.segment)?;
-        let (from, to) = (volume.segment_path(due.segment, false), volume.segment_path(due.segment, true));
-        match volume.disk.rename(&from, &to) {
-            // Moved before, and the record of it failed.
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && volume.disk.open(&to, Access::Read).is_ok() => {}
-            moved => moved.map_err(volume.on(&from))?,
-        }
-        for sub in ["held", "rolling"] {
-            let dir = volume.dir.join(sub);
-            volume.disk.sync_dir(&dir).map_err(volume.on(&dir))?;
-        }
-        volume.record_flushed(due.segment, &ManifestRecord::SetApart { segment: due.segment })
+        let name = volume.name_of(due.manifest, due.segment)?;
+        let _moving = volume.moving();
+        volume.move_segment(&name, due.segment, true)?;
+        volume.record_flushed(due.manifest, &ManifestRecord::SetApart { segment: due.segment })?;
+        self.index(volume, due);
+        Ok(())
     }
 
     /// Makes a segment unreadable: its key block is overwritten and flushed.
@@ -102,10 +101,10 @@ impl Vault {
     /// What the disk says; it stays due.
     pub fn destroy_key(&self, due: &DueSegment, at: Utc) -> Result<(), VaultError> {
         let volume = self.volume(due.volume, due.segment)?;
-        if volume.life(due.segment).is_some_and(|life| matches!(life, Life::KeyDestroyed(..))) {
+        if matches!(volume.row(due)?.life, Life::KeyDestroyed { .. }) {
             return Ok(());
         }
-        let path = volume.where_stands(due.segment, due.is_apart);
+        let path = volume.where_stands(due.manifest, due.segment, due.is_apart)?;
         match volume.disk.open(&path, Access::Direct) {
             Ok(file) => {
                 let zeros = AlignedBuffer::zeroed(HEAD_BYTES);
@@ -116,8 +115,8 @@ impl Vault {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
             Err(e) => return Err(volume.on(&path)(e)),
         }
-        volume.record_flushed(due.segment, &ManifestRecord::KeyDestroyed { segment: due.segment, at })?;
-        self.index(volume, due.segment);
+        volume.record_flushed(due.manifest, &ManifestRecord::KeyDestroyed { segment: due.segment, at })?;
+        self.index(volume, due);
         Ok(())
     }
 
@@ -127,31 +126,28 @@ impl Vault {
     /// What the disk says; it stays due.
     pub fn erase(&self, due: &DueSegment, trigger: DestructionTrigger, at: Utc) -> Result<Overwrite, VaultError> {
         let volume = self.volume(due.volume, due.segment)?;
-        let ranges = volume
-            .life(due.segment)
-            .and_then(|life| match life {
-                Life::KeyDestroyed(whole, _) => Some(whole.ranges),
-                Life::Open | Life::Sealed(_) | Life::Erased { .. } => None,
-            })
-            .ok_or(VaultError::Unknown { segment: due.segment })?;
-        let path = volume.where_stands(due.segment, due.is_apart);
+        let ranges = volume.whole_of_keyless(due)?.ranges;
+        let path = volume.where_stands(due.manifest, due.segment, due.is_apart)?;
         let (overwrite, bytes) = volume.overwrite(&path, &ranges)?;
         // Recorded before the name goes: after a crash in between, the blank file is found and removed.
         let erased = ManifestRecord::Erased { segment: due.segment, at, trigger, overwrite, bytes };
-        volume.record_flushed(due.segment, &erased)?;
-        volume.remove(&path)?;
-        self.index(volume, due.segment);
-        Ok(overwrite)
+        volume.record_flushed(due.manifest, &erased)?;
+        let removed = volume.remove(&path).and_then(|()| volume.remove_spent_dirs(due.manifest, at));
+        if removed.is_err() {
+            // Nothing looks for it again while this runs.
+            volume.lock().left_half_way = true;
+        }
+        self.index(volume, due);
+        removed.map(|()| overwrite)
     }
 
     /// Brings the index up to what the manifest says of a segment.
-    fn index(&self, volume: &Volume, segment: SegmentId) {
-        let Some((camera, entry)) =
-            volume.with_segment(segment, |record| (record.camera, footage::entry(volume.id, segment, record)))
-        else {
-            return;
-        };
-        self.indexed(self.catalog.put(camera, entry));
+    fn index(&self, volume: &Volume, due: &DueSegment) {
+        let state = volume.lock();
+        let manifest = state.manifests.get(&due.manifest);
+        if let Some((camera, entry)) = manifest.and_then(|known| footage::entry_of(volume.id, known, due.segment)) {
+            self.indexed(|catalog| catalog.put(camera, entry));
+        }
     }
 
     /// Destroys the day keys of days that are over and have nothing left to open.
@@ -174,8 +170,15 @@ impl Vault {
     }
 
     /// Destructions that the ledger does not have yet, a batch a camera, day and outcome.
-    pub fn unreceipted(&self) -> Vec<DestructionReceipt> {
-        self.volumes.iter().flat_map(Volume::unreceipted).collect()
+    ///
+    /// # Errors
+    /// A manifest that cannot be read.
+    pub fn unreceipted(&self) -> Result<Vec<DestructionReceipt>, VaultError> {
+        let mut receipts = Vec::new();
+        for volume in &self.volumes {
+            receipts.extend(volume.unreceipted()?);
+        }
+        Ok(receipts)
     }
 
     /// Every destruction up to here is a flushed row of the ledger.
@@ -186,7 +189,7 @@ impl Vault {
         for volume in &self.volumes {
             let mut state = volume.lock();
             for manifest in state.manifests.values_mut() {
-                if manifest.unreceipted().next().is_some() {
+                if manifest.sum().unreceipted > 0 {
                     manifest.append(&ManifestRecord::ReceiptsCopied)?;
                     manifest.flush()?;
                 }
@@ -196,26 +199,90 @@ impl Vault {
     }
 }
 
-/// A segment cut before its first fragment has no span of its own; it is as old as its start.
-fn first_instant(record: &SegmentRecord) -> Option<Span> {
-    Span::new(record.start, record.start.plus_90k(90)).ok()
-}
-
 impl Volume {
-    pub(super) fn with_segment<T>(&self, segment: SegmentId, read: impl FnOnce(&SegmentRecord) -> T) -> Option<T> {
+    /// Manifests whose rolling footage has something due, oldest first: those with keys left, or those without.
+    fn keys_due(&self, now: Utc, with_keys: bool) -> Vec<ManifestKey> {
         let state = self.lock();
-        let key = state.where_is.get(&segment)?;
-        Some(read(state.manifests.get(key)?.segments.get(&segment)?))
+        let due = state.manifests.iter().filter(|(_, manifest)| {
+            // No segment of a day can be due before the day's first moment is.
+            let earliest = manifest.header.day.start().saturating_add(manifest.header.retention.period());
+            let has_keys = manifest.sum().rolling_keyed() > 0;
+            earliest <= now && has_keys == with_keys && (has_keys || manifest.sum().keyless() > 0)
+        });
+        due.map(|(key, _)| *key).collect()
     }
 
-    fn life(&self, segment: SegmentId) -> Option<Life> {
-        self.with_segment(segment, |record| record.life.clone())
+    /// What stands apart and is past its day; whether it is held is for the caller to say.
+    fn due_apart(&self, now: Utc) -> Vec<DueSegment> {
+        let state = self.lock();
+        let mut due = Vec::new();
+        for (key, manifest) in &state.manifests {
+            let retention = manifest.header.retention;
+            for (segment, apart) in &manifest.sum().apart {
+                let Some(span) = span_at_least(apart.start, apart.end) else { continue };
+                let (expires, camera) = (retention.expiry(span), apart.camera);
+                if expires <= now {
+                    let (volume, segment, manifest) = (self.id, *segment, *key);
+                    let (is_apart, is_keyless) = (true, false);
+                    due.push(DueSegment { volume, segment, camera, span, expires, is_apart, is_keyless, manifest });
+                }
+            }
+        }
+        due
     }
 
-    fn record_flushed(&self, segment: SegmentId, record: &ManifestRecord) -> Result<(), VaultError> {
+    fn due_in(&self, key: ManifestKey, now: Utc) -> Result<Vec<DueSegment>, VaultError> {
         let mut state = self.lock();
-        let key = *state.where_is.get(&segment).ok_or(VaultError::Unknown { segment })?;
-        let manifest = state.manifests.get_mut(&key).ok_or(VaultError::Unknown { segment })?;
+        let Some(manifest) = state.loaded(key)? else { return Ok(Vec::new()) };
+        let retention = manifest.header.retention;
+        let rows = manifest.table().into_iter().flat_map(|table| &table.rows);
+        let due = rows.filter_map(|(segment, row)| {
+            let span = row.span_at_least()?;
+            let expires = match row.life {
+                Life::KeyDestroyed { at } => at,
+                Life::Sealed if row.is_apart => return None,
+                Life::Sealed => retention.expiry(span),
+                Life::Open | Life::Erased { .. } => return None,
+            };
+            (expires <= now).then_some(DueSegment {
+                volume: self.id,
+                segment: *segment,
+                camera: row.camera,
+                span,
+                expires,
+                is_apart: row.is_apart,
+                is_keyless: matches!(row.life, Life::KeyDestroyed { .. }),
+                manifest: key,
+            })
+        });
+        Ok(due.collect())
+    }
+
+    /// Held from the move of a segment to its record: who looks through directories sees neither without the other.
+    pub(super) fn moving(&self) -> MutexGuard<'_, ()> {
+        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn row(&self, due: &DueSegment) -> Result<SegmentRow, VaultError> {
+        let unknown = VaultError::Unknown { segment: due.segment };
+        let mut state = self.lock();
+        state.loaded(due.manifest)?.and_then(|manifest| manifest.row(due.segment).copied()).ok_or(unknown)
+    }
+
+    /// What is recorded of a segment whose key is destroyed, and that is not erased yet.
+    fn whole_of_keyless(&self, due: &DueSegment) -> Result<Whole, VaultError> {
+        let unknown = || VaultError::Unknown { segment: due.segment };
+        let mut state = self.lock();
+        let manifest = state.loaded(due.manifest)?.ok_or_else(unknown)?;
+        match manifest.row(due.segment) {
+            Some(row) if matches!(row.life, Life::KeyDestroyed { .. }) => manifest.whole(row)?.ok_or_else(unknown),
+            _ => Err(unknown()),
+        }
+    }
+
+    fn record_flushed(&self, key: ManifestKey, record: &ManifestRecord) -> Result<(), VaultError> {
+        let mut state = self.lock();
+        let manifest = state.loaded(key)?.ok_or(VaultError::NoRoom)?;
         manifest.append(record)?;
         manifest.flush()
     }
@@ -224,40 +291,29 @@ impl Volume {
         let state = self.lock();
         let over = || state.manifests.iter().filter(|(_, manifest)| manifest.header.day.end() <= now);
         // Over all manifests: a period that was changed during the day has one of its own, and shares the day key.
-        let wanted: HashSet<_> = over()
-            .flat_map(|(_, manifest)| manifest.segments.values())
-            .filter(|record| !matches!(record.life, Life::KeyDestroyed(..) | Life::Erased { .. }))
-            .map(|record| record.day_key)
-            .collect();
+        let wanted: HashSet<_> = over().flat_map(|(_, manifest)| manifest.sum().wanted.keys()).collect();
         over()
-            .flat_map(|(key, manifest)| manifest.day_keys.keys().map(|day_key| (*key, *day_key)))
+            .flat_map(|(key, manifest)| manifest.sum().day_keys.keys().map(|day_key| (*key, *day_key)))
             .filter(|(_, day_key)| !wanted.contains(day_key))
             .collect()
     }
 
-    fn unreceipted(&self) -> Vec<DestructionReceipt> {
+    fn unreceipted(&self) -> Result<Vec<DestructionReceipt>, VaultError> {
         let mut batches: BTreeMap<_, (DestructionReceipt, RunningDigest)> = BTreeMap::new();
-        let state = self.lock();
-        for manifest in state.manifests.values() {
-            for (segment, record) in manifest.unreceipted() {
-                let Life::Erased { whole, trigger, overwrite, .. } = &record.life else { continue };
-                let Some(span) = record.span().or_else(|| first_instant(record)) else { continue };
-                let key = (manifest.header.day, record.camera, *trigger, *overwrite);
-                let (batch, running) = batches.entry(key).or_insert_with(|| {
-                    let batch = DestructionReceipt {
-                        volume: self.id,
-                        day: manifest.header.day,
-                        camera: record.camera,
-                        span,
-                        segments: 0,
-                        bytes: 0,
-                        digest: Digest::ZERO,
-                        trigger: *trigger,
-                        technique: TECHNIQUE.to_owned(),
-                        overwrite: *overwrite,
-                    };
-                    (batch, RunningDigest::new())
-                });
+        let mut state = self.lock();
+        let with_some = state.manifests.iter().filter(|(_, manifest)| manifest.sum().unreceipted > 0);
+        let keys: Vec<ManifestKey> = with_some.map(|(key, _)| *key).collect();
+        for key in keys {
+            let Some(manifest) = state.loaded(key)? else { continue };
+            for (segment, row) in manifest.table().into_iter().flat_map(|table| &table.rows) {
+                let Life::Erased { trigger, overwrite, .. } = row.life else { continue };
+                if row.is_receipted {
+                    continue;
+                }
+                let (Some(span), whole) = (row.span_at_least(), manifest.whole(row)?) else { continue };
+                let new = || self.empty_receipt(manifest, row, span, (trigger, overwrite));
+                let batch = batches.entry((manifest.header.day, row.camera, trigger, overwrite)).or_insert_with(new);
+                let (batch, running) = batch;
                 batch.span = batch.span.hull(span);
                 batch.segments += 1;
                 batch.bytes += whole.as_ref().map_or(0, |whole| whole.bytes);
@@ -265,7 +321,78 @@ impl Volume {
                 running.update(&whole.as_ref().map_or(Digest::ZERO, |whole| whole.digest).0);
             }
         }
-        batches.into_values().map(|(batch, running)| DestructionReceipt { digest: running.so_far(), ..batch }).collect()
+        let whole = |(batch, running): (DestructionReceipt, RunningDigest)| DestructionReceipt {
+            digest: running.so_far(),
+            ..batch
+        };
+        Ok(batches.into_values().map(whole).collect())
+    }
+
+    fn empty_receipt(
+        &self,
+        manifest: &ManifestFile,
+        row: &SegmentRow,
+        span: Span,
+        (trigger, overwrite): (DestructionTrigger, Overwrite),
+    ) -> (DestructionReceipt, RunningDigest) {
+        let batch = DestructionReceipt {
+            volume: self.id,
+            day: manifest.header.day,
+            camera: row.camera,
+            span,
+            segments: 0,
+            bytes: 0,
+            digest: Digest::ZERO,
+            trigger,
+            technique: TECHNIQUE.to_owned(),
+            overwrite,
+        };
+        (batch, RunningDigest::new())
+    }
+
+    /// Moves a segment apart from the rolling footage, or back. One that stands there already is no error.
+    pub(super) fn move_segment(&self, manifest: &str, segment: SegmentId, is_apart: bool) -> Result<(), VaultError> {
+        let (from_dir, to_dir) = (self.segments_dir(manifest, !is_apart), self.segments_dir(manifest, is_apart));
+        let (from, to) = (from_dir.join(segment.to_string()), to_dir.join(segment.to_string()));
+        self.disk.create_dir(&to_dir).map_err(self.on(&to_dir))?;
+        let parent = crate::disk::parent(&to_dir).map_err(self.on(&to_dir))?;
+        self.disk.sync_dir(&parent).map_err(self.on(&parent))?;
+        match self.disk.rename(&from, &to) {
+            // Moved before, and the record of it failed.
+            Err(e) if e.kind() == ErrorKind::NotFound && self.disk.open(&to, Access::Read).is_ok() => {}
+            moved => moved.map_err(self.on(&from))?,
+        }
+        // The new name first: in between the file has two, never none.
+        self.disk.sync_dir(&to_dir).map_err(self.on(&to_dir))?;
+        match self.disk.sync_dir(&from_dir) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(self.on(&from_dir)(e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the directories of a manifest that has no segment left and gets no new ones.
+    fn remove_spent_dirs(&self, key: ManifestKey, now: Utc) -> Result<(), VaultError> {
+        let name = {
+            let state = self.lock();
+            let spent =
+                state.manifests.get(&key).filter(|known| known.sum().left == 0 && known.header.day.end() <= now);
+            spent.map(|manifest| manifest.name().to_owned())
+        };
+        let Some(name) = name else { return Ok(()) };
+        self.remove_empty_dir(&self.segments_dir(&name, false))?;
+        self.remove_empty_dir(&self.segments_dir(&name, true))
+    }
+
+    /// One that is gone, or holds something that is no segment, is no error.
+    pub(super) fn remove_empty_dir(&self, dir: &Path) -> Result<(), VaultError> {
+        match self.disk.remove_dir(dir) {
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => Ok(()),
+            removed => {
+                removed.map_err(self.on(dir))?;
+                let parent = crate::disk::parent(dir).map_err(self.on(dir))?;
+                self.disk.sync_dir(&parent).map_err(self.on(&parent))
+            }
+        }
     }
 
     /// Overwrites a file's whole allocation and proves it where that can be done. `recorded` are the physical ranges

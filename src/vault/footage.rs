@@ -1,7 +1,8 @@
 //! Reading: what footage there is, and its pictures for whoever holds the keys.
 
-use super::manifests::{Life, SegmentRecord};
-use super::volume::{OpenSegment, Volume};
+use super::manifests::ManifestFile;
+use super::table::{Life, SegmentRow, SegmentTable};
+use super::volume::{ManifestKey, OpenSegment, Volume, manifest_key};
 use super::{Vault, VaultError};
 use crate::catalog::{CatalogEntry, Fate};
 use crate::crypto::{DataKey, PrivateKey};
@@ -21,6 +22,7 @@ pub struct LiveSegment {
     pub ending: Ending,
     pub expires: Utc,
     pub(super) day_key: DayKeyId,
+    manifest: ManifestKey,
     is_apart: bool,
 }
 
@@ -43,18 +45,38 @@ impl Availability {
     }
 }
 
-pub(super) fn entry(volume: VolumeId, segment: SegmentId, record: &SegmentRecord) -> CatalogEntry {
-    let fate = match &record.life {
-        Life::Open | Life::Sealed(_) => Fate::Kept,
-        Life::KeyDestroyed(_, at) | Life::Erased { at, .. } => Fate::Destroyed { at_micros: at.micros() },
-    };
-    // One that never had a commit has no end; it must not look like one that is being written.
-    let end = record.whole().map(|whole| whole.end).or((record.life != Life::Open).then_some(record.start));
-    CatalogEntry::new(volume, segment, record.start, end, fate)
+/// What the index says of a segment whose manifest's table is in memory.
+pub(super) fn entry_of(
+    volume: VolumeId,
+    manifest: &ManifestFile,
+    segment: SegmentId,
+) -> Option<(CameraNumber, CatalogEntry)> {
+    let table = manifest.table()?;
+    let row = table.rows.get(&segment)?;
+    Some((row.camera, entry(volume, manifest.header.retention, table, segment, row)))
 }
 
-pub(super) fn opened_entry(volume: VolumeId, segment: SegmentId, start: Utc) -> CatalogEntry {
-    CatalogEntry::new(volume, segment, start, None, Fate::Kept)
+pub(super) fn entry(
+    volume: VolumeId,
+    retention: Retention,
+    table: &SegmentTable,
+    segment: SegmentId,
+    row: &SegmentRow,
+) -> CatalogEntry {
+    CatalogEntry {
+        volume,
+        segment,
+        start: row.start,
+        end: (row.life != Life::Open).then_some(row.end),
+        day_key: table.day_key(row),
+        retention,
+        ending: row.ending(),
+        is_apart: row.is_apart,
+        fate: match row.life {
+            Life::Open | Life::Sealed => Fate::Kept,
+            Life::KeyDestroyed { at } | Life::Erased { at, .. } => Fate::Destroyed { at },
+        },
+    }
 }
 
 impl Vault {
@@ -62,59 +84,74 @@ impl Vault {
     /// clocks (V6).
     ///
     /// # Errors
-    /// [`VaultError::Catalog`].
+    /// [`VaultError`] where neither the index nor the manifests can be read.
     pub fn live_segments(&self, camera: CameraNumber, span: Span, now: Utc) -> Result<Vec<LiveSegment>, VaultError> {
-        let found = self.catalog.segments(camera, span)?;
-        let kept = found.iter().filter(|entry| entry.fate == Fate::Kept);
-        let live = kept.filter_map(|entry| self.live(entry.volume(), entry.segment(), now).ok());
+        let found = self.entries(camera, span)?;
+        let live = found.iter().filter_map(|entry| self.live(camera, entry, now).ok());
         Ok(live.filter(|segment| segment.span.overlaps(span)).collect())
     }
 
     /// What there is of a camera in a span, by start: footage, destroyed footage, recorded gaps.
     ///
     /// # Errors
-    /// [`VaultError::Catalog`].
+    /// As [`Vault::live_segments`].
     pub fn availability(&self, camera: CameraNumber, span: Span, now: Utc) -> Result<Vec<Availability>, VaultError> {
         let mut told = Vec::new();
-        for entry in self.catalog.segments(camera, span)? {
-            let piece = match entry.fate {
-                Fate::Destroyed { at_micros } => entry.end().and_then(|end| {
-                    let span = Span::new(entry.start(), end).ok()?;
-                    Some(Availability::Destroyed { span, at: Utc::from_micros(at_micros) })
-                }),
-                Fate::Kept => match self.live(entry.volume(), entry.segment(), now) {
-                    Ok(live) => Some(Availability::Footage { span: live.span }),
-                    Err(VaultError::Expired { at } | VaultError::Destroyed { at }) => {
-                        let end = entry.end().unwrap_or(at);
-                        Span::new(entry.start(), end).ok().map(|span| Availability::Destroyed { span, at })
-                    }
-                    Err(_) => None,
-                },
+        for entry in self.entries(camera, span)? {
+            let piece = match self.live(camera, &entry, now) {
+                Ok(live) => Some(Availability::Footage { span: live.span }),
+                Err(VaultError::Expired { at } | VaultError::Destroyed { at }) => {
+                    let end = entry.end.unwrap_or(at);
+                    Span::new(entry.start, end).ok().map(|span| Availability::Destroyed { span, at })
+                }
+                Err(_) => None,
             };
             told.extend(piece.filter(|piece| piece.span().overlaps(span)));
         }
-        let gaps = self.catalog.gaps(camera, span)?;
+        let gaps = self.gaps(camera, span)?;
         told.extend(gaps.into_iter().map(|(span, cause)| Availability::Gap { span, cause }));
         told.sort_by_key(|piece| piece.span().from());
         Ok(told)
     }
 
-    /// A segment by its id, unless it has expired or is destroyed.
+    /// A segment of a camera and span by its id, unless it has expired or is destroyed.
     ///
     /// # Errors
     /// [`VaultError::Expired`], [`VaultError::Destroyed`], [`VaultError::Unknown`].
-    pub fn live(&self, volume: VolumeId, segment: SegmentId, now: Utc) -> Result<LiveSegment, VaultError> {
-        self.volumes.iter().find(|known| known.id == volume).ok_or(VaultError::Unknown { segment })?.live(segment, now)
+    pub fn find(
+        &self,
+        camera: CameraNumber,
+        span: Span,
+        segment: SegmentId,
+        now: Utc,
+    ) -> Result<LiveSegment, VaultError> {
+        let found = self.entries(camera, span)?.into_iter().find(|entry| entry.segment == segment);
+        self.live(camera, &found.ok_or(VaultError::Unknown { segment })?, now)
     }
 
-    /// A segment by its id alone, on whichever volume.
-    ///
-    /// # Errors
-    /// As [`Vault::live`].
-    pub fn find(&self, segment: SegmentId, now: Utc) -> Result<LiveSegment, VaultError> {
-        let found = self.volumes.iter().map(|volume| volume.live(segment, now));
-        let known = found.filter(|told| !matches!(told, Err(VaultError::Unknown { .. })));
-        known.take(1).next().unwrap_or(Err(VaultError::Unknown { segment }))
+    fn live(&self, camera: CameraNumber, entry: &CatalogEntry, now: Utc) -> Result<LiveSegment, VaultError> {
+        let segment = entry.segment;
+        if let Fate::Destroyed { at } = entry.fate {
+            return Err(VaultError::Destroyed { at });
+        }
+        let volume = self.volume(entry.volume, segment)?;
+        let (ending, end) = match entry.end {
+            Some(end) => (entry.ending, end),
+            None => volume.progress_of(segment)?,
+        };
+        let span = Span::new(entry.start, end).map_err(|_| VaultError::Unknown { segment })?;
+        let live = LiveSegment {
+            volume: entry.volume,
+            segment,
+            camera,
+            span,
+            ending,
+            expires: entry.retention.expiry(span),
+            day_key: entry.day_key,
+            manifest: manifest_key(entry.start.day(), entry.retention),
+            is_apart: entry.is_apart,
+        };
+        live.unexpired(now)
     }
 
     /// Opens a segment's file for reading.
@@ -122,11 +159,9 @@ impl Vault {
     /// # Errors
     /// As [`Vault::live`]; what the disk says.
     pub fn read(&self, live: &LiveSegment, now: Utc) -> Result<SegmentReader, VaultError> {
-        let segment = live.segment;
-        let volume =
-            self.volumes.iter().find(|known| known.id == live.volume).ok_or(VaultError::Unknown { segment })?;
-        let live = volume.live(segment, now)?;
-        let path = volume.where_stands(segment, live.is_apart);
+        let volume = self.volume(live.volume, live.segment)?;
+        let live = volume.as_it_stands(live)?.unexpired(now)?;
+        let path = volume.where_stands(live.manifest, live.segment, live.is_apart)?;
         let file = volume.disk.open(&path, Access::Read).map_err(volume.on(&path))?;
         Ok(SegmentReader::open(file, live.ending)?)
     }
@@ -146,8 +181,7 @@ impl Vault {
         for live in segments {
             let head = self.read(live, now)?.head().clone();
             let segment = live.segment;
-            let volume =
-                self.volumes.iter().find(|known| known.id == live.volume).ok_or(VaultError::Unknown { segment })?;
+            let volume = self.volume(live.volume, segment)?;
             let day_key = match day_keys.entry(live.day_key) {
                 std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
                 std::collections::hash_map::Entry::Vacant(place) => {
@@ -160,40 +194,37 @@ impl Vault {
     }
 }
 
-impl Volume {
-    fn live(&self, segment: SegmentId, now: Utc) -> Result<LiveSegment, VaultError> {
-        let unknown = || VaultError::Unknown { segment };
-        let state = self.lock();
-        let key = state.where_is.get(&segment).ok_or_else(unknown)?;
-        let manifest = state.manifests.get(key).ok_or_else(unknown)?;
-        let record = manifest.segments.get(&segment).ok_or_else(unknown)?;
-        let (ending, end) = match (&record.life, state.open.get(&segment)) {
-            (Life::Open, Some(OpenSegment { progress, .. })) if !progress.complete => {
-                (Ending::Cut { chunks: progress.chunks }, progress.end)
-            }
-            // Its footer is written; the manifest will say so after the next commit.
-            (Life::Open, Some(OpenSegment { progress, .. })) => {
-                (Ending::Footer { chunks: progress.chunks }, progress.end)
-            }
-            (Life::Open, None) => return Err(unknown()),
-            (Life::Sealed(whole), _) => (whole.ending, whole.end),
-            (Life::KeyDestroyed(_, at) | Life::Erased { at, .. }, _) => return Err(VaultError::Destroyed { at: *at }),
-        };
-        let span = Span::new(record.start, end).map_err(|_| unknown())?;
-        let retention: Retention = manifest.header.retention;
-        let expires = retention.expiry(span);
-        if expires <= now && !record.is_apart {
-            return Err(VaultError::Expired { at: expires });
+impl LiveSegment {
+    fn unexpired(self, now: Utc) -> Result<Self, VaultError> {
+        if self.expires <= now && !self.is_apart {
+            return Err(VaultError::Expired { at: self.expires });
         }
-        Ok(LiveSegment {
-            volume: self.id,
-            segment,
-            camera: record.camera,
-            span,
-            ending,
-            expires,
-            day_key: record.day_key,
-            is_apart: record.is_apart,
-        })
+        Ok(self)
+    }
+}
+
+impl Volume {
+    /// How far a segment has come that its manifest does not call sealed.
+    fn progress_of(&self, segment: SegmentId) -> Result<(Ending, Utc), VaultError> {
+        let state = self.lock();
+        let OpenSegment { progress, .. } = state.open.get(&segment).ok_or(VaultError::Unknown { segment })?;
+        let chunks = progress.chunks;
+        // With its footer written the manifest will say so after the next commit.
+        Ok((if progress.complete { Ending::Footer { chunks } } else { Ending::Cut { chunks } }, progress.end))
+    }
+
+    /// A segment that was found a moment ago, as its manifest tells it now. One whose manifest is not in memory has not
+    /// changed: whoever changes a segment has it there.
+    fn as_it_stands(&self, live: &LiveSegment) -> Result<LiveSegment, VaultError> {
+        let segment = live.segment;
+        let state = self.lock();
+        let unknown = || VaultError::Unknown { segment };
+        let manifest = state.manifests.get(&live.manifest).ok_or_else(unknown)?;
+        let Some(table) = manifest.table() else { return Ok(*live) };
+        let row = table.rows.get(&segment).ok_or_else(unknown)?;
+        match row.life {
+            Life::Open | Life::Sealed => Ok(LiveSegment { is_apart: row.is_apart, ..*live }),
+            Life::KeyDestroyed { at } | Life::Erased { at, .. } => Err(VaultError::Destroyed { at }),
+        }
     }
 }

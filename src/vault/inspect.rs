@@ -1,11 +1,12 @@
 //! Reads a volume without changing it, and names what does not fit: the vault's part of `custodian verify`.
 
 use super::VaultError;
-use super::manifests::{self, Life, ManifestFile, SegmentRecord};
+use super::manifests::{self, ManifestFile};
+use super::table::{Life, SegmentRow};
 use super::volume::Volume;
 use crate::disk::{Access, SharedDisk, read_file};
 use crate::domain::{Digest, ManifestHead, SegmentId, SiteId, VolumeId};
-use crate::segment::{COMMIT_REGION_BYTES, CommitTable, HEAD_BYTES, RecordReader, SegmentHead, SegmentReader};
+use crate::segment::{COMMIT_REGION_BYTES, CommitTable, HEAD_BYTES, RecordStream, SegmentHead, SegmentReader};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -85,8 +86,9 @@ struct OneManifest {
 impl OneManifest {
     fn names(disk: &SharedDisk, path: &Path) -> BTreeMap<SegmentId, bool> {
         let Ok(read) = ManifestFile::read(disk, path, false) else { return BTreeMap::new() };
-        let is_erased = |record: &SegmentRecord| matches!(record.life, Life::Erased { .. });
-        read.manifest.segments.iter().map(|(segment, record)| (*segment, is_erased(record))).collect()
+        let is_erased = |row: &SegmentRow| matches!(row.life, Life::Erased { .. });
+        let rows = read.manifest.table().into_iter().flat_map(|table| &table.rows);
+        rows.map(|(segment, row)| (*segment, is_erased(row))).collect()
     }
 
     fn inspect(disk: &SharedDisk, dir: &Path, path: &Path, deep: bool, heads: &[(String, ManifestHead)]) -> Self {
@@ -121,9 +123,11 @@ impl OneManifest {
                 Err(e) => one.told.fault(path, e.to_string()),
             }
         }
-        for (segment, record) in &read.manifest.segments {
-            one.named.insert(*segment, matches!(record.life, Life::Erased { .. }));
-            one.told.segment(disk, dir, *segment, record, &tables, deep);
+        for (segment, row) in read.manifest.table().into_iter().flat_map(|table| &table.rows) {
+            one.named.insert(*segment, matches!(row.life, Life::Erased { .. }));
+            let place = if row.is_apart { "held" } else { "rolling" };
+            let path = dir.join(place).join(&name).join(segment.to_string());
+            one.told.segment(disk, &path, *segment, (&read.manifest, row), &tables, deep);
         }
         one
     }
@@ -132,14 +136,14 @@ impl OneManifest {
 /// The head of a manifest after so many records; `None` where it has fewer.
 fn head_after(disk: &SharedDisk, path: &Path, records: u64) -> Result<Option<Digest>, VaultError> {
     let on = |source| VaultError::Disk { what: path.display().to_string(), source };
-    let bytes = read_file(&**disk, path, 1 << 30).map_err(on)?;
-    let (_, mut reader) = RecordReader::new(&bytes)?;
-    while reader.head().records < records {
-        if reader.next().is_none() {
+    let file = disk.open(path, Access::Read).map_err(on)?;
+    let (_, mut stream) = RecordStream::open(&*file)?;
+    while stream.head().records < records {
+        if stream.next_record()?.is_none() {
             return Ok(None);
         }
     }
-    Ok(Some(reader.head().digest))
+    Ok(Some(stream.head().digest))
 }
 
 impl Inspection {
@@ -150,36 +154,36 @@ impl Inspection {
     fn segment(
         &mut self,
         disk: &SharedDisk,
-        dir: &Path,
+        path: &Path,
         segment: SegmentId,
-        record: &SegmentRecord,
+        (manifest, row): (&ManifestFile, &SegmentRow),
         tables: &[CommitTable],
         deep: bool,
     ) {
-        let path = dir.join(if record.is_apart { "held" } else { "rolling" }).join(segment.to_string());
-        match &record.life {
-            Life::Erased { .. } | Life::KeyDestroyed(..) => self.segments_destroyed += 1,
+        match row.life {
+            Life::Erased { .. } | Life::KeyDestroyed { .. } => self.segments_destroyed += 1,
             Life::Open => {
                 self.segments_open += 1;
                 // A segment that is being written is checked as far as it was committed.
                 if tables.iter().any(|table| table.entry(segment).is_some())
-                    && let Err(e) = check_head(disk, &path, record)
+                    && let Err(e) = check_head(disk, path, manifest, row)
                 {
-                    self.fault(&path, e);
+                    self.fault(path, e);
                 }
             }
-            Life::Sealed(whole) => {
+            Life::Sealed => {
                 self.segments_kept += 1;
-                self.segments_held += u64::from(record.is_apart);
-                let checked = check_head(disk, &path, record).and_then(|()| {
-                    let file = disk.open(&path, Access::Read).map_err(|e| e.to_string())?;
-                    let reader = SegmentReader::open(file, whole.ending).map_err(|e| e.to_string())?;
+                self.segments_held += u64::from(row.is_apart);
+                let checked = check_head(disk, path, manifest, row).and_then(|()| {
+                    let file = disk.open(path, Access::Read).map_err(|e| e.to_string())?;
+                    let reader = SegmentReader::open(file, row.ending()).map_err(|e| e.to_string())?;
                     reader.chunks().map_err(|e| e.to_string())?;
                     if !deep {
                         return Ok(0);
                     }
                     let (digest, bytes) = reader.digest().map_err(|e| e.to_string())?;
-                    if digest == whole.digest {
+                    let recorded = manifest.whole(row).map_err(|e| e.to_string())?;
+                    if recorded.is_some_and(|whole| whole.digest == digest) {
                         Ok(bytes)
                     } else {
                         Err("its bytes were changed after it was sealed".into())
@@ -187,7 +191,7 @@ impl Inspection {
                 });
                 match checked {
                     Ok(bytes) => self.bytes_digested += bytes,
-                    Err(e) => self.fault(&path, e),
+                    Err(e) => self.fault(path, e),
                 }
             }
         }
@@ -207,30 +211,38 @@ impl Inspection {
 /// Files that no manifest names, and blank ones that should be gone.
 fn strangers(disk: &SharedDisk, dir: &Path, named: &BTreeMap<SegmentId, bool>) -> Result<Vec<VolumeFault>, VaultError> {
     let mut faults = Vec::new();
-    for sub in ["rolling", "held"] {
-        let sub = dir.join(sub);
-        let on = |source| VaultError::Disk { what: sub.display().to_string(), source };
-        for name in disk.list_files(&sub).map_err(on)? {
-            let known = name.parse().ok().and_then(|segment: SegmentId| named.get(&segment).copied());
-            let what = match known {
-                Some(false) => continue,
-                Some(true) => "is recorded as erased, but its file is still there",
-                None => "stands in no manifest: it was put there, or never committed",
+    for place in ["rolling", "held"].map(|place| dir.join(place)) {
+        let on = |source| VaultError::Disk { what: place.display().to_string(), source };
+        let subs = disk.list_dirs(&place).map_err(on)?.into_iter().map(|name| place.join(name));
+        for sub in std::iter::once(place.clone()).chain(subs) {
+            let names = match disk.list_files(&sub) {
+                // Emptied and removed meanwhile.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+                names => names.map_err(on)?,
             };
-            faults.push(VolumeFault { file: sub.join(&name).display().to_string(), what: what.to_owned() });
+            for name in names {
+                let known = name.parse().ok().and_then(|segment: SegmentId| named.get(&segment).copied());
+                let what = match known.filter(|_| sub != place) {
+                    Some(false) => continue,
+                    Some(true) => "is recorded as erased, but its file is still there",
+                    None => "stands in no manifest: it was put there, or never committed",
+                };
+                faults.push(VolumeFault { file: sub.join(&name).display().to_string(), what: what.to_owned() });
+            }
         }
     }
     Ok(faults)
 }
 
-fn check_head(disk: &SharedDisk, path: &Path, record: &SegmentRecord) -> Result<(), String> {
+fn check_head(disk: &SharedDisk, path: &Path, manifest: &ManifestFile, row: &SegmentRow) -> Result<(), String> {
     let file = disk.open(path, Access::Read).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => "is missing: it was not destroyed by the daemon".to_owned(),
         _ => e.to_string(),
     })?;
     let mut block = vec![0; HEAD_BYTES];
     let got = file.read_at(&mut block, 0).map_err(|e| e.to_string())?;
-    if SegmentHead::block_digest(&block[..got]) == record.head {
+    let recorded = manifest.head_of(row).map_err(|e| e.to_string())?;
+    if SegmentHead::block_digest(&block[..got]) == recorded {
         Ok(())
     } else {
         Err("its head is not the one that was recorded: the file was changed or swapped".into())

@@ -1,129 +1,44 @@
-//! One manifest file, and what its records add up to.
+//! One manifest file: appended to, summed up, and read again where its segments are wanted.
 
 use super::VaultError;
+use super::table::{ManifestSum, SegmentRow, SegmentTable};
 use crate::crypto::random_u64;
-use crate::disk::{Access, DiskFile, PhysicalRange, SharedDisk, read_file};
-use crate::domain::{
-    CameraNumber, Day, DayKeyId, DestructionTrigger, Digest, ManifestHead, Overwrite, Retention, SegmentId, Span, Utc,
-    VolumeId,
-};
+use crate::disk::{Access, DiskFile, PhysicalRange, SharedDisk};
+use crate::domain::{Day, Digest, ManifestHead, Retention, SegmentId, VolumeId};
 use crate::segment::{
-    Ending, MANIFEST_HEADER_BYTES, ManifestHeader, ManifestRecord, RecordReader, first_head, next_head,
+    MANIFEST_HEADER_BYTES, ManifestHeader, ManifestRecord, RecordAt, RecordStream, first_head, next_head, read_record,
 };
-use std::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
+/// Places in a manifest are numbers of 32 bits. A day of a site is below 40 MB.
 const MANIFEST_LIMIT_BYTES: u64 = 1 << 30;
 
-/// Where a segment stands in its life.
-///
-/// ```text
-/// Open ── Sealed ──▶ Sealed ── KeyDestroyed ──▶ KeyDestroyed ── Erased ──▶ Erased
-///   └──────────────────── Erased (never committed) ─────────────────────────▲
-/// ```
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Life {
-    Open,
-    Sealed(Whole),
-    KeyDestroyed(Whole, Utc),
-    Erased { whole: Option<Whole>, at: Utc, trigger: DestructionTrigger, overwrite: Overwrite },
-}
-
-/// What is known of a segment that came to its end.
+/// What is wanted of a segment that came to its end, and is not in the table.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Whole {
-    pub ending: Ending,
     pub bytes: u64,
-    pub allocated_bytes: u64,
-    pub end: Utc,
     pub digest: Digest,
+    /// Where it stands on the device; empty where the file system does not tell.
     pub ranges: Vec<PhysicalRange>,
 }
 
-/// A segment as its manifest tells it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct SegmentRecord {
-    pub camera: CameraNumber,
-    pub start: Utc,
-    pub day_key: DayKeyId,
-    pub head: Digest,
-    pub is_apart: bool,
-    pub life: Life,
-    /// Its destruction is a row of the ledger.
-    pub is_receipted: bool,
-}
-
-impl SegmentRecord {
-    pub fn whole(&self) -> Option<&Whole> {
-        match &self.life {
-            Life::Open => None,
-            Life::Sealed(whole) | Life::KeyDestroyed(whole, _) => Some(whole),
-            Life::Erased { whole, .. } => whole.as_ref(),
-        }
-    }
-
-    /// From its first frame to the end of its last; `None` while it is open, or if it has no frame.
-    pub fn span(&self) -> Option<Span> {
-        Span::new(self.start, self.whole()?.end).ok()
-    }
-
-    /// A change of life that the diagram has; `false` for any other.
-    fn apply(&mut self, record: &ManifestRecord) -> bool {
-        let next = match (&self.life, record) {
-            (
-                Life::Open,
-                ManifestRecord::Sealed { chunks, bytes, allocated_bytes, end, digest, has_footer, ranges, .. },
-            ) => {
-                let chunks = *chunks;
-                Life::Sealed(Whole {
-                    ending: if *has_footer { Ending::Footer { chunks } } else { Ending::Cut { chunks } },
-                    bytes: *bytes,
-                    allocated_bytes: *allocated_bytes,
-                    end: *end,
-                    digest: *digest,
-                    ranges: ranges.clone(),
-                })
-            }
-            (Life::Sealed(whole), ManifestRecord::KeyDestroyed { at, .. }) => Life::KeyDestroyed(whole.clone(), *at),
-            (Life::KeyDestroyed(whole, _), ManifestRecord::Erased { at, trigger, overwrite, .. }) => {
-                Life::Erased { whole: Some(whole.clone()), at: *at, trigger: *trigger, overwrite: *overwrite }
-            }
-            (Life::Open, ManifestRecord::Erased { at, trigger, overwrite, .. }) => {
-                Life::Erased { whole: None, at: *at, trigger: *trigger, overwrite: *overwrite }
-            }
-            (Life::Sealed(_), ManifestRecord::SetApart { .. }) => {
-                self.is_apart = true;
-                return true;
-            }
-            (
-                Life::Open | Life::Sealed(_) | Life::KeyDestroyed(..) | Life::Erased { .. },
-                ManifestRecord::DayKeyMade { .. }
-                | ManifestRecord::Opened { .. }
-                | ManifestRecord::Sealed { .. }
-                | ManifestRecord::Gap { .. }
-                | ManifestRecord::SetApart { .. }
-                | ManifestRecord::KeyDestroyed { .. }
-                | ManifestRecord::Erased { .. }
-                | ManifestRecord::DayKeyDestroyed { .. }
-                | ManifestRecord::ReceiptsCopied,
-            ) => return false,
-        };
-        self.life = next;
-        true
-    }
+/// A manifest as far as it was summed up, and its sum: all that a start reads of most of them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Summed {
+    pub name: String,
+    pub end_bytes: u64,
+    pub head: ManifestHead,
+    pub sum: ManifestSum,
 }
 
 /// An open manifest.
 #[derive(Debug)]
 pub(super) struct ManifestFile {
     pub header: ManifestHeader,
-    pub segments: BTreeMap<SegmentId, SegmentRecord>,
-    pub day_keys: BTreeMap<DayKeyId, (CameraNumber, crate::crypto::PublicKey)>,
-    pub gaps: Vec<(CameraNumber, Span, crate::domain::GapCause)>,
-    /// Segments that are not erased: without any, nothing can become due here.
-    left: usize,
-    /// Erased segments whose destruction is not a row of the ledger yet.
-    unreceipted: usize,
+    sum: ManifestSum,
+    table: Option<SegmentTable>,
     name: String,
     file: Box<dyn DiskFile>,
     end_bytes: u64,
@@ -154,17 +69,16 @@ impl ManifestFile {
         let file = disk.create_new(&path).map_err(on)?;
         file.write_all_at(&header.to_bytes(), 0).map_err(on)?;
         let head = first_head(&header);
-        Ok(Self::empty(header, name, file, head))
+        let mut made = Self::at_its_beginning(header, name, file, head);
+        made.table = Some(SegmentTable::default());
+        Ok(made)
     }
 
-    fn empty(header: ManifestHeader, name: String, file: Box<dyn DiskFile>, head: ManifestHead) -> Self {
+    fn at_its_beginning(header: ManifestHeader, name: String, file: Box<dyn DiskFile>, head: ManifestHead) -> Self {
         Self {
             header,
-            segments: BTreeMap::new(),
-            day_keys: BTreeMap::new(),
-            gaps: Vec::new(),
-            left: 0,
-            unreceipted: 0,
+            sum: ManifestSum::default(),
+            table: None,
             name,
             file,
             end_bytes: MANIFEST_HEADER_BYTES as u64,
@@ -173,31 +87,63 @@ impl ManifestFile {
         }
     }
 
-    /// Reads a manifest. With `mend` a torn tail is cut off; without, the file is only read.
+    /// Reads a whole manifest, with its table. With `mend` a torn tail is cut off; without, the file is only read.
     pub fn read(disk: &SharedDisk, path: &Path, mend: bool) -> Result<ReadManifest, VaultError> {
         let on = |source| VaultError::Disk { what: path.display().to_string(), source };
-        let bytes = read_file(&**disk, path, MANIFEST_LIMIT_BYTES).map_err(on)?;
-        let (header, mut reader) = RecordReader::new(&bytes)?;
         let file = disk.open(path, if mend { Access::ReadWrite } else { Access::Read }).map_err(on)?;
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let mut manifest = Self::empty(header, name, file, first_head(&header));
-        let mut misfits = 0;
-        for record in reader.by_ref() {
-            if !manifest.apply(&record) {
+        let length = file.len_bytes().map_err(on)?;
+        if length > MANIFEST_LIMIT_BYTES {
+            let what = format!("is {length} bytes long, more than a manifest may be");
+            return Err(VaultError::State { file: path.display().to_string(), what });
+        }
+        let (header, mut stream) = RecordStream::open(&*file)?;
+        let (mut sum, mut table, mut misfits) = (ManifestSum::default(), SegmentTable::default(), 0);
+        while let Some(RecordAt { record, at_bytes }) = stream.next_record()? {
+            if !take_in(&mut sum, &mut table, &record, place(at_bytes)) {
                 misfits += 1;
             }
         }
-        manifest.head = reader.head();
-        manifest.end_bytes = reader.offset_bytes();
-        let torn_bytes = bytes.len() as u64 - manifest.end_bytes;
-        if torn_bytes > 0 && reader.goes_on() {
-            return Err(VaultError::ManifestDamaged { file: path.to_path_buf(), at_bytes: manifest.end_bytes });
+        let (head, end_bytes) = (stream.head(), stream.offset_bytes());
+        let torn_bytes = length.saturating_sub(end_bytes);
+        if torn_bytes > 0 && stream.goes_on()? {
+            return Err(VaultError::ManifestDamaged { file: path.to_path_buf(), at_bytes: end_bytes });
         }
+        drop(stream);
         if torn_bytes > 0 && mend {
-            manifest.file.set_len(manifest.end_bytes).map_err(on)?;
-            manifest.file.sync_data().map_err(on)?;
+            file.set_len(end_bytes).map_err(on)?;
+            file.sync_data().map_err(on)?;
         }
+        let manifest = Self {
+            sum,
+            table: Some(table),
+            head,
+            end_bytes,
+            ..Self::at_its_beginning(header, file_name(path), file, head)
+        };
         Ok(ReadManifest { manifest, torn_bytes, misfits })
+    }
+
+    /// Takes a manifest up where it was summed up, if nothing was appended since: then only its header is read.
+    /// `None` where something was.
+    ///
+    /// # Errors
+    /// [`VaultError::ManifestShort`] where records are missing that had been flushed.
+    pub fn resume(disk: &SharedDisk, path: &Path, known: &Summed) -> Result<Option<Self>, VaultError> {
+        let on = |source| VaultError::Disk { what: path.display().to_string(), source };
+        let file = disk.open(path, Access::ReadWrite).map_err(on)?;
+        let length = file.len_bytes().map_err(on)?;
+        if length < known.end_bytes {
+            return Err(VaultError::ManifestShort {
+                file: path.to_path_buf(),
+                missing_bytes: known.end_bytes - length,
+            });
+        }
+        if length > known.end_bytes {
+            return Ok(None);
+        }
+        let (header, _) = RecordStream::open(&*file)?;
+        let Summed { name, end_bytes, head, sum } = known.clone();
+        Ok(Some(Self { sum, end_bytes, head, flushed: Some(head), ..Self::at_its_beginning(header, name, file, head) }))
     }
 
     pub fn name(&self) -> &str {
@@ -208,13 +154,69 @@ impl ManifestFile {
         self.head
     }
 
+    pub fn end_bytes(&self) -> u64 {
+        self.end_bytes
+    }
+
+    pub fn sum(&self) -> &ManifestSum {
+        &self.sum
+    }
+
+    pub fn summed(&self) -> Summed {
+        Summed { name: self.name.clone(), end_bytes: self.end_bytes, head: self.head, sum: self.sum.clone() }
+    }
+
+    /// The table, where it is in memory.
+    pub fn table(&self) -> Option<&SegmentTable> {
+        self.table.as_ref()
+    }
+
+    /// The table, read again if it is not in memory.
+    pub fn load(&mut self) -> Result<&SegmentTable, VaultError> {
+        let table = match self.table.take() {
+            Some(table) => table,
+            None => self.complete(TableSoFar::of_nothing(&*self.file)?)?,
+        };
+        Ok(self.table.insert(table))
+    }
+
+    /// Lets the table go. It is read again when it is wanted.
+    pub fn unload(&mut self) {
+        self.table = None;
+    }
+
+    /// Takes a table over that was read while nobody waited for it, with what was appended meanwhile.
+    pub fn load_from(&mut self, so_far: TableSoFar) -> Result<(), VaultError> {
+        if self.table.is_none() {
+            self.table = Some(self.complete(so_far)?);
+        }
+        Ok(())
+    }
+
+    fn complete(&self, so_far: TableSoFar) -> Result<SegmentTable, VaultError> {
+        let whole = so_far.read_on(&*self.file, self.end_bytes)?;
+        if (whole.end_bytes, whole.head) != (self.end_bytes, self.head) {
+            let file = PathBuf::from("manifests").join(&self.name);
+            return Err(VaultError::ManifestDamaged { file, at_bytes: whole.end_bytes });
+        }
+        Ok(whole.table)
+    }
+
     /// Appends a record. It is durable with the next flush of the volume, or after [`ManifestFile::flush`].
     pub fn append(&mut self, record: &ManifestRecord) -> Result<(), VaultError> {
+        self.load()?;
         let bytes = record.to_bytes();
+        if self.end_bytes + bytes.len() as u64 > MANIFEST_LIMIT_BYTES {
+            let what = "is as long as a manifest may be".to_owned();
+            return Err(VaultError::State { file: self.name.clone(), what });
+        }
         self.file.write_all_at(&bytes, self.end_bytes).map_err(|source| self.failed(source))?;
+        let at_bytes = place(self.end_bytes);
         self.end_bytes += bytes.len() as u64;
         self.head = next_head(self.head, &bytes);
-        self.apply(record);
+        if let Some(table) = self.table.as_mut() {
+            take_in(&mut self.sum, table, record, at_bytes);
+        }
         Ok(())
     }
 
@@ -241,65 +243,89 @@ impl ManifestFile {
         VaultError::Disk { what: format!("manifest {}", self.name), source }
     }
 
-    /// Whether any segment is not erased.
-    pub fn has_any_left(&self) -> bool {
-        self.left > 0
-    }
-
-    /// The records of segments whose destruction is not a row of the ledger yet.
-    pub fn unreceipted(&self) -> impl Iterator<Item = (SegmentId, &SegmentRecord)> {
-        // Asked twice a second: most manifests have none, and are not searched for it.
-        let among = if self.unreceipted > 0 { Some(&self.segments) } else { None };
-        among
-            .into_iter()
-            .flatten()
-            .filter(|(_, record)| matches!(record.life, Life::Erased { .. }) && !record.is_receipted)
-            .map(|(segment, record)| (*segment, record))
-    }
-
-    fn apply(&mut self, record: &ManifestRecord) -> bool {
-        match record {
-            ManifestRecord::DayKeyMade { day_key, camera, public } => {
-                self.day_keys.insert(*day_key, (*camera, *public)).is_none()
-            }
-            ManifestRecord::DayKeyDestroyed { day_key, .. } => self.day_keys.remove(day_key).is_some(),
-            ManifestRecord::Gap { camera, span, cause } => {
-                self.gaps.push((*camera, *span, *cause));
-                true
-            }
-            ManifestRecord::Opened { segment, camera, start, day_key, head } => {
-                let opened = SegmentRecord {
-                    camera: *camera,
-                    start: *start,
-                    day_key: *day_key,
-                    head: *head,
-                    is_apart: false,
-                    life: Life::Open,
-                    is_receipted: false,
-                };
-                self.left += 1;
-                self.segments.insert(*segment, opened).is_none()
-            }
-            ManifestRecord::ReceiptsCopied => {
-                for record in self.segments.values_mut() {
-                    record.is_receipted |= matches!(record.life, Life::Erased { .. });
-                }
-                self.unreceipted = 0;
-                true
-            }
-            ManifestRecord::Sealed { segment, .. }
-            | ManifestRecord::SetApart { segment }
-            | ManifestRecord::KeyDestroyed { segment, .. }
-            | ManifestRecord::Erased { segment, .. } => {
-                let fits = self.segments.get_mut(segment).is_some_and(|known| known.apply(record));
-                if fits && matches!(record, ManifestRecord::Erased { .. }) {
-                    self.left = self.left.saturating_sub(1);
-                    self.unreceipted += 1;
-                }
-                fits
-            }
+    /// What the record "sealed" says of a segment; `None` for one that never was.
+    pub fn whole(&self, row: &SegmentRow) -> Result<Option<Whole>, VaultError> {
+        if row.sealed_at_bytes == 0 {
+            return Ok(None);
+        }
+        match read_record(&*self.file, u64::from(row.sealed_at_bytes))? {
+            ManifestRecord::Sealed { bytes, digest, ranges, .. } => Ok(Some(Whole { bytes, digest, ranges })),
+            _ => Err(self.changed(row.sealed_at_bytes)),
         }
     }
+
+    /// The digest of a segment's first block, as it was recorded when it was made.
+    pub fn head_of(&self, row: &SegmentRow) -> Result<Digest, VaultError> {
+        match read_record(&*self.file, u64::from(row.opened_at_bytes))? {
+            ManifestRecord::Opened { head, .. } => Ok(head),
+            _ => Err(self.changed(row.opened_at_bytes)),
+        }
+    }
+
+    fn changed(&self, at_bytes: u32) -> VaultError {
+        let file = PathBuf::from("manifests").join(&self.name);
+        VaultError::ManifestDamaged { file, at_bytes: u64::from(at_bytes) }
+    }
+
+    pub fn row(&self, segment: SegmentId) -> Option<&SegmentRow> {
+        self.table.as_ref()?.rows.get(&segment)
+    }
+}
+
+/// A table of a manifest's records up to a place.
+pub(super) struct TableSoFar {
+    table: SegmentTable,
+    end_bytes: u64,
+    head: ManifestHead,
+}
+
+impl TableSoFar {
+    fn of_nothing(file: &dyn DiskFile) -> Result<Self, VaultError> {
+        let (_, stream) = RecordStream::open(file)?;
+        Ok(Self { table: SegmentTable::default(), end_bytes: stream.offset_bytes(), head: stream.head() })
+    }
+
+    /// Reads a manifest's table through a file handle of its own, up to `end_bytes`.
+    pub fn read(disk: &SharedDisk, path: &Path, end_bytes: u64) -> Result<Self, VaultError> {
+        let on = |source| VaultError::Disk { what: path.display().to_string(), source };
+        let file = disk.open(path, Access::Read).map_err(on)?;
+        Self::of_nothing(&*file)?.read_on(&*file, end_bytes)
+    }
+
+    fn read_on(self, file: &dyn DiskFile, end_bytes: u64) -> Result<Self, VaultError> {
+        let mut table = self.table;
+        let mut stream = RecordStream::resume(file, self.end_bytes, self.head);
+        while stream.offset_bytes() < end_bytes
+            && let Some(RecordAt { record, at_bytes }) = stream.next_record()?
+        {
+            table.apply(&record, place(at_bytes));
+        }
+        Ok(Self { table, end_bytes: stream.offset_bytes(), head: stream.head() })
+    }
+}
+
+fn place(at_bytes: u64) -> u32 {
+    // The limit of a manifest is below.
+    u32::try_from(at_bytes).unwrap_or(u32::MAX)
+}
+
+fn take_in(sum: &mut ManifestSum, table: &mut SegmentTable, record: &ManifestRecord, at_bytes: u32) -> bool {
+    let before = match record {
+        ManifestRecord::Sealed { segment, .. }
+        | ManifestRecord::SetApart { segment }
+        | ManifestRecord::KeyDestroyed { segment, .. }
+        | ManifestRecord::Erased { segment, .. } => table.rows.get(segment).map(|row| (*row, table.day_key(row))),
+        ManifestRecord::DayKeyMade { .. }
+        | ManifestRecord::Opened { .. }
+        | ManifestRecord::Gap { .. }
+        | ManifestRecord::DayKeyDestroyed { .. }
+        | ManifestRecord::ReceiptsCopied => None,
+    };
+    table.apply(record, at_bytes) && sum.apply(record, before.as_ref().map(|(row, day_key)| (row, *day_key)))
+}
+
+pub(super) fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// The manifests of a directory, by file name.

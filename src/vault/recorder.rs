@@ -3,7 +3,8 @@
 //! Order of making a segment: day key → file (`O_EXCL`), reserved, head, init → manifest "opened". All of it is
 //! durable with the next commit; until then the file is an orphan to a restart (V4).
 
-use super::volume::{OpenSegment, Volume};
+use super::table::Newest;
+use super::volume::{OpenSegment, Volume, manifest_key};
 use super::{Vault, VaultError, footage};
 use crate::crypto::random_u64;
 use crate::domain::{CameraNumber, Digest, GapCause, Retention, SegmentId, Span, Utc};
@@ -68,10 +69,13 @@ impl CameraRecorder {
         let volume = &self.vault.volumes[number];
         let recipients = self.vault.recipients();
         let segment = SegmentId(random_u64()?);
-        let path = volume.segment_path(segment, false);
         let mut state = volume.lock();
         let (day_key, public) = volume.day_key(&mut state, self.camera, start.day(), self.retention, &recipients)?;
-        let previous = state.newest.get(&self.camera).map_or(Digest::ZERO, |(_, digest)| *digest);
+        let previous = state.newest.get(&self.camera).map_or(Digest::ZERO, |newest| newest.digest);
+        let name = volume.manifest(&mut state, start.day(), self.retention)?.name().to_owned();
+        let dir = volume.segments_dir(&name, false);
+        volume.disk.create_dir(&dir).map_err(volume.on(&dir))?;
+        let path = volume.segment_path(&name, segment, false);
         let file = volume.disk.create_new(&path).map_err(volume.on(&path))?;
         let facts = SegmentFacts { camera: self.camera, volume: volume.id, segment, start, day_key, previous };
         let made = SegmentWriter::create(file, facts, &public, init, self.expected_bytes);
@@ -88,15 +92,19 @@ impl CameraRecorder {
             leave_nothing(volume, &path);
             return Err(e);
         }
+        let manifest = manifest_key(start.day(), self.retention);
+        let entry = state.manifests.get(&manifest).and_then(|manifest| footage::entry_of(volume.id, manifest, segment));
         let open = OpenSegment {
+            manifest,
             progress: writer.progress(),
             allocated_bytes: writer.allocated_bytes(),
             recorded_at: None,
             given_up: false,
         };
         state.open.insert(segment, open);
-        drop(state);
-        self.vault.indexed(self.vault.catalog.put(self.camera, footage::opened_entry(volume.id, segment, start)));
+        if let Some((camera, entry)) = entry {
+            self.vault.indexed(|catalog| catalog.put(camera, entry));
+        }
         Ok(writer)
     }
 
@@ -144,7 +152,7 @@ impl CameraRecorder {
             Ok(progress) => {
                 self.expected_bytes = progress.bytes + progress.bytes / 8;
                 let mut state = volume.lock();
-                state.newest.insert(self.camera, (start, progress.digest));
+                state.newest.insert(self.camera, Newest { start, end: progress.end, digest: progress.digest });
                 if let Some(known) = state.open.get_mut(&segment) {
                     known.progress = progress;
                 }
@@ -173,8 +181,9 @@ impl CameraRecorder {
         let Some(number) = self.vault.volumes_to_try().into_iter().next() else { return Err(VaultError::NoRoom) };
         let volume = &self.vault.volumes[number];
         let gap = ManifestRecord::Gap { camera: self.camera, span, cause };
-        volume.record(&mut volume.lock(), span.to().day(), self.retention, &gap)?;
-        self.vault.indexed(self.vault.catalog.put_gap(self.camera, span, cause));
+        let mut state = volume.lock();
+        volume.record(&mut state, span.to().day(), self.retention, &gap)?;
+        self.vault.indexed(|catalog| catalog.put_gap(self.camera, span, cause));
         Ok(())
     }
 
@@ -198,22 +207,24 @@ impl Drop for CameraRecorder {
 }
 
 impl Vault {
-    /// The volumes that may take a new segment: those with the fewest open ones first, then those with most room.
+    /// The volumes that may take a new segment, the one with the most room for each that is open on it first: cameras
+    /// spread over disks by their size, and over equal ones evenly.
     fn volumes_to_try(&self) -> Vec<usize> {
-        let mut usable: Vec<(usize, u64, usize)> = Vec::new();
+        let mut usable: Vec<(std::cmp::Reverse<u64>, usize)> = Vec::new();
         for (number, volume) in self.volumes.iter().enumerate() {
-            let state = volume.lock();
+            let (is_latched, open) = {
+                let state = volume.lock();
+                (state.latched, state.open.values().filter(|open| !open.ends()).count() as u64)
+            };
             // A volume whose room cannot be told is tried last, never taken for endless.
             let free = volume.free_bytes();
-            if !state.latched && free.as_ref().is_ok_and(|free| *free < RESERVE_BYTES) {
+            if is_latched || free.as_ref().is_ok_and(|free| *free < RESERVE_BYTES) {
                 continue;
             }
-            if !state.latched {
-                usable.push((state.open.len(), u64::MAX - free.unwrap_or(0), number));
-            }
+            usable.push((std::cmp::Reverse(free.unwrap_or(0) / (open + 1)), number));
         }
         usable.sort_unstable();
-        usable.into_iter().map(|(_, _, number)| number).collect()
+        usable.into_iter().map(|(_, number)| number).collect()
     }
 }
 
@@ -233,9 +244,6 @@ impl Volume {
     }
 
     fn newest_end(&self, camera: CameraNumber) -> Option<Utc> {
-        let state = self.lock();
-        let whole = state.manifests.values().flat_map(|manifest| manifest.segments.values());
-        let ends = whole.filter(|record| record.camera == camera).filter_map(|record| record.whole().map(|w| w.end));
-        ends.max()
+        self.lock().newest.get(&camera).map(|newest| newest.end)
     }
 }

@@ -1,103 +1,275 @@
 //! What a start does to a volume, whatever state it was left in.
 //!
-//! Order: manifests (torn tails cut off) → commit tables → nothing that was committed lacks its manifest, or the volume
-//! is left as it is → each segment that is open in its manifest is closed at the
-//! newest commit whose digest holds (V3) → files that no manifest names are erased (V4) → one flush.
+//! Order: summary → manifests (those to which something was appended since are read whole, torn tails cut off) → commit
+//! tables → nothing that was committed lacks its manifest, or the volume is left as it is → of each segment that is open
+//! in its manifest, what stands behind the newest commit that holds is overwritten → one flush → each is closed there
+//! (V3) → files that no manifest names are erased (V4) → one flush → summary.
+//!
+//! After a clean stop there is nothing to mend, and no directory is read. After any other, those of the manifests that
+//! had changed are looked through here, the others beside the work ([`super::Vault::catch_up`]).
 
 use super::VaultError;
-use super::manifests::{self, Life, ManifestFile};
-use super::volume::Volume;
+use super::manifests::{self, ManifestFile, file_name};
+use super::table::Life;
+use super::volume::{ManifestKey, Volume, VolumeState, manifest_key};
 use crate::disk::{Access, AlignedBuffer, Extents, STRIDE_BYTES};
-use crate::domain::{Day, DestructionTrigger, Overwrite, Retention, SegmentId, Utc};
+use crate::domain::{DestructionTrigger, Overwrite, SegmentId, Utc};
 use crate::segment::{CommitTable, Ending, HEAD_BYTES, ManifestRecord, Progress, SegmentHead, SegmentReader};
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 /// Commits come every few seconds: what is so much older than the newest one was in one.
 const NEVER_SO_LONG_UNCOMMITTED: Duration = Duration::from_secs(3_600);
 
 impl Volume {
-    /// Reads all manifests.
+    /// Takes all manifests up, those that were summed up without reading them.
     pub(super) fn load_manifests(&self) -> Result<(), VaultError> {
+        let summary = self.read_summary()?;
+        let mut is_clean = summary.is_clean;
+        let mut missing: BTreeSet<&String> = summary.manifests.keys().collect();
         let mut state = self.lock();
         for path in manifests::list(&self.disk, &self.dir.join("manifests"))? {
-            let read = ManifestFile::read(&self.disk, &path, true)?;
-            let manifest = read.manifest;
-            if read.torn_bytes > 0 {
-                tracing::warn!(volume = %self.id, manifest = manifest.name(), bytes = read.torn_bytes,
-                    "the end of a manifest was not whole: cut off");
-            }
-            let key = super::volume::manifest_key(manifest.header.day, manifest.header.retention);
-            for (segment, record) in &manifest.segments {
-                state.where_is.insert(*segment, key);
-                if let Some(whole) = record.whole()
-                    && state.newest.get(&record.camera).is_none_or(|(start, _)| *start < record.start)
-                {
-                    state.newest.insert(record.camera, (record.start, whole.digest));
+            let known = summary.manifests.get(&file_name(&path));
+            missing.remove(&file_name(&path));
+            let resumed = match known {
+                Some(known) => ManifestFile::resume(&self.disk, &path, known)?,
+                None => None,
+            };
+            let was_resumed = resumed.is_some();
+            let manifest = match resumed {
+                Some(manifest) => manifest,
+                None => self.read_manifest(&path)?,
+            };
+            is_clean &= was_resumed;
+            let key = manifest_key(manifest.header.day, manifest.header.retention);
+            for (camera, newest) in &manifest.sum().newest {
+                let known = state.newest.entry(*camera).or_insert(*newest);
+                if known.start < newest.start {
+                    *known = *newest;
                 }
             }
-            for (day_key, (camera, public)) in &manifest.day_keys {
-                state.day_keys.insert((*camera, manifest.header.day), (*day_key, *public));
+            for (day_key, known) in &manifest.sum().day_keys {
+                state.day_keys.insert((known.camera, manifest.header.day), (*day_key, known.public));
             }
-            state.manifests.insert(key, manifest);
+            if state.manifests.insert(key, manifest).is_some() {
+                return Err(VaultError::ManifestTwice { file: path });
+            }
+            if !was_resumed {
+                // Makes room for the next one.
+                state.loaded(key)?;
+            }
+        }
+        if let Some(name) = missing.first() {
+            return Err(VaultError::ManifestGone { file: self.dir.join("manifests").join(name) });
+        }
+        self.refuse_older_image(&state)?;
+        state.was_left_clean = is_clean;
+        if !is_clean {
+            state.unsurveyed = state.manifests.keys().copied().collect();
         }
         Ok(())
+    }
+
+    /// Each manifest of the newest checkpoint must be there, as far at least as it was then. Whether its records are still
+    /// the same is for `custodian verify`, which reads them.
+    fn refuse_older_image(&self, state: &VolumeState) -> Result<(), VaultError> {
+        for (name, known) in &self.checkpointed {
+            let found = state.manifests.values().find(|manifest| manifest.name() == name).map(ManifestFile::head);
+            let is_older = match found {
+                None => true,
+                Some(head) if head.records == known.records => head.digest != known.digest,
+                Some(head) => head.records < known.records,
+            };
+            if is_older {
+                return Err(VaultError::OlderImage { dir: self.dir.clone(), manifest: name.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    fn read_manifest(&self, path: &Path) -> Result<ManifestFile, VaultError> {
+        let read = ManifestFile::read(&self.disk, path, true)?;
+        if read.torn_bytes > 0 {
+            tracing::warn!(volume = %self.id, manifest = read.manifest.name(), bytes = read.torn_bytes,
+                "the end of a manifest was not whole: cut off");
+        }
+        Ok(read.manifest)
     }
 
     pub(super) fn recover(&self, now: Utc) -> Result<(), VaultError> {
         let tables = self.read_commit_tables()?;
         self.lock().commit_number = tables.first().map_or(0, |newest| newest.number);
-        let rolling: BTreeSet<SegmentId> = self.segment_files("rolling")?;
-        self.refuse_if_manifests_lack(&rolling, &tables)?;
-        let open: Vec<(SegmentId, Day, Retention)> = self
-            .lock()
-            .manifests
-            .values()
-            .flat_map(|manifest| {
-                let header = manifest.header;
-                let open = manifest.segments.iter().filter(|(_, record)| record.life == Life::Open);
-                open.map(move |(segment, _)| (*segment, header.day, header.retention))
-            })
-            .collect();
-        for (segment, day, retention) in open {
-            let record = if rolling.contains(&segment) {
-                self.close_open_segment(segment, &tables, now)?
-            } else {
-                never_committed(segment, now, Overwrite::NothingThere)
-            };
-            self.record(&mut self.lock(), day, retention, &record)?;
-            self.note_newest(segment);
+        if self.lock().was_left_clean {
+            return self.summarise(false);
         }
-        let named: BTreeSet<SegmentId> = self.lock().where_is.keys().copied().collect();
-        for orphan in rolling.difference(&named) {
-            tracing::warn!(volume = %self.id, segment = %orphan, "a file that was never committed is erased");
-            self.overwrite_and_remove(&self.segment_path(*orphan, false))?;
+        // Those in memory have changed since they were summed up; those with open segments must be closed.
+        let keys: Vec<ManifestKey> = {
+            let state = self.lock();
+            let changed = state.manifests.iter().filter(|(_, known)| known.table().is_some() || known.sum().open > 0);
+            changed.map(|(key, _)| *key).collect()
+        };
+        let mut lacking = self.strangers_that_were_committed(&tables)?;
+        for key in &keys {
+            lacking.extend(self.committed_without_record(*key, &tables)?);
         }
-        self.finish_erasing()?;
-        // A segment may have been moved apart without its record, or the other way round: the name decides nothing,
-        // the record does.
-        self.put_segments_in_their_place()?;
-        self.flush()
+        if let Some(first) = lacking.first() {
+            let (dir, segments, first) = (self.dir.clone(), lacking.len(), *first);
+            return Err(VaultError::ManifestsLack { dir, segments, first });
+        }
+        self.remove_strangers()?;
+        let mut closed = Vec::new();
+        for key in &keys {
+            closed.extend(self.ends_of_open_segments(*key, &tables, now)?);
+        }
+        self.flush()?;
+        for (key, record) in &closed {
+            if let Some(manifest) = self.lock().loaded(*key)? {
+                manifest.append(record)?;
+            }
+        }
+        for (segment_camera, newest) in self.newest_of(&keys) {
+            self.lock().newest.insert(segment_camera, newest);
+        }
+        for key in keys {
+            self.survey(key, &tables)?;
+        }
+        self.summarise(false)
     }
 
-    /// What no manifest names is erased, so it is looked at first: a file that was committed once lost its manifest. Such
-    /// a one stands in a commit table, or is far older than the newest commit.
-    fn refuse_if_manifests_lack(
-        &self,
-        rolling: &BTreeSet<SegmentId>,
-        tables: &[CommitTable],
-    ) -> Result<(), VaultError> {
+    /// The newest ends of cameras in manifests, where they are newer than what is known.
+    fn newest_of(&self, keys: &[ManifestKey]) -> Vec<(crate::domain::CameraNumber, super::table::Newest)> {
+        let state = self.lock();
+        let sums = keys.iter().filter_map(|key| Some(state.manifests.get(key)?.sum()));
+        let newest = sums.flat_map(|sum| sum.newest.iter().map(|(camera, newest)| (*camera, *newest)));
+        newest
+            .filter(|(camera, newest)| state.newest.get(camera).is_none_or(|known| known.start < newest.start))
+            .collect()
+    }
+
+    /// Whether a segment was certainly in a commit: it stands in a table, or is far older than the newest one.
+    fn was_committed(tables: &[CommitTable], segment: SegmentId, start: Option<Utc>) -> bool {
         let newest = tables.first().and_then(|table| table.entries.iter().map(|entry| entry.progress.end).max());
         let is_old = |start: Utc| newest.is_some_and(|end| start.saturating_add(NEVER_SO_LONG_UNCOMMITTED) < end);
-        let is_entered = |segment: SegmentId| tables.iter().any(|table| table.entry(segment).is_some());
+        tables.iter().any(|table| table.entry(segment).is_some()) || start.is_some_and(is_old)
+    }
+
+    /// What no manifest names is erased, so it is looked at first: a file that was committed once lost its record. Segments
+    /// in a manifest's directories that it does not name, or calls open though they were not in any of the last commits.
+    fn committed_without_record(&self, key: ManifestKey, tables: &[CommitTable]) -> Result<Vec<SegmentId>, VaultError> {
         let mut lacking = Vec::new();
-        for segment in rolling {
-            let was_committed = match self.with_segment(*segment, |record| (record.life == Life::Open, record.start)) {
-                Some((is_open, start)) => is_open && is_old(start) && !is_entered(*segment),
-                None => is_entered(*segment) || self.start_of(*segment)?.is_some_and(is_old),
+        for (segment, path) in self.files_of(key, false)? {
+            let row = self.lock().loaded(key)?.and_then(|manifest| manifest.row(segment).copied());
+            let is_lacking = match row {
+                Some(row) => {
+                    let is_entered = tables.iter().any(|table| table.entry(segment).is_some());
+                    row.life == Life::Open && !is_entered && Self::was_committed(tables, segment, Some(row.start))
+                }
+                None => Self::was_committed(tables, segment, self.start_of(&path)?),
             };
-            if was_committed {
-                lacking.push(*segment);
+            if is_lacking {
+                lacking.push(segment);
+            }
+        }
+        Ok(lacking)
+    }
+
+    /// Segments in directories that belong to no manifest, and were committed once.
+    fn strangers_that_were_committed(&self, tables: &[CommitTable]) -> Result<Vec<SegmentId>, VaultError> {
+        let mut lacking = Vec::new();
+        for dir in self.strange_dirs()? {
+            for (segment, path) in self.files_in(&dir)? {
+                if Self::was_committed(tables, segment, self.start_of(&path)?) {
+                    lacking.push(segment);
+                }
+            }
+        }
+        Ok(lacking)
+    }
+
+    /// Directories of segments that bear no manifest's name: a power cut took the manifest before its first commit.
+    fn strange_dirs(&self) -> Result<Vec<std::path::PathBuf>, VaultError> {
+        let names: BTreeSet<String> = self.lock().manifests.values().map(|known| known.name().to_owned()).collect();
+        let mut strange = Vec::new();
+        for parent in [self.segments_dir("", false), self.segments_dir("", true)] {
+            let found = self.disk.list_dirs(&parent).map_err(self.on(&parent))?;
+            strange.extend(found.into_iter().filter(|name| !names.contains(name)).map(|name| parent.join(name)));
+        }
+        Ok(strange)
+    }
+
+    fn remove_strangers(&self) -> Result<(), VaultError> {
+        for dir in self.strange_dirs()? {
+            for (segment, path) in self.files_in(&dir)? {
+                tracing::warn!(volume = %self.id, segment = %segment, "a file that was never committed is erased");
+                self.overwrite_and_remove(&path)?;
+            }
+            self.remove_empty_dir(&dir)?;
+        }
+        Ok(())
+    }
+
+    /// When a segment begins, as its own head says; `None` for what has no whole head.
+    fn start_of(&self, path: &Path) -> Result<Option<Utc>, VaultError> {
+        let file = self.disk.open(path, Access::Read).map_err(self.on(path))?;
+        let mut block = vec![0; HEAD_BYTES];
+        let got = file.read_at(&mut block, 0).map_err(self.on(path))?;
+        Ok(SegmentHead::parse(&block[..got]).ok().map(|head| head.facts.start))
+    }
+
+    /// The segment files in a manifest's directory.
+    pub(super) fn files_of(
+        &self,
+        key: ManifestKey,
+        is_apart: bool,
+    ) -> Result<Vec<(SegmentId, std::path::PathBuf)>, VaultError> {
+        let name = self.lock().manifests.get(&key).map(|manifest| manifest.name().to_owned());
+        name.map_or(Ok(Vec::new()), |name| self.files_in(&self.segments_dir(&name, is_apart)))
+    }
+
+    fn files_in(&self, dir: &Path) -> Result<Vec<(SegmentId, std::path::PathBuf)>, VaultError> {
+        match self.disk.list_files(dir) {
+            Ok(names) => {
+                let segments = names.iter().filter_map(|name| name.parse().ok());
+                Ok(segments.map(|segment: SegmentId| (segment, dir.join(segment.to_string()))).collect())
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(e) => Err(self.on(dir)(e)),
+        }
+    }
+
+    /// Looks through a manifest's directories: erases what was never committed (V4), removes what was overwritten and
+    /// recorded as erased but whose name was still there, and puts each segment where its record says that it is: the
+    /// record decides, not the place.
+    pub(super) fn survey(&self, key: ManifestKey, tables: &[CommitTable]) -> Result<(), VaultError> {
+        let mut lacking = Vec::new();
+        for is_apart in [false, true] {
+            for (segment, path) in self.files_of(key, is_apart)? {
+                let _moving = self.moving();
+                let mut state = self.lock();
+                let Some(manifest) = state.loaded(key)? else { return Ok(()) };
+                let name = manifest.name().to_owned();
+                let row = manifest.row(segment).copied();
+                let is_open = state.open.contains_key(&segment);
+                drop(state);
+                match row {
+                    None if is_open => {}
+                    // What was set apart was committed long before.
+                    None if is_apart || Self::was_committed(tables, segment, self.start_of(&path)?) => {
+                        lacking.push(segment);
+                    }
+                    None => {
+                        tracing::warn!(volume = %self.id, segment = %segment, "a file that was never committed is erased");
+                        self.overwrite_and_remove(&path)?;
+                    }
+                    Some(row) if matches!(row.life, Life::Erased { .. }) => {
+                        self.overwrite_and_remove(&path)?;
+                    }
+                    Some(row) if row.is_apart != is_apart => {
+                        self.move_segment(&name, segment, row.is_apart)?;
+                    }
+                    Some(_) => {}
+                }
             }
         }
         match lacking.first() {
@@ -105,72 +277,64 @@ impl Volume {
                 let (dir, segments, first) = (self.dir.clone(), lacking.len(), *first);
                 Err(VaultError::ManifestsLack { dir, segments, first })
             }
-            None => Ok(()),
-        }
-    }
-
-    /// When a segment begins, as its own head says; `None` for what has no whole head.
-    fn start_of(&self, segment: SegmentId) -> Result<Option<Utc>, VaultError> {
-        let path = self.segment_path(segment, false);
-        let file = self.disk.open(&path, Access::Read).map_err(self.on(&path))?;
-        let mut block = vec![0; HEAD_BYTES];
-        let got = file.read_at(&mut block, 0).map_err(self.on(&path))?;
-        Ok(SegmentHead::parse(&block[..got]).ok().map(|head| head.facts.start))
-    }
-
-    fn segment_files(&self, sub: &str) -> Result<BTreeSet<SegmentId>, VaultError> {
-        let dir = self.dir.join(sub);
-        let names = self.disk.list_files(&dir).map_err(self.on(&dir))?;
-        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
-    }
-
-    /// Removes files that were overwritten and recorded as erased, but whose name was still there.
-    fn finish_erasing(&self) -> Result<(), VaultError> {
-        for (sub, is_apart) in [("rolling", false), ("held", true)] {
-            for segment in self.segment_files(sub)? {
-                let is_erased = self.with_segment(segment, |record| matches!(record.life, Life::Erased { .. }));
-                if is_erased == Some(true) {
-                    self.overwrite_and_remove(&self.segment_path(segment, is_apart))?;
-                }
+            None => {
+                self.lock().unsurveyed.remove(&key);
+                Ok(())
             }
         }
-        Ok(())
     }
 
-    fn put_segments_in_their_place(&self) -> Result<(), VaultError> {
-        for (sub, is_apart) in [("rolling", false), ("held", true)] {
-            for segment in self.segment_files(sub)? {
-                let wanted = self.with_segment(segment, |record| record.is_apart);
-                if let Some(wanted) = wanted.filter(|wanted| *wanted != is_apart) {
-                    let (from, to) = (self.segment_path(segment, is_apart), self.segment_path(segment, wanted));
-                    self.disk.rename(&from, &to).map_err(self.on(&from))?;
+    /// Where each segment ends that was being written, as the record that says so. Overwrites what stands behind; not
+    /// flushed.
+    fn ends_of_open_segments(
+        &self,
+        key: ManifestKey,
+        tables: &[CommitTable],
+        now: Utc,
+    ) -> Result<Vec<(ManifestKey, ManifestRecord)>, VaultError> {
+        let (name, open) = {
+            let mut state = self.lock();
+            let Some(manifest) = state.loaded(key)? else { return Ok(Vec::new()) };
+            let rows = manifest.table().into_iter().flat_map(|table| &table.rows);
+            let open: Vec<SegmentId> =
+                rows.filter(|(_, row)| row.life == Life::Open).map(|(segment, _)| *segment).collect();
+            (manifest.name().to_owned(), open)
+        };
+        let mut ends = Vec::new();
+        for segment in open {
+            let path = self.segment_path(&name, segment, false);
+            let record = match self.disk.open(&path, Access::Read) {
+                Ok(_) => self.close_open_segment(segment, &path, tables, now)?,
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                    never_committed(segment, now, Overwrite::NothingThere)
                 }
-            }
+                Err(e) => return Err(self.on(&path)(e)),
+            };
+            ends.push((key, record));
         }
-        Ok(())
+        Ok(ends)
     }
 
-    /// Closes a segment that was being written: at the newest commit whose digest holds for the file.
+    /// Closes a segment that was being written: at the newest commit that holds for the file.
     fn close_open_segment(
         &self,
         segment: SegmentId,
+        path: &Path,
         tables: &[CommitTable],
         now: Utc,
     ) -> Result<ManifestRecord, VaultError> {
-        let path = self.segment_path(segment, false);
-        let committed: Vec<Progress> = tables.iter().filter_map(|table| table.entry(segment)).copied().collect();
-        let committed = match tables {
+        let committed: Vec<Progress> = match tables {
             // The table itself is lost. What is there is kept, as far as it goes.
-            [] => self.surveyed(segment)?.into_iter().collect(),
-            _ => committed,
+            [] => self.surveyed(segment, path)?.into_iter().collect(),
+            _ => tables.iter().filter_map(|table| table.entry(segment)).copied().collect(),
         };
         let Some(newest) = committed.first().copied() else {
-            let overwrite = self.overwrite_and_remove(&path)?;
+            let overwrite = self.overwrite_and_remove(path)?;
             return Ok(never_committed(segment, now, overwrite));
         };
-        let holding = committed.into_iter().find(|progress| self.holds_for(segment, progress));
-        let progress = match holding {
-            Some(progress) => progress,
+        let holds = |at: usize| self.holds_for(path, &committed[at], committed.get(at + 1));
+        let progress = match (0..committed.len()).find(|at| holds(*at)) {
+            Some(at) => committed[at],
             None => {
                 // Neither commit holds: the disk lost flushed data. What is left is kept, and named.
                 tracing::error!(volume = %self.id, segment = %segment,
@@ -178,9 +342,9 @@ impl Volume {
                 newest
             }
         };
-        self.overwrite_beyond(segment, progress.bytes)?;
-        let file = self.disk.open(&path, Access::Read).map_err(self.on(&path))?;
-        let ranges = match file.extents().map_err(self.on(&path))? {
+        self.overwrite_beyond(path, progress.bytes)?;
+        let file = self.disk.open(path, Access::Read).map_err(self.on(path))?;
+        let ranges = match file.extents().map_err(self.on(path))? {
             Extents::Known(ranges) => ranges,
             Extents::Unknown(_) => Vec::new(),
         };
@@ -188,7 +352,7 @@ impl Volume {
             segment,
             chunks: progress.chunks,
             bytes: progress.bytes,
-            allocated_bytes: file.len_bytes().map_err(self.on(&path))?,
+            allocated_bytes: file.len_bytes().map_err(self.on(path))?,
             end: progress.end,
             digest: progress.digest,
             has_footer: progress.complete,
@@ -197,9 +361,8 @@ impl Volume {
     }
 
     /// How far a segment goes by its own clear headers; `None` for one without a picture.
-    fn surveyed(&self, segment: SegmentId) -> Result<Option<Progress>, VaultError> {
-        let path = self.segment_path(segment, false);
-        let file = self.disk.open(&path, Access::Read).map_err(self.on(&path))?;
+    fn surveyed(&self, segment: SegmentId, path: &Path) -> Result<Option<Progress>, VaultError> {
+        let file = self.disk.open(path, Access::Read).map_err(self.on(path))?;
         match SegmentReader::survey(file) {
             Ok(progress) if progress.chunks > 1 => {
                 tracing::warn!(volume = %self.id, segment = %segment, chunks = progress.chunks,
@@ -211,41 +374,37 @@ impl Volume {
         }
     }
 
-    fn holds_for(&self, segment: SegmentId, progress: &Progress) -> bool {
+    /// Whether the file has what a commit says. With the commit before it only what came since is read: what that one
+    /// covered was flushed before this one's table was written.
+    fn holds_for(&self, path: &Path, progress: &Progress, before: Option<&Progress>) -> bool {
         let chunks = progress.chunks;
         let ending = if progress.complete { Ending::Footer { chunks } } else { Ending::Cut { chunks } };
-        let digest = self
-            .disk
-            .open(&self.segment_path(segment, false), Access::Read)
-            .map_err(crate::segment::SegmentError::from)
-            .and_then(|file| SegmentReader::open(file, ending)?.digest());
-        matches!(digest, Ok((digest, bytes)) if digest == progress.digest && bytes == progress.bytes)
+        let told = self.disk.open(path, Access::Read).map_err(crate::segment::SegmentError::from).and_then(|file| {
+            let reader = SegmentReader::open(file, ending)?;
+            let end_bytes = reader.end_bytes()?;
+            let (crc, from_bytes) = before.map_or((0, 0), |before| (before.crc, before.bytes.min(end_bytes)));
+            Ok((end_bytes, reader.crc_from(crc, from_bytes, end_bytes)?))
+        });
+        matches!(told, Ok((bytes, crc)) if bytes == progress.bytes && crc == progress.crc)
     }
 
-    /// Overwrites what stands behind the last committed chunk.
-    fn overwrite_beyond(&self, segment: SegmentId, from_bytes: u64) -> Result<(), VaultError> {
-        let path = self.segment_path(segment, false);
-        let file = self.disk.open(&path, Access::ReadWrite).map_err(self.on(&path))?;
-        let length = file.len_bytes().map_err(self.on(&path))?;
+    /// Overwrites what stands behind the last committed chunk. Blocks that are reserved and were never written read as
+    /// zeros, and are left alone: a minute of every camera would be gigabytes. Not flushed.
+    fn overwrite_beyond(&self, path: &Path, from_bytes: u64) -> Result<(), VaultError> {
+        let file = self.disk.open(path, Access::ReadWrite).map_err(self.on(path))?;
+        let length = file.len_bytes().map_err(self.on(path))?;
         let zeros = AlignedBuffer::zeroed(STRIDE_BYTES);
+        let mut found = vec![0; STRIDE_BYTES];
         let mut at = from_bytes;
         while at < length {
             let part = usize::try_from((length - at).min(STRIDE_BYTES as u64)).unwrap_or(STRIDE_BYTES);
-            file.write_all_at(&zeros.as_slice()[..part], at).map_err(self.on(&path))?;
+            let got = file.read_at(&mut found[..part], at).map_err(self.on(path))?;
+            if found[..got] != zeros.as_slice()[..got] {
+                file.write_all_at(&zeros.as_slice()[..part], at).map_err(self.on(path))?;
+            }
             at += part as u64;
         }
-        file.sync_data().map_err(self.on(&path))
-    }
-
-    fn note_newest(&self, segment: SegmentId) {
-        let newest =
-            self.with_segment(segment, |record| Some((record.camera, record.start, record.whole()?.digest))).flatten();
-        let mut state = self.lock();
-        if let Some((camera, start, digest)) = newest
-            && state.newest.get(&camera).is_none_or(|(known, _)| *known < start)
-        {
-            state.newest.insert(camera, (start, digest));
-        }
+        Ok(())
     }
 }
 

@@ -1,16 +1,24 @@
 //! A volume: one directory on one file system, with its identity, its manifests and what is open on it.
 
 use super::VaultError;
-use super::manifests::ManifestFile;
+use super::manifests::{ManifestFile, TableSoFar};
+use super::table::Newest;
 use crate::crypto::{PublicKey, random_array};
 use crate::disk::{Access, DeviceCheck, SharedDisk, check_device, check_private_dir, read_file};
-use crate::domain::{CameraNumber, Day, DayKeyId, Digest, ManifestHead, Retention, SegmentId, SiteId, Utc, VolumeId};
+use crate::domain::{CameraNumber, Day, DayKeyId, ManifestHead, Retention, SegmentId, SiteId, VolumeId};
+use crate::ledger::ManifestCheckpoint;
 use crate::segment::{ManifestRecord, Progress, SegmentError, VolumeIdentity};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const IDENTITY_NAME: &str = "volume";
+/// Where held footage and all other stands. Each has a directory a manifest.
+const ROLLING: &str = "rolling";
+const HELD: &str = "held";
+/// So many segments of all manifests have their rows in memory: today's, and a day that is being destroyed, 97 cameras
+/// each. A row is about 64 bytes.
+const ROWS_RESIDENT_LIMIT: usize = 300_000;
 
 /// Which manifest: a UTC day and a retention.
 pub(super) type ManifestKey = (Day, bool, u64);
@@ -27,31 +35,90 @@ pub struct Volume {
     pub(super) disk: SharedDisk,
     /// Whether overwriting was shown to reach the blocks here.
     pub(super) is_proven: bool,
+    /// Heads of manifests that the ledger's newest checkpoint names here.
+    pub(super) checkpointed: Vec<(String, ManifestHead)>,
     pub(super) state: Mutex<VolumeState>,
+    pub(super) moving: Mutex<()>,
 }
 
 /// What a volume knows of itself. Guarded by one lock that is never held across a flush of footage.
 #[derive(Debug, Default)]
 pub(super) struct VolumeState {
     pub manifests: BTreeMap<ManifestKey, ManifestFile>,
-    pub where_is: HashMap<SegmentId, ManifestKey>,
+    /// Manifests whose tables are in memory, the one that was wanted last at the end.
+    resident: Vec<ManifestKey>,
     pub open: BTreeMap<SegmentId, OpenSegment>,
     pub day_keys: HashMap<(CameraNumber, Day), (DayKeyId, PublicKey)>,
     pub commit_number: u64,
-    /// The digest of each camera's newest segment and when it started.
-    pub newest: HashMap<CameraNumber, (Utc, Digest)>,
+    /// Each camera's newest segment that came to its end.
+    pub newest: HashMap<CameraNumber, Newest>,
     pub latched: bool,
+    /// The last stop left nothing to be mended.
+    pub was_left_clean: bool,
+    /// Manifests whose directories were not looked through since an unclean stop.
+    pub unsurveyed: BTreeSet<ManifestKey>,
+    /// Something was left half-way: the next start looks through the directories.
+    pub left_half_way: bool,
+}
+
+impl VolumeState {
+    /// A manifest with its table in memory; `None` for one that is not there.
+    pub fn loaded(&mut self, key: ManifestKey) -> Result<Option<&mut ManifestFile>, VaultError> {
+        match self.manifests.get_mut(&key) {
+            None => return Ok(None),
+            Some(manifest) => manifest.load().map(drop)?,
+        }
+        self.make_room_for(key);
+        Ok(self.manifests.get_mut(&key))
+    }
+
+    /// Takes a table over that was read without this lock.
+    pub fn take_table(&mut self, key: ManifestKey, so_far: TableSoFar) -> Result<(), VaultError> {
+        if let Some(manifest) = self.manifests.get_mut(&key) {
+            manifest.load_from(so_far)?;
+            self.make_room_for(key);
+        }
+        Ok(())
+    }
+
+    /// Lets the tables go that were not wanted for the longest.
+    fn make_room_for(&mut self, key: ManifestKey) {
+        if self.resident.last() == Some(&key) {
+            return;
+        }
+        self.resident.retain(|known| *known != key);
+        self.resident.push(key);
+        let rows = |state: &Self, key: &ManifestKey| {
+            state.manifests.get(key).and_then(ManifestFile::table).map_or(0, |table| table.rows.len())
+        };
+        let mut resident_rows: usize = self.resident.iter().map(|key| rows(self, key)).sum();
+        while resident_rows > ROWS_RESIDENT_LIMIT && self.resident.len() > 1 {
+            let unwanted = self.resident.remove(0);
+            resident_rows -= rows(self, &unwanted);
+            if let Some(manifest) = self.manifests.get_mut(&unwanted) {
+                manifest.unload();
+            }
+        }
+    }
 }
 
 /// A segment that its manifest does not call sealed yet, or did so only in the commit before.
 #[derive(Debug)]
 pub(super) struct OpenSegment {
+    pub manifest: ManifestKey,
     pub progress: Progress,
     pub allocated_bytes: u64,
     /// The commit after whose flush the manifest was told that the segment is sealed.
     pub recorded_at: Option<u64>,
     /// The writer gave the segment up after a failure: it ends at the last commit.
     pub given_up: bool,
+}
+
+impl OpenSegment {
+    /// Whether nothing is appended to it any more.
+    pub fn ends(&self) -> bool {
+        self.progress.complete || self.given_up
+    }
 }
 
 impl Volume {
@@ -61,7 +128,7 @@ impl Volume {
     /// [`VaultError::Disk`]; also where the directory holds a volume already.
     pub fn create(disk: &SharedDisk, dir: &Path, site: SiteId) -> Result<VolumeId, VaultError> {
         let on = |source| VaultError::Disk { what: dir.display().to_string(), source };
-        for sub in ["rolling", "held", "manifests", "keys"] {
+        for sub in [ROLLING, HELD, "manifests", "keys"] {
             disk.create_dir(&dir.join(sub)).map_err(on)?;
         }
         let id = VolumeId(random_array()?);
@@ -105,7 +172,16 @@ impl Volume {
         let id = Self::identify(&disk, dir, site)?;
         check_private_dir(&*disk, &dir.join("keys"))?;
         let is_proven = device_is_proven(&disk, dir, allow_unproven)?;
-        Ok(Self { id, dir: dir.to_path_buf(), disk, is_proven, state: Mutex::new(VolumeState::default()) })
+        let (dir, state) = (dir.to_path_buf(), Mutex::new(VolumeState::default()));
+        Ok(Self { id, dir, disk, is_proven, checkpointed: Vec::new(), state, moving: Mutex::default() })
+    }
+
+    /// Gives the volume the ledger's newest checkpoint to be held against: an older image of it, put in its place, lacks
+    /// records.
+    #[must_use]
+    pub fn held_against(self, checkpoint: &[ManifestCheckpoint]) -> Self {
+        let here = checkpoint.iter().filter(|known| known.volume == self.id);
+        Self { checkpointed: here.map(|known| (known.manifest.clone(), known.head)).collect(), ..self }
     }
 
     pub fn id(&self) -> VolumeId {
@@ -151,20 +227,65 @@ impl Volume {
         state.latched = true;
     }
 
-    /// Where a segment's file is: with the rolling footage or apart.
-    pub(super) fn segment_path(&self, segment: SegmentId, is_apart: bool) -> PathBuf {
-        self.dir.join(if is_apart { "held" } else { "rolling" }).join(segment.to_string())
+    /// The directory of a manifest's segments, with the rolling footage or apart. It bears the manifest's name.
+    pub(super) fn segments_dir(&self, manifest: &str, is_apart: bool) -> PathBuf {
+        self.dir.join(if is_apart { HELD } else { ROLLING }).join(manifest)
+    }
+
+    /// Where a segment's file is.
+    pub(super) fn segment_path(&self, manifest: &str, segment: SegmentId, is_apart: bool) -> PathBuf {
+        self.segments_dir(manifest, is_apart).join(segment.to_string())
+    }
+
+    /// The file name of a manifest.
+    pub(super) fn name_of(&self, key: ManifestKey, segment: SegmentId) -> Result<String, VaultError> {
+        let state = self.lock();
+        let manifest = state.manifests.get(&key).ok_or(VaultError::Unknown { segment })?;
+        Ok(manifest.name().to_owned())
     }
 
     /// Where a segment's file stands, whatever its record says: a move and its record are two steps, and the second may
     /// fail. A file is taken for gone only where it is in neither place.
-    pub(super) fn where_stands(&self, segment: SegmentId, is_apart: bool) -> PathBuf {
-        let (recorded, other) = (self.segment_path(segment, is_apart), self.segment_path(segment, !is_apart));
+    pub(super) fn where_stands(
+        &self,
+        key: ManifestKey,
+        segment: SegmentId,
+        is_apart: bool,
+    ) -> Result<PathBuf, VaultError> {
+        let name = self.name_of(key, segment)?;
+        let place = |is_apart| self.segment_path(&name, segment, is_apart);
+        let (recorded, other) = (place(is_apart), place(!is_apart));
         let is_missing = |path: &Path| matches!(self.disk.open(path, Access::Read), Err(e) if e.kind() == std::io::ErrorKind::NotFound);
-        if is_missing(&recorded) && !is_missing(&other) { other } else { recorded }
+        Ok(if is_missing(&recorded) && !is_missing(&other) { other } else { recorded })
     }
 
-    /// Appends a record to a manifest and applies it, making the manifest if it is the first. Not flushed.
+    /// The manifest of a day and retention, with the directory of its segments; made if it is the first segment's.
+    pub(super) fn manifest<'a>(
+        &self,
+        state: &'a mut VolumeState,
+        day: Day,
+        retention: Retention,
+    ) -> Result<&'a mut ManifestFile, VaultError> {
+        let key = manifest_key(day, retention);
+        if let std::collections::btree_map::Entry::Vacant(place) = state.manifests.entry(key) {
+            place.insert(ManifestFile::create(&self.disk, &self.dir.join("manifests"), self.id, day, retention)?);
+        }
+        state.loaded(key)?.ok_or(VaultError::NoRoom)
+    }
+
+    /// Reads the table of a manifest that is not in memory, without holding the lock for it; `None` where it is.
+    pub(super) fn read_ahead(&self, key: ManifestKey) -> Result<Option<TableSoFar>, VaultError> {
+        let (path, end_bytes) = {
+            let state = self.lock();
+            let Some(manifest) = state.manifests.get(&key).filter(|known| known.table().is_none()) else {
+                return Ok(None);
+            };
+            (self.dir.join("manifests").join(manifest.name()), manifest.end_bytes())
+        };
+        TableSoFar::read(&self.disk, &path, end_bytes).map(Some)
+    }
+
+    /// Appends a record to a manifest and applies it. Not flushed.
     pub(super) fn record(
         &self,
         state: &mut VolumeState,
@@ -172,18 +293,7 @@ impl Volume {
         retention: Retention,
         record: &ManifestRecord,
     ) -> Result<(), VaultError> {
-        let key = manifest_key(day, retention);
-        let manifest = match state.manifests.entry(key) {
-            std::collections::btree_map::Entry::Occupied(found) => found.into_mut(),
-            std::collections::btree_map::Entry::Vacant(place) => {
-                place.insert(ManifestFile::create(&self.disk, &self.dir.join("manifests"), self.id, day, retention)?)
-            }
-        };
-        manifest.append(record)?;
-        if let ManifestRecord::Opened { segment, .. } = record {
-            state.where_is.insert(*segment, key);
-        }
-        Ok(())
+        self.manifest(state, day, retention)?.append(record)
     }
 
     /// The heads of all manifests as far as they are flushed, by file name: what a checkpoint may hold. A power cut must

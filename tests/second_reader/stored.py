@@ -153,13 +153,13 @@ def parse_commits(data: bytes) -> list[CommitTable]:
             continue
         check_beginning(region, b"CUSTODCT", COMMIT_REGION, "commit table")
         reserved, count, number = struct.unpack_from(">2sIQ", region, 10)
-        end = 24 + 64 * count
-        if count > 1087 or crc32c(region[:end]) != int.from_bytes(region[end:end + 4], "big"):
+        end = 24 + 68 * count
+        if count > 1023 or crc32c(region[:end]) != int.from_bytes(region[end:end + 4], "big"):
             continue
         check_reserved(reserved, "commit table")
         entries = {}
-        for at in range(24, end, 64):
-            segment, chunks, complete, reserved, size, last, digest = struct.unpack_from(">QIB3sQq32s", region, at)
+        for at in range(24, end, 68):
+            segment, chunks, complete, reserved, size, last, digest, _crc = struct.unpack_from(">QIB3sQq32sI", region, at)
             check_reserved(reserved, "commit table")
             refuse_unless(complete <= 1, "commit table: neither 0 nor 1")
             entries[segment] = Progress(chunks, size, last, digest, bool(complete))

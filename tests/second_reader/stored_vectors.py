@@ -124,7 +124,7 @@ def manifests() -> list[Vector]:
 
 def commits() -> list[Vector]:
     def table(number: int, version: int = 1, reserved: bytes = bytes(3), count: int | None = None) -> bytes:
-        entry = struct.pack(">QIB3sQq32s", SEGMENT, number, 0, reserved, 4096 * number, START + MINUTE, bytes(32))
+        entry = struct.pack(">QIB3sQq32sI", SEGMENT, number, 0, reserved, 4096 * number, START + MINUTE, bytes(32), 7)
         header = b"CUSTODCT" + struct.pack(">H2sIQ", version, bytes(2), 2 if count is None else count, number)
         return with_crc(header + 2 * entry)
 
@@ -137,7 +137,7 @@ def commits() -> list[Vector]:
         ("commits", "never_written", bytes(2 * COMMIT_REGION), []),
         ("commits", "version_2", file(table(4), table(5, version=2)), None),
         ("commits", "reserved_bytes_of_an_entry", file(table(4), table(5, reserved=b"\0\0\1")), None),
-        ("commits", "more_entries_than_there_is_room_for", file(table(4), table(5, count=1088)), [4]),
+        ("commits", "more_entries_than_there_is_room_for", file(table(4), table(5, count=1024)), [4]),
     ]
 
 

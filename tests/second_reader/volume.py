@@ -15,6 +15,7 @@ DAY_KEY_SLOTS = 1
 class Life:
     """What a manifest says of one segment."""
 
+    manifest: str
     opened: dict
     state: str = "open"
     sealed: dict | None = None
@@ -53,9 +54,9 @@ class Volume:
     def _apply(self, file: Path, manifest: Manifest) -> None:
         for number, record in enumerate(manifest.records, 1):
             with self.naming(file):
-                refuse_unless(self._follows(record), f"record {number}, {record['kind']}, does not follow")
+                refuse_unless(self._follows(file.name, record), f"record {number}, {record['kind']}, does not follow")
 
-    def _follows(self, record: dict) -> bool:
+    def _follows(self, manifest: str, record: dict) -> bool:
         kind = record["kind"]
         if kind == "day-key-made":
             is_new = record["day_key"] not in self.day_keys
@@ -65,7 +66,7 @@ class Volume:
             return self.day_keys.pop(record["day_key"], None) is not None
         if kind == "opened":
             is_new = record["segment"] not in self.segments
-            self.segments.setdefault(record["segment"], Life(record))
+            self.segments.setdefault(record["segment"], Life(manifest, record))
             return is_new
         if kind in ("gap", "receipts-copied"):
             return True
@@ -87,7 +88,7 @@ class Volume:
         return [table.entries[number] for table in self.tables if number in table.entries]
 
     def file_of(self, number: int, life: Life) -> Path:
-        places = [self.path / place / f"{number:016x}" for place in ("rolling", "held")]
+        places = [self.path / place / life.manifest / f"{number:016x}" for place in ("rolling", "held")]
         if life.is_apart:
             places.reverse()
         return places[0] if places[0].exists() or not places[1].exists() else places[1]

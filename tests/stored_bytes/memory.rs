@@ -108,6 +108,14 @@ impl Disk for MemoryDisk {
         Ok(here.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect())
     }
 
+    fn list_dirs(&self, _: &Path) -> io::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn remove_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut files = self.0.lock().unwrap();
         let file = files.remove(from).ok_or_else(not_there)?;

@@ -9,11 +9,11 @@ use cctv_custodian::clock::ManualClock;
 use cctv_custodian::crypto::{PrivateKey, Secret, StreamOpener, sha256};
 use cctv_custodian::disk::{BLOCK_BYTES, SharedDisk};
 use cctv_custodian::domain::{RequestId, SiteId, Utc};
-use cctv_custodian::ledger::{Act, Ledger, Row, newest_row_time, verify_files};
+use cctv_custodian::ledger::{Act, Ledger, NewestKnown, Row, verify_files};
 use cctv_custodian::segment::{
     CHUNK_HEADER_BYTES, CHUNK_LIMIT_BYTES, COMMIT_REGION_BYTES, ChunkHeader, CommitTable, Ending, FragmentTable,
-    HEAD_BYTES, MANIFEST_HEADER_BYTES, ManifestHeader, RecordReader, SegmentError, SegmentHead, SegmentReader,
-    SlotFile, SlotPurpose, VolumeIdentity, first_head, next_head,
+    HEAD_BYTES, MANIFEST_HEADER_BYTES, ManifestHeader, RecordReader, RecordStream, SegmentError, SegmentHead,
+    SegmentReader, SlotFile, SlotPurpose, VolumeIdentity, first_head, next_head, read_record,
 };
 use cctv_custodian::vault::{Holds, TrustedClock};
 use std::path::{Path, PathBuf};
@@ -176,7 +176,18 @@ fn a_manifest(bytes: &[u8]) {
     }
     assert_eq!(reader.offset_bytes(), written.len() as u64);
     assert_eq!(bytes[..written.len()], written);
-    assert!(!paid_for(bytes, TIMES, || reader.goes_on()) || written.len() < bytes.len());
+    // The same from a file, piece by piece.
+    let file = MemoryFile::of(bytes);
+    let (_, mut stream) = paid_for(bytes, TIMES, || RecordStream::open(&file)).unwrap();
+    while let Some(found) = paid_for(bytes, TIMES, || stream.next_record()).unwrap() {
+        assert_eq!(paid_for(bytes, TIMES, || read_record(&file, found.at_bytes)).unwrap(), found.record);
+    }
+    assert_eq!((stream.head(), stream.offset_bytes()), (head, written.len() as u64));
+    assert!(!paid_for(bytes, TIMES, || stream.goes_on()).unwrap() || written.len() < bytes.len());
+    match paid_for(bytes, TIMES, || read_record(&file, written.len() as u64)) {
+        Err(SegmentError::Damaged { .. }) => {}
+        told => panic!("{told:?}"),
+    }
 }
 
 fn commits(bytes: &[u8]) {
@@ -184,7 +195,7 @@ fn commits(bytes: &[u8]) {
     let mut mended = bytes.to_vec();
     for region in mended.chunks_mut(COMMIT_REGION_BYTES).take(2) {
         if let Some(count) = number_at(region, 12).filter(|count| *count < COMMIT_REGION_BYTES) {
-            put_crc(region, 0, 24 + 64 * count);
+            put_crc(region, 0, 24 + 68 * count);
         }
     }
     the_commits(&mended);
@@ -295,7 +306,7 @@ fn a_ledger(bytes: &[u8]) {
     let verified = paid_for(bytes, TIMES_JSON, || verify_files(&named, None).map_err(|(_, fault)| fault));
     let disk: SharedDisk = MemoryDisk::with(&[("ledger/2026-11.ledger", bytes)]);
     let dir = Path::new("ledger");
-    newest_row_time(&disk, dir);
+    NewestKnown::read(&disk, dir);
     let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let row = first.get(65..).and_then(|json| serde_json::from_slice::<Row>(json).ok());
     let site = match row.map(|row| row.act) {

@@ -41,11 +41,23 @@ pub fn read_head(bytes: &[u8]) -> Option<(u16, i64)> {
     Some((camera, start_us))
 }
 
-/// The names of all files in a volume's `rolling` and `held`, with their places.
+/// The names of all files in the directories of a volume's `rolling` and `held`, with their places.
 pub fn files(volume: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let mut found = BTreeMap::new();
-    for dir in ["rolling", "held"].map(|sub| volume.join(sub)) {
-        for entry in std::fs::read_dir(&dir).with_context(|| format!("cannot look into {}", dir.display()))? {
+    for place in ["rolling", "held"] {
+        found.extend(files_in(volume, place)?);
+    }
+    Ok(found)
+}
+
+/// The same of one of the two.
+pub fn files_in(volume: &Path, place: &str) -> Result<BTreeMap<String, PathBuf>> {
+    let mut found = BTreeMap::new();
+    let place = volume.join(place);
+    for dir in std::fs::read_dir(&place).with_context(|| format!("cannot look into {}", place.display()))? {
+        // The eraser removes a directory that has nothing left.
+        let Ok(entries) = std::fs::read_dir(dir?.path()) else { continue };
+        for entry in entries {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             found.insert(name, path);

@@ -5,7 +5,9 @@ use super::*;
 const EXPIRY: Duration = Duration::from_secs(30 * 86_400 + 60);
 
 fn files_of(clinic: &Clinic, sub: &str) -> Vec<String> {
-    clinic.disk.list_files(&clinic.dir.path().join("v1").join(sub)).unwrap()
+    let place = clinic.dir.path().join("v1").join(sub);
+    let dirs = clinic.disk.list_dirs(&place).unwrap();
+    dirs.iter().flat_map(|dir| clinic.disk.list_files(&place.join(dir)).unwrap()).collect()
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn one_damaged_segment_does_not_hide_its_neighbours() {
     open.record(camera(2));
     clinic.hands.advance(Duration::from_secs(100));
     let segment = open.vault.live_segments(camera(1), span(0, 60), at(100)).unwrap()[0].segment;
-    let path = clinic.dir.path().join("v1/rolling").join(segment.to_string());
+    let path = segment_path(&clinic, segment);
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, vec![7; whole.len()]).unwrap();
     let mut new = new_request(1, span(10, 20));
@@ -134,4 +134,10 @@ fn a_checkpoint_says_nothing_that_a_power_cut_could_undo() {
     assert!(newest().is_empty(), "nothing of the manifest is flushed");
     open.vault.commit().unwrap();
     assert_eq!(newest()[0].head, open.vault.volumes()[0].manifest_heads()[0].1);
+}
+
+fn segment_path(clinic: &Clinic, segment: SegmentId) -> PathBuf {
+    let rolling = clinic.dir.path().join("v1/rolling");
+    let manifest = &clinic.disk.list_dirs(&rolling).unwrap()[0];
+    rolling.join(manifest).join(segment.to_string())
 }

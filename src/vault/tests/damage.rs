@@ -45,9 +45,9 @@ fn a_file_that_stands_in_the_other_directory_is_destroyed_all_the_same() {
     let expiry = START.saturating_add(DAY);
     let due = vault.due(expiry)[0];
     // Moved apart, and then the full disk took no record of it.
-    let name = due.segment.to_string();
-    let held = house.volume_dir().join("held").join(&name);
-    std::fs::rename(house.volume_dir().join("rolling").join(&name), &held).unwrap();
+    let held = house.path_of("held", due.segment);
+    std::fs::create_dir(held.parent().unwrap()).unwrap();
+    std::fs::rename(house.path_of("rolling", due.segment), &held).unwrap();
     assert!(vault.live_segments(camera(1), span(0, 5), at(20)).is_ok_and(|live| vault.read(&live[0], at(20)).is_ok()));
     vault.destroy_key(&due, expiry).unwrap();
     assert!(std::fs::read(&held).unwrap()[..4096].iter().all(|byte| *byte == 0), "its key is still there");
@@ -63,9 +63,9 @@ fn moving_apart_can_be_done_twice() {
     record(&vault, camera(1), 0);
     let expiry = START.saturating_add(DAY);
     let due = vault.due(expiry)[0];
-    let name = due.segment.to_string();
-    std::fs::rename(house.volume_dir().join("rolling").join(&name), house.volume_dir().join("held").join(&name))
-        .unwrap();
+    let held = house.path_of("held", due.segment);
+    std::fs::create_dir(held.parent().unwrap()).unwrap();
+    std::fs::rename(house.path_of("rolling", due.segment), held).unwrap();
     vault.set_apart(&due).unwrap();
     assert!(vault.due(expiry)[0].is_apart);
     assert!(house.faults(&[]).is_empty());
@@ -80,7 +80,7 @@ fn recorded_and_killed(house: &House) -> Vec<String> {
     recorder.begin(at(2 * 3_600), b"init").unwrap();
     (0..4).for_each(|number| append(&mut recorder, number));
     vault.commit().unwrap();
-    house.files("rolling")
+    house.segments("rolling")
 }
 
 /// Starts the vault, and tells why it did not.
@@ -101,7 +101,7 @@ fn one_changed_byte_in_a_manifest_erases_nothing() {
         changed[at_bytes] ^= 0x10;
         std::fs::write(&manifest, &changed).unwrap();
         assert!(refusal(&house).contains("Nothing was cut off or erased"), "{at_bytes}");
-        assert_eq!(house.files("rolling"), before, "{at_bytes}");
+        assert_eq!(house.segments("rolling"), before, "{at_bytes}");
         assert_eq!(std::fs::read(&manifest).unwrap(), changed, "{at_bytes}");
     }
     std::fs::write(&manifest, &whole).unwrap();
@@ -120,7 +120,7 @@ fn a_manifest_cut_short_or_taken_away_erases_nothing() {
     for length in [64, 100, whole.len() / 3, whole.len() / 2] {
         std::fs::write(&manifest, &whole[..length]).unwrap();
         assert!(refusal(&house).contains("Nothing was erased"), "{length}");
-        assert_eq!(house.files("rolling"), before, "{length}");
+        assert_eq!(house.segments("rolling"), before, "{length}");
     }
 }
 
@@ -230,12 +230,16 @@ fn a_deleted_or_older_index_is_rebuilt_and_answers_as_before() {
             copy_dir(&copy, &index);
         }
         let vault = house.start();
+        assert!(!vault.index_is_current(), "older: {older}");
+        assert_eq!(vault.availability(camera(1), span(0, 100), at(40)).unwrap(), whole, "from the manifests: {older}");
+        vault.catch_up(&|| false).unwrap();
+        assert!(vault.index_is_current());
         assert_eq!(vault.availability(camera(1), span(0, 100), at(40)).unwrap(), whole, "older: {older}");
         vault.stop().unwrap();
     }
 }
 
-fn copy_dir(from: &Path, to: &Path) {
+pub(super) fn copy_dir(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
         let target = to.join(entry.file_name());

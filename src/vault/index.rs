@@ -1,0 +1,175 @@
+//! The index over the manifests: kept up with them, rebuilt beside the work, and done without where it cannot answer.
+//!
+//! It stands for the manifests only while [`IndexState::Current`]. In every other state questions are answered from the
+//! manifests themselves, more slowly and the same.
+
+use super::footage::entry;
+use super::volume::{ManifestKey, Volume};
+use super::{Vault, VaultError};
+use crate::catalog::{Catalog, CatalogEntry, CatalogError};
+use crate::domain::{CameraNumber, GapCause, Span};
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+/// How far before a span a segment can begin that reaches into it.
+const LONGEST_SEGMENT: Duration = Duration::from_secs(3_600);
+
+/// How far the index can be relied on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum IndexState {
+    /// It stands for other manifests, or for none. It takes no entries.
+    Stale,
+    /// It is being rebuilt, and takes entries.
+    Filling,
+    Current,
+    /// It missed an entry. It is rebuilt at the next start.
+    Failed,
+}
+
+impl Vault {
+    pub(super) fn index_state(&self) -> IndexState {
+        *self.index_state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_index_state(&self, state: IndexState) {
+        *self.index_state.write().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// Whether questions are answered from the index.
+    pub fn index_is_current(&self) -> bool {
+        self.index_state() == IndexState::Current
+    }
+
+    /// Recording and erasing never wait for the index: what it misses is told, and made good at the next start.
+    pub(super) fn indexed(&self, put: impl FnOnce(&Catalog) -> Result<(), CatalogError>) {
+        if matches!(self.index_state(), IndexState::Filling | IndexState::Current)
+            && let Err(e) = put(&self.catalog)
+        {
+            self.index_failed(&e);
+        }
+    }
+
+    fn index_failed(&self, error: &CatalogError) {
+        tracing::error!(error = %error, "the index failed: questions are answered from the manifests until a restart");
+        self.set_index_state(IndexState::Failed);
+    }
+
+    /// Segments of a camera that reach into a span, by start.
+    pub(super) fn entries(&self, camera: CameraNumber, span: Span) -> Result<Vec<CatalogEntry>, VaultError> {
+        if self.index_is_current() {
+            match self.catalog.segments(camera, span) {
+                Ok(found) => return Ok(found),
+                Err(e) => self.index_failed(&e),
+            }
+        }
+        let mut found = Vec::new();
+        let (from, to) = (span.from().saturating_sub(LONGEST_SEGMENT).day(), span.to().day());
+        for volume in &self.volumes {
+            let mut state = volume.lock();
+            let keys: Vec<ManifestKey> =
+                state.manifests.keys().copied().filter(|key| from <= key.0 && key.0 <= to).collect();
+            for key in keys {
+                let Some(manifest) = state.loaded(key)? else { continue };
+                let (retention, Some(table)) = (manifest.header.retention, manifest.table()) else { continue };
+                let rows = table.rows.iter().filter(|(_, row)| row.camera == camera);
+                let entries = rows.map(|(segment, row)| entry(volume.id, retention, table, *segment, row));
+                found.extend(entries.filter(|entry| entry.reaches_into(span)));
+            }
+        }
+        found.sort_by_key(|entry| entry.start);
+        Ok(found)
+    }
+
+    /// Recorded gaps of a camera that reach into a span, by start.
+    pub(super) fn gaps(&self, camera: CameraNumber, span: Span) -> Result<Vec<(Span, GapCause)>, VaultError> {
+        if self.index_is_current() {
+            match self.catalog.gaps(camera, span) {
+                Ok(found) => return Ok(found),
+                Err(e) => self.index_failed(&e),
+            }
+        }
+        let mut found = Vec::new();
+        for volume in &self.volumes {
+            let mut state = volume.lock();
+            // A gap stands in the manifest of the day on which it ended.
+            let with_gaps = state.manifests.iter().filter(|(key, manifest)| {
+                key.0 >= span.from().day() && manifest.sum().gaps_from.is_some_and(|from| from < span.to())
+            });
+            let keys: Vec<ManifestKey> = with_gaps.map(|(key, _)| *key).collect();
+            for key in keys {
+                let Some(manifest) = state.loaded(key)? else { continue };
+                let Some(table) = manifest.table() else { continue };
+                let gaps = table.gaps.iter().filter(|(of, gap, _)| *of == camera && gap.overlaps(span));
+                found.extend(gaps.map(|(_, gap, cause)| (*gap, *cause)));
+            }
+        }
+        found.sort_by_key(|(gap, _)| gap.from());
+        found.dedup();
+        Ok(found)
+    }
+
+    /// What an unclean stop leaves to be done beside the work: directories that were not looked through yet, and the
+    /// index, from the manifests. Blocks; ends early when `is_stopped` says so.
+    ///
+    /// # Errors
+    /// The first manifest that could not be read. The others are taken in, and the index is not relied on.
+    pub fn catch_up(&self, is_stopped: &dyn Fn() -> bool) -> Result<(), VaultError> {
+        let mut told = Ok(());
+        for volume in &self.volumes {
+            let unsurveyed = volume.lock().unsurveyed.clone();
+            if unsurveyed.is_empty() {
+                continue;
+            }
+            let tables = volume.read_commit_tables()?;
+            for key in unsurveyed {
+                if is_stopped() {
+                    return told;
+                }
+                told = told.and(volume.survey(key, &tables));
+            }
+        }
+        if self.index_state() != IndexState::Stale {
+            return told;
+        }
+        tracing::info!("the index is rebuilt from the manifests; until then they answer themselves");
+        self.catalog.clear()?;
+        self.set_index_state(IndexState::Filling);
+        for volume in &self.volumes {
+            let keys: Vec<ManifestKey> = volume.lock().manifests.keys().copied().collect();
+            for key in keys {
+                if is_stopped() {
+                    return told;
+                }
+                told = told.and(self.index_manifest(volume, key));
+            }
+        }
+        if told.is_ok() && self.index_state() == IndexState::Filling {
+            self.set_index_state(IndexState::Current);
+            tracing::info!("the index is current");
+        }
+        told
+    }
+
+    /// Puts all of a manifest into the index. Its lock is held only while that is done, not while it is read.
+    fn index_manifest(&self, volume: &Volume, key: ManifestKey) -> Result<(), VaultError> {
+        let read_ahead = volume.read_ahead(key)?;
+        let mut state = volume.lock();
+        if let Some(read_ahead) = read_ahead {
+            state.take_table(key, read_ahead)?;
+        }
+        let Some(manifest) = state.loaded(key)? else { return Ok(()) };
+        let (retention, Some(table)) = (manifest.header.retention, manifest.table()) else { return Ok(()) };
+        let mut by_camera: BTreeMap<CameraNumber, Vec<CatalogEntry>> = BTreeMap::new();
+        for (segment, row) in &table.rows {
+            by_camera.entry(row.camera).or_default().push(entry(volume.id, retention, table, *segment, row));
+        }
+        for (camera, entries) in by_camera {
+            self.catalog.put_all(camera, entries)?;
+        }
+        for (camera, span, cause) in &table.gaps {
+            self.catalog.put_gap(*camera, *span, *cause)?;
+        }
+        Ok(())
+    }
+}
