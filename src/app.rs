@@ -1,8 +1,9 @@
 //! The composition root: builds every room, runs them, and lets them end in order. Nothing else knows more than its
 //! neighbours.
 //!
-//! Order of a start: lock → device tests → holds → volumes (recovery) → index → ledger, accounts → eraser → cameras →
-//! HTTP. Order of a stop: HTTP → cameras (their segments are ended) → eraser → last commit → ledger's last row.
+//! Order of a start: lock → key files are private → device tests → holds → volumes (recovery) → index → ledger, accounts
+//! → eraser → cameras → HTTP. Order of a stop: HTTP → cameras (their segments are ended) → eraser → last commit → ledger's
+//! last row.
 
 mod status;
 
@@ -284,6 +285,7 @@ struct Built {
 
 impl Built {
     fn new(site: &Site, doors: &Doors, files: &SiteFiles, state: &Path) -> Result<Self, AppError> {
+        files.check_private()?;
         let allow_unproven = site.volumes.iter().any(|volume| volume.allow_unproven);
         // Keys and grants are erased too: their disk must pass the same test as the volumes.
         device_is_proven(&doors.disk, state, allow_unproven)?;

@@ -1,10 +1,10 @@
 //! The machine's own files.
 
-use super::{Access, Disk, DiskFile, Extents, kernel};
+use super::{Access, Disk, DiskFile, Extents, Reach, kernel};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::Path;
 
 /// The machine's own file systems.
@@ -85,6 +85,20 @@ impl Disk for RealDisk {
         let told = rustix::fs::statvfs(dir)?;
         Ok(told.f_bavail.saturating_mul(told.f_frsize))
     }
+
+    fn others_reach(&self, path: &Path) -> io::Result<Option<Reach>> {
+        let told = std::fs::symlink_metadata(path)?;
+        let mode = told.mode() & 0o7777;
+        Ok(if !told.is_file() && !told.is_dir() {
+            Some(Reach::Kind)
+        } else if told.uid() != rustix::process::geteuid().as_raw() {
+            Some(Reach::Owner { owner: told.uid() })
+        } else if mode & 0o077 != 0 {
+            Some(Reach::Mode { mode, is_dir: told.is_dir() })
+        } else {
+            None
+        })
+    }
 }
 
 impl DiskFile for RealFile {
@@ -128,7 +142,7 @@ impl DiskFile for RealFile {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{AlignedBuffer, BLOCK_BYTES, read_file, replace_file};
+    use super::super::{AlignedBuffer, BLOCK_BYTES, NotPrivate, check_private_dir, read_file, replace_file};
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
@@ -141,6 +155,38 @@ mod tests {
         assert_eq!(RealDisk.create_new(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(read_file(&RealDisk, &path, 3).unwrap(), b"abc");
         assert!(read_file(&RealDisk, &path, 2).is_err());
+    }
+
+    #[test]
+    fn what_others_could_reach_is_named_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = dir.path().join("keys");
+        RealDisk.create_dir(&keys).unwrap();
+        let key = keys.join("one");
+        RealDisk.create_new(&key).unwrap();
+        assert_eq!(check_private_dir(&RealDisk, &keys), Ok(()));
+        assert_eq!(check_private_dir(&RealDisk, &dir.path().join("none")), Ok(()));
+        let set = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        for mode in [0o640, 0o604, 0o620, 0o602, 0o644, 0o666] {
+            set(&key, mode);
+            let told = check_private_dir(&RealDisk, &keys).unwrap_err();
+            assert_eq!(told, NotPrivate::Mode { path: key.clone(), mode, is_dir: false });
+            assert!(told.to_string().ends_with(&format!("run `chmod 600 {}`", key.display())), "{told}");
+        }
+        set(&key, 0o400);
+        assert_eq!(check_private_dir(&RealDisk, &keys), Ok(()));
+        set(&keys, 0o750);
+        let told = check_private_dir(&RealDisk, &keys).unwrap_err();
+        assert!(told.to_string().ends_with(&format!("run `chmod 700 {}`", keys.display())), "{told}");
+        set(&keys, 0o700);
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&keys, &link).unwrap();
+        assert_eq!(check_private_dir(&RealDisk, &link), Err(NotPrivate::Kind { path: link }));
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&key, Some(1), None).unwrap();
+            let told = check_private_dir(&RealDisk, &keys).unwrap_err();
+            assert_eq!(told, NotPrivate::Owner { path: key, owner: 1 });
+        }
     }
 
     #[test]
