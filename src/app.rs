@@ -216,6 +216,7 @@ impl Daemon {
         }
         cameras.stop_all().await;
         inner.cancel();
+        eraser.stop();
         while let Some(ended) = work.join_next().await {
             ended?;
         }

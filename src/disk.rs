@@ -68,6 +68,12 @@ pub trait DiskFile: Send + Sync + Debug {
     /// `fdatasync`: content, and the size if it grew, reach the device.
     fn sync_data(&self) -> io::Result<()>;
     fn extents(&self) -> io::Result<Extents>;
+    /// Where the next byte at or behind `offset_bytes` stands that may be something else than a zero; `None` where none
+    /// does to the file's end. Blocks that are reserved and were never written need not be read. A disk that cannot tell
+    /// names `offset_bytes` itself.
+    fn next_written(&self, offset_bytes: u64) -> io::Result<Option<u64>> {
+        Ok(Some(offset_bytes))
+    }
 }
 
 /// Directories, names and whole file systems.

@@ -65,6 +65,14 @@ impl PasswordSealed {
         Ok(Self { strength, salt, sealed })
     }
 
+    /// One that no password opens, and that takes as long as any other to be refused.
+    ///
+    /// # Errors
+    /// [`CryptoFailure`] without random bytes.
+    pub fn decoy(strength: Strength) -> Result<Self, CryptoFailure> {
+        Ok(Self { strength, salt: random_array()?, sealed: random_array()? })
+    }
+
     /// How much work a guess costs.
     pub fn strength(&self) -> Strength {
         self.strength
@@ -117,6 +125,13 @@ mod tests {
         assert_eq!(kept.open("correct horse", b"account 1").unwrap().expose(), secret.expose());
         assert!(kept.open("Correct horse", b"account 1").is_err());
         assert!(kept.open("correct horse", b"account 2").is_err());
+    }
+
+    #[test]
+    fn nothing_opens_a_decoy() {
+        let decoy = PasswordSealed::decoy(QUICK).unwrap();
+        assert!(["", "x"].iter().all(|password| decoy.open(password, b"").is_err()));
+        assert_eq!(decoy.strength(), QUICK, "it costs what any other does");
     }
 
     #[test]

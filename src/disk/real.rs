@@ -1,7 +1,8 @@
 //! The machine's own files.
 
 use super::{Access, Disk, DiskFile, Extents, Reach, kernel};
-use rustix::fs::{FallocateFlags, Mode, OFlags};
+use rustix::fs::{FallocateFlags, Mode, OFlags, SeekFrom};
+use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
@@ -138,6 +139,16 @@ impl DiskFile for RealFile {
     fn extents(&self) -> io::Result<Extents> {
         kernel::extents(&self.0)
     }
+
+    fn next_written(&self, offset_bytes: u64) -> io::Result<Option<u64>> {
+        match rustix::fs::seek(&self.0, SeekFrom::Data(offset_bytes)) {
+            Ok(next) => Ok(Some(next)),
+            Err(Errno::NXIO) => Ok(None),
+            // A file system that does not tell.
+            Err(Errno::INVAL) => Ok(Some(offset_bytes)),
+            Err(e) => Err(e.into()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -198,6 +209,22 @@ mod tests {
         replace_file(&RealDisk, &path, b"second").unwrap();
         assert_eq!(read_file(&RealDisk, &path, 100).unwrap(), b"second");
         assert_eq!(RealDisk.list_files(dir.path()).unwrap(), ["state"]);
+    }
+
+    #[test]
+    fn what_was_reserved_and_never_written_need_not_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = RealDisk.create_new(&dir.path().join("reserved")).unwrap();
+        file.allocate(8 << 20).unwrap();
+        file.write_all_at(&[7; 3 * BLOCK_BYTES], 4 << 20).unwrap();
+        file.sync_data().unwrap();
+        // Told by whole blocks, and never later than what is there.
+        let next = file.next_written(1).unwrap().unwrap();
+        assert!(next <= 4 << 20, "{next}");
+        assert_eq!(file.next_written((4 << 20) + 5).unwrap(), Some((4 << 20) + 5));
+        let behind = file.next_written((4 << 20) + 3 * BLOCK_BYTES as u64).unwrap();
+        assert!(behind.is_none_or(|next| next >= (4 << 20) + 3 * BLOCK_BYTES as u64));
+        assert_eq!(file.next_written(8 << 20).unwrap(), None, "behind the end there is nothing");
     }
 
     #[test]
