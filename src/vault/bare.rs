@@ -202,7 +202,8 @@ impl BareVolume {
         let was_entered = tables.iter().any(|table| table.entry(segment).is_some());
         let Some(found) = found else {
             if row.life != Life::Open || was_entered {
-                let span = row.span().map_or_else(String::new, |span| format!(" to {}", span.to()));
+                let span =
+                    Span::new(row.start, row.end).map_or_else(|_| String::new(), |span| format!(" to {}", span.to()));
                 let what = format!(
                     "is missing: camera {} from {}{span}; it was not destroyed by the daemon",
                     row.camera, row.start

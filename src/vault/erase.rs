@@ -5,7 +5,7 @@
 //! unlink → directory flushed. A crash at any point leaves it due again; every step can be done twice.
 
 use super::manifests::{ManifestFile, Whole};
-use super::table::{Life, SegmentRow};
+use super::table::{Life, SegmentRow, span_at_least};
 use super::volume::{ManifestKey, Volume};
 use super::{Vault, VaultError, footage};
 use crate::crypto::{RunningDigest, random_u64};
@@ -16,7 +16,7 @@ use crate::segment::{HEAD_BYTES, ManifestRecord};
 use std::collections::{BTreeMap, HashSet};
 use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 
 /// As the receipt says it.
 const TECHNIQUE: &str = "key destroyed, then every block of the file overwritten once with zeros past the page cache, \
@@ -48,6 +48,9 @@ impl Vault {
     /// has its key. A manifest that cannot be read stands in no other's way; [`Vault::due_is_known`] names it.
     pub fn due(&self, now: Utc) -> Vec<DueSegment> {
         let mut due = Vec::new();
+        for volume in &self.volumes {
+            due.extend(volume.due_apart(now));
+        }
         for with_keys in [true, false] {
             for volume in &self.volumes {
                 for key in volume.keys_due(now, with_keys) {
@@ -85,6 +88,7 @@ impl Vault {
     pub fn set_apart(&self, due: &DueSegment) -> Result<(), VaultError> {
         let volume = self.volume(due.volume, due.segment)?;
         let name = volume.name_of(due.manifest, due.segment)?;
+        let _moving = volume.moving();
         volume.move_segment(&name, due.segment, true)?;
         volume.record_flushed(due.manifest, &ManifestRecord::SetApart { segment: due.segment })?;
         self.index(volume, due);
@@ -197,16 +201,35 @@ impl Vault {
 }
 
 impl Volume {
-    /// Manifests that have something due, oldest first: those with keys left, or those without.
+    /// Manifests whose rolling footage has something due, oldest first: those with keys left, or those without.
     fn keys_due(&self, now: Utc, with_keys: bool) -> Vec<ManifestKey> {
         let state = self.lock();
         let due = state.manifests.iter().filter(|(_, manifest)| {
             // No segment of a day can be due before the day's first moment is.
             let earliest = manifest.header.day.start().saturating_add(manifest.header.retention.period());
-            let sum = manifest.sum();
-            earliest <= now && sum.left > 0 && (sum.keyed > 0) == with_keys
+            let has_keys = manifest.sum().rolling_keyed() > 0;
+            earliest <= now && has_keys == with_keys && (has_keys || manifest.sum().keyless() > 0)
         });
         due.map(|(key, _)| *key).collect()
+    }
+
+    /// What stands apart and is past its day; whether it is held is for the caller to say.
+    fn due_apart(&self, now: Utc) -> Vec<DueSegment> {
+        let state = self.lock();
+        let mut due = Vec::new();
+        for (key, manifest) in &state.manifests {
+            let retention = manifest.header.retention;
+            for (segment, apart) in &manifest.sum().apart {
+                let Some(span) = span_at_least(apart.start, apart.end) else { continue };
+                let (expires, camera) = (retention.expiry(span), apart.camera);
+                if expires <= now {
+                    let (volume, segment, manifest) = (self.id, *segment, *key);
+                    let (is_apart, is_keyless) = (true, false);
+                    due.push(DueSegment { volume, segment, camera, span, expires, is_apart, is_keyless, manifest });
+                }
+            }
+        }
+        due
     }
 
     fn due_in(&self, key: ManifestKey, now: Utc) -> Result<Vec<DueSegment>, VaultError> {
@@ -218,6 +241,7 @@ impl Volume {
             let span = row.span_at_least()?;
             let expires = match row.life {
                 Life::KeyDestroyed { at } => at,
+                Life::Sealed if row.is_apart => return None,
                 Life::Sealed => retention.expiry(span),
                 Life::Open | Life::Erased { .. } => return None,
             };
@@ -233,6 +257,11 @@ impl Volume {
             })
         });
         Ok(due.collect())
+    }
+
+    /// Held from the move of a segment to its record: who looks through directories sees neither without the other.
+    pub(super) fn moving(&self) -> MutexGuard<'_, ()> {
+        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn row(&self, due: &DueSegment) -> Result<SegmentRow, VaultError> {

@@ -118,6 +118,7 @@ impl Volume {
             return Err(VaultError::ManifestsLack { dir, segments, first });
         }
         self.remove_strangers()?;
+        self.remove_stray_day_keys()?;
         let mut closed = Vec::new();
         for key in &keys {
             closed.extend(self.ends_of_open_segments(*key, &tables, now)?);
@@ -245,6 +246,7 @@ impl Volume {
         let mut lacking = Vec::new();
         for is_apart in [false, true] {
             for (segment, path) in self.files_of(key, is_apart)? {
+                let _moving = self.moving();
                 let mut state = self.lock();
                 let Some(manifest) = state.loaded(key)? else { return Ok(()) };
                 let name = manifest.name().to_owned();

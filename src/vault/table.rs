@@ -41,14 +41,8 @@ pub(super) struct SegmentRow {
 }
 
 impl SegmentRow {
-    /// From its first frame to the end of its last; `None` while it is open, or if it has no frame.
-    pub fn span(&self) -> Option<Span> {
-        Span::new(self.start, self.end).ok()
-    }
-
-    /// The same, but one cut before its first fragment, which has no span of its own, is as old as its start.
     pub fn span_at_least(&self) -> Option<Span> {
-        self.span().or_else(|| Span::new(self.start, self.start.plus_90k(90)).ok())
+        span_at_least(self.start, self.end)
     }
 
     pub fn ending(&self) -> Ending {
@@ -83,6 +77,12 @@ impl SegmentRow {
         }
         true
     }
+}
+
+/// From the first frame to the end of the last. A segment cut before its first fragment, which has no span of its own, is
+/// as old as its start.
+pub(super) fn span_at_least(start: Utc, end: Utc) -> Option<Span> {
+    Span::new(start, end).or_else(|_| Span::new(start, start.plus_90k(90))).ok()
 }
 
 /// The segments and gaps of one manifest.
@@ -167,6 +167,15 @@ pub(super) struct LiveDayKey {
     pub public: PublicKey,
 }
 
+/// A segment that stands apart: due whenever nothing holds it any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Apart {
+    pub camera: CameraNumber,
+    pub start: Utc,
+    pub end: Utc,
+}
+
 /// What can be said of a manifest without its table.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -183,11 +192,24 @@ pub(super) struct ManifestSum {
     /// How many segments want each day key.
     pub wanted: BTreeMap<DayKeyId, u64>,
     pub newest: BTreeMap<CameraNumber, Newest>,
+    /// Segments that stand apart and have their keys: asked for in every round of the eraser, for as long as they are
+    /// held, while the day that they are of may be long gone.
+    pub apart: BTreeMap<SegmentId, Apart>,
     /// When the earliest gap recorded here begins.
     pub gaps_from: Option<Utc>,
 }
 
 impl ManifestSum {
+    /// Segments with the rolling footage whose keys are there.
+    pub fn rolling_keyed(&self) -> u64 {
+        self.keyed.saturating_sub(self.apart.len() as u64)
+    }
+
+    /// Segments whose key is destroyed and whose blocks are not overwritten yet.
+    pub fn keyless(&self) -> u64 {
+        self.left.saturating_sub(self.keyed)
+    }
+
     /// Takes a record in that the table took in; `row` is its segment's row as it was before. `false` for one that does
     /// not follow from those before.
     pub fn apply(&mut self, record: &ManifestRecord, before: Option<(&SegmentRow, DayKeyId)>) -> bool {
@@ -214,9 +236,13 @@ impl ManifestSum {
                     *known = newest;
                 }
             }
-            ManifestRecord::SetApart { .. } => {}
-            ManifestRecord::KeyDestroyed { .. } => {
+            ManifestRecord::SetApart { segment } => {
+                let Some((row, _)) = before else { return false };
+                self.apart.insert(*segment, Apart { camera: row.camera, start: row.start, end: row.end });
+            }
+            ManifestRecord::KeyDestroyed { segment, .. } => {
                 let Some((_, day_key)) = before else { return false };
+                self.apart.remove(segment);
                 self.lose_key(day_key);
             }
             ManifestRecord::Erased { .. } => {

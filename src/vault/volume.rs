@@ -41,6 +41,7 @@ pub struct Volume {
     /// Heads of manifests that the ledger's newest checkpoint names here.
     pub(super) checkpointed: Vec<(String, ManifestHead)>,
     pub(super) state: Mutex<VolumeState>,
+    pub(super) moving: Mutex<()>,
     /// Day-key files change slots under a reader's turn and go under a writer's: no slot is ever written into a file
     /// that was overwritten and released meanwhile. Taken before `state`.
     pub(super) key_files: RwLock<()>,
@@ -198,7 +199,8 @@ impl Volume {
         let id = Self::identify(&disk, dir, site)?;
         let is_proven = device_is_proven(&disk, dir, allow_unproven)?;
         let (dir, state) = (dir.to_path_buf(), Mutex::new(VolumeState::default()));
-        Ok(Self { id, dir, disk, is_proven, checkpointed: Vec::new(), state, key_files: RwLock::default() })
+        let (moving, key_files) = (Mutex::default(), RwLock::default());
+        Ok(Self { id, dir, disk, is_proven, checkpointed: Vec::new(), state, moving, key_files })
     }
 
     /// Gives the volume the ledger's newest checkpoint to be held against: an older image of it, put in its place, lacks

@@ -229,3 +229,29 @@ fn cameras_spread_over_volumes_by_their_room() {
     recorders[0].begin(at(60), b"init").unwrap();
     assert_eq!((open(0), open(1)), (6, 3), "the full one takes no more");
 }
+
+#[test]
+fn what_is_held_for_long_is_asked_for_without_its_days_table() {
+    let house = House::new();
+    let vault = house.start();
+    record(&vault, camera(1), 0);
+    record(&vault, camera(1), 10);
+    let expiry = at(86_400 + 20);
+    let due = vault.due(expiry);
+    vault.set_apart(&due[0]).unwrap();
+    vault.destroy_key(&due[1], expiry).unwrap();
+    vault.erase(&due[1], DestructionTrigger::Expiry, expiry).unwrap();
+    assert_eq!(vault.unreceipted().unwrap().len(), 1);
+    vault.receipts_copied().unwrap();
+    vault.stop().unwrap();
+    drop(vault);
+    let vault = house.start_at(expiry);
+    let held = vault.due(expiry);
+    assert_eq!((held.len(), held[0].is_apart, tables_in_memory(&vault)), (1, true, 0));
+    assert!(vault.unreceipted().unwrap().is_empty());
+    assert_eq!(tables_in_memory(&vault), 0);
+    vault.destroy_key(&held[0], expiry).unwrap();
+    vault.erase(&vault.due(expiry)[0], DestructionTrigger::HoldEnded, expiry).unwrap();
+    assert!(vault.due(expiry).is_empty());
+    assert!(house.segments("held").is_empty() && house.faults(&[]).is_empty());
+}
