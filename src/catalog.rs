@@ -1,21 +1,24 @@
 //! The index over the manifests: what footage there is of a camera and a span, in one look-up.
 //!
 //! sled holds it, and sled loses flushed data at a power cut and keeps deleted values in its files (both measured):
-//! so it holds nothing that cannot be rebuilt, no key and no person, and it is trusted only if it carries the mark of
-//! the very manifests that are there. Deleting its folder loses nothing.
+//! so it holds nothing that cannot be rebuilt, no key and no person, and it is trusted only if its folder is, byte for
+//! byte, the one that a clean stop sealed for the very manifests that are there. Deleting its folder loses nothing.
 //!
 //! One record a camera and hour: 97 × 24 × 30 = 69,840 of them, not 4.19 million.
 
+mod seal;
+
 use crate::domain::{CameraNumber, DayKeyId, Digest, GapCause, Retention, SegmentId, Span, Utc, VolumeId};
 use crate::segment::Ending;
+use seal::Seal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 const MICROS_PER_HOUR: i64 = 3_600_000_000;
-const MARK: &[u8] = b"mark";
 /// No segment is longer: how far before a span one that reaches into it can begin.
 const LONGEST_SEGMENT: Duration = Duration::from_secs(3_600);
 
@@ -28,6 +31,12 @@ pub enum CatalogError {
     Crowded,
     #[error("an entry of the index is not readable; delete its folder `catalog`, it is rebuilt at the next start")]
     Entry(#[from] postcard::Error),
+    #[error("the index's folder, {}: {source}; delete it, it is rebuilt at the next start", path.display())]
+    Folder { path: PathBuf, source: std::io::Error },
+    #[error("the index is closed: the daemon is stopping")]
+    Closed,
+    #[error("the index could not be flushed when it was closed: its disk fails; it is rebuilt at the next start")]
+    BrokeOff,
 }
 
 /// What has become of a segment.
@@ -161,9 +170,33 @@ impl Hour {
 /// The open index.
 #[derive(Clone, Debug)]
 pub struct Catalog {
-    db: sled::Db,
+    folder: PathBuf,
+    /// `None` once it is closed.
+    db: Arc<RwLock<Option<Opened>>>,
+    /// The manifests that it was sealed for at the last stop; asked for once.
+    sealed_for: Arc<Mutex<Option<Digest>>>,
     /// An hour is read, changed and written back: recorder, commit and eraser take turns.
     turn: Arc<Mutex<()>>,
+}
+
+/// The open sled. Its last drop flushes, and panics where the disk refuses that: a failing disk is no reason for the
+/// daemon to break off instead of ending in order.
+#[derive(Debug)]
+struct Opened(Option<sled::Db>);
+
+impl Opened {
+    fn close(&mut self) -> Result<(), CatalogError> {
+        let db = self.0.take();
+        catch_unwind(AssertUnwindSafe(|| drop(db))).map_err(|_| CatalogError::BrokeOff)
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if let Err(e) = self.close() {
+            tracing::error!(error = %e, "the index could not be closed");
+        }
+    }
 }
 
 fn hour_of(point: Utc) -> u32 {
@@ -182,34 +215,51 @@ fn key(camera: CameraNumber, hour: u32) -> [u8; 6] {
 }
 
 impl Catalog {
-    /// Opens the index in `dir`, or makes an empty one.
+    /// Opens the index in `folder`. One that is not as a clean stop left it is thrown away, and an empty one begun.
     ///
     /// # Errors
     /// [`CatalogError`]; the caller then deletes the folder and opens anew.
-    pub fn open(dir: &Path) -> Result<Self, CatalogError> {
-        let db = sled::Config::new().path(dir).cache_capacity(16 << 20).flush_every_ms(Some(2_000)).open()?;
-        Ok(Self { db, turn: Arc::default() })
+    pub fn open(folder: &Path) -> Result<Self, CatalogError> {
+        let sealed = match Seal::take(folder)? {
+            Some(seal) if folder.is_dir() && seal::digest_of(folder)? == seal.folder => Some(seal.manifests),
+            _ => {
+                if seal::throw_away(folder)? {
+                    tracing::warn!(folder = %folder.display(), "the index is not as a clean stop left it: thrown away");
+                }
+                None
+            }
+        };
+        let db = sled::Config::new().path(folder).cache_capacity(16 << 20).flush_every_ms(Some(2_000)).open()?;
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            db: Arc::new(RwLock::new(Some(Opened(Some(db))))),
+            sealed_for: Arc::new(Mutex::new(sealed)),
+            turn: Arc::default(),
+        })
     }
 
-    /// Takes the mark out and tells whether it was `of`: whether the index stands for these very manifests.
+    /// Whether the index stands for these very manifests: whether a clean stop sealed it for them. Answers once.
     /// Without it the index must be rebuilt.
-    ///
-    /// # Errors
-    /// [`CatalogError::Sled`].
-    pub fn take_mark(&self, of: Digest) -> Result<bool, CatalogError> {
-        let found = self.db.remove(MARK)?;
-        self.db.flush()?;
-        Ok(found.is_some_and(|mark| mark.as_ref() == of.0))
+    pub fn is_sealed_for(&self, manifests: Digest) -> bool {
+        self.sealed_for.lock().unwrap_or_else(PoisonError::into_inner).take() == Some(manifests)
     }
 
-    /// Leaves the mark at a clean stop.
+    /// Closes it at a clean stop, and seals it for the manifests as they are. It answers nothing any more.
     ///
     /// # Errors
-    /// [`CatalogError::Sled`].
-    pub fn leave_mark(&self, of: Digest) -> Result<(), CatalogError> {
-        self.db.insert(MARK, &of.0)?;
-        self.db.flush()?;
-        Ok(())
+    /// [`CatalogError`]; it is then rebuilt at the next start.
+    pub fn close(&self, manifests: Digest) -> Result<(), CatalogError> {
+        let opened = self.db.write().unwrap_or_else(PoisonError::into_inner).take();
+        let mut opened = opened.ok_or(CatalogError::Closed)?;
+        opened.0.as_ref().ok_or(CatalogError::Closed)?.flush()?;
+        // With the last one of it go the threads that still wrote.
+        opened.close()?;
+        Seal { manifests, folder: seal::digest_of(&self.folder)? }.leave(&self.folder)
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&sled::Db) -> Result<T, CatalogError>) -> Result<T, CatalogError> {
+        let opened = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        act(opened.as_ref().and_then(|opened| opened.0.as_ref()).ok_or(CatalogError::Closed)?)
     }
 
     /// The mark that is there.
@@ -252,13 +302,13 @@ impl Catalog {
     }
 
     /// # Errors
-    /// [`CatalogError::Sled`].
+    /// [`CatalogError`].
     pub fn clear(&self) -> Result<(), CatalogError> {
-        Ok(self.db.clear()?)
+        self.with(|db| Ok(db.clear()?))
     }
 
     fn hour(&self, camera: CameraNumber, hour: u32) -> Result<Hour, CatalogError> {
-        match self.db.get(key(camera, hour))? {
+        match self.with(|db| Ok(db.get(key(camera, hour))?))? {
             Some(bytes) => Ok(postcard::from_bytes(&bytes)?),
             None => Ok(Hour::default()),
         }
@@ -273,8 +323,8 @@ impl Catalog {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut content = self.hour(camera, hour)?;
         change(&mut content)?;
-        self.db.insert(key(camera, hour), postcard::to_stdvec(&content)?)?;
-        Ok(())
+        let bytes = postcard::to_stdvec(&content)?;
+        self.with(|db| Ok(db.insert(key(camera, hour), bytes).map(drop)?))
     }
 
     /// Puts a segment in, in the place of what was there of it.
@@ -319,14 +369,13 @@ impl Catalog {
     }
 
     fn hours(&self, camera: CameraNumber, from: Utc, to: Utc) -> Result<Vec<(u32, Hour)>, CatalogError> {
-        let found = self.db.range(key(camera, hour_of(from))..=key(camera, hour_of(to)));
-        found
-            .map(|found| {
-                let (key, content) = found?;
-                let hour = key.get(2..).and_then(|hour| hour.try_into().ok()).map_or(0, u32::from_be_bytes);
-                Ok((hour, postcard::from_bytes(&content)?))
-            })
-            .collect()
+        let range = key(camera, hour_of(from))..=key(camera, hour_of(to));
+        let read = |found: Result<(sled::IVec, sled::IVec), sled::Error>| {
+            let (key, content) = found?;
+            let hour = key.get(2..).and_then(|hour| hour.try_into().ok()).map_or(0, u32::from_be_bytes);
+            Ok((hour, postcard::from_bytes(&content)?))
+        };
+        self.with(|db| db.range(range).map(read).collect())
     }
 
     /// The segments of a camera that reach into a span, by start. One being written reaches on for ever.
@@ -435,16 +484,73 @@ mod tests {
         assert!(found(9_000, 9_001).is_empty());
     }
 
+    /// An index of three cameras and a day, closed and sealed.
+    fn sealed(folder: &Path) -> Vec<u64> {
+        let catalog = Catalog::open(folder).unwrap();
+        for number in 0..3 * 1_440_u64 {
+            let (of, minute) = (u16::try_from(number % 3).unwrap() + 1, i64::try_from(number / 3).unwrap());
+            catalog.put(camera(of), entry(number, minute * 60, Some(minute * 60 + 60))).unwrap();
+        }
+        let all = found(&catalog, 2, 0, 86_400);
+        catalog.close(Digest([1; 32])).unwrap();
+        assert!(matches!(catalog.clear(), Err(CatalogError::Closed)));
+        all
+    }
+
     #[test]
-    fn an_index_without_the_right_mark_is_not_trusted_and_a_mark_serves_once() {
+    fn an_index_is_trusted_once_and_only_for_its_manifests() {
         let dir = tempfile::tempdir().unwrap();
-        let catalog = Catalog::open(dir.path()).unwrap();
-        assert!(!catalog.take_mark(Digest([1; 32])).unwrap());
-        catalog.leave_mark(Digest([1; 32])).unwrap();
-        assert!(!catalog.take_mark(Digest([2; 32])).unwrap());
-        catalog.leave_mark(Digest([1; 32])).unwrap();
-        assert!(catalog.take_mark(Digest([1; 32])).unwrap());
-        assert!(!catalog.take_mark(Digest([1; 32])).unwrap());
+        let folder = dir.path().join("catalog");
+        let all = sealed(&folder);
+        assert_eq!(all.len(), 1_440);
+        let catalog = Catalog::open(&folder).unwrap();
+        assert!(!catalog.is_sealed_for(Digest([2; 32])));
+        catalog.close(Digest([1; 32])).unwrap();
+        let catalog = Catalog::open(&folder).unwrap();
+        assert!(catalog.is_sealed_for(Digest([1; 32])) && !catalog.is_sealed_for(Digest([1; 32])));
+        assert_eq!(found(&catalog, 2, 0, 86_400), all);
+        // Ended without a stop.
+        drop(catalog);
+        let catalog = Catalog::open(&folder).unwrap();
+        assert!(!catalog.is_sealed_for(Digest([1; 32])) && found(&catalog, 2, 0, 86_400).is_empty());
+    }
+
+    /// Every kind of damage that sled itself opens, or dies of.
+    #[test]
+    fn an_index_whose_folder_was_touched_is_begun_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("catalog");
+        let mut older = None;
+        for kind in ["changed", "cut short", "longer", "gone", "another file", "older", "a file", "no seal"] {
+            seal::throw_away(&folder).unwrap();
+            sealed(&folder);
+            let db = folder.join("db");
+            let bytes = std::fs::read(&db).unwrap();
+            match kind {
+                "changed" => {
+                    let at = bytes.iter().rposition(|byte| *byte != 0).unwrap() / 2;
+                    let mut other = bytes.clone();
+                    other[at] ^= 1;
+                    std::fs::write(&db, other).unwrap();
+                    older = Some(bytes.clone());
+                }
+                "cut short" => std::fs::write(&db, &bytes[..bytes.len() / 2]).unwrap(),
+                "longer" => std::fs::write(&db, [&bytes[..], &[0]].concat()).unwrap(),
+                "gone" => std::fs::remove_dir_all(&folder).unwrap(),
+                "another file" => std::fs::write(folder.join("snap.0000"), [0; 10]).unwrap(),
+                "older" => std::fs::write(&db, older.as_ref().unwrap()).unwrap(),
+                "a file" => {
+                    std::fs::remove_dir_all(&folder).unwrap();
+                    std::fs::write(&folder, "no folder").unwrap();
+                }
+                _ => std::fs::write(folder.with_extension("seal"), "no seal").unwrap(),
+            }
+            let catalog = Catalog::open(&folder).unwrap();
+            let is_same = kind == "older" && older.as_ref() == Some(&bytes);
+            assert_eq!(catalog.is_sealed_for(Digest([1; 32])), is_same, "{kind}");
+            assert_eq!(found(&catalog, 2, 0, 86_400).is_empty(), !is_same, "{kind}");
+            catalog.put(camera(2), entry(1, 60, Some(120))).unwrap();
+        }
     }
 
     #[test]

@@ -234,7 +234,7 @@ impl Vault {
     pub fn start(volumes: Vec<Volume>, catalog: Catalog, now: Utc) -> Result<Self, VaultError> {
         let mut refused = Refused::default();
         let volumes = refused.sort_out_twins(volumes);
-        // The mark is of the manifests as they were left at the last stop, before any mending.
+        // The seal is of the manifests as they were left at the last stop, before any mending.
         let volumes = refused.sort_out(volumes, Volume::load_manifests)?;
         let mut vault = Self {
             volumes,
@@ -243,7 +243,7 @@ impl Vault {
             away: RwLock::default(),
             index_state: RwLock::new(IndexState::Stale),
         };
-        let is_current = vault.catalog.take_mark(vault.mark())?;
+        let is_current = vault.catalog.is_sealed_for(vault.mark());
         let known = vault.volumes.len();
         vault.volumes = refused.sort_out(vault.volumes, |volume| volume.recover(now))?;
         let is_current = is_current && vault.volumes.len() == known;
@@ -282,13 +282,13 @@ impl Vault {
         self.volumes.iter().any(|volume| volume.lock().newest.contains_key(&camera))
     }
 
-    /// A digest over all manifests' heads: what the index must carry to be trusted.
+    /// A digest over all manifests' heads: what the index must be sealed for to be trusted.
     fn mark(&self) -> Digest {
         let heads: Vec<_> = self.volumes.iter().map(|volume| (volume.id(), volume.manifest_heads())).collect();
         mark_of(heads.iter().flat_map(|(volume, heads)| heads.iter().map(|(name, head)| (*volume, name, *head))))
     }
 
-    /// Last commit of a clean stop: what was written is flushed, and the index is marked as current.
+    /// Last commit of a clean stop: what was written is flushed, and the index is sealed as it is.
     ///
     /// # Errors
     /// [`VaultError`]; the index is then rebuilt at the next start.
@@ -302,7 +302,7 @@ impl Vault {
         if !self.index_is_current() {
             return Ok(());
         }
-        Ok(self.catalog.leave_mark(self.mark())?)
+        Ok(self.catalog.close(self.mark())?)
     }
 }
 

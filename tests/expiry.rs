@@ -5,91 +5,26 @@
 
 mod support;
 
-use cctv_custodian::app::{Daemon, Doors};
 use cctv_custodian::clock::ManualClock;
-use cctv_custodian::config::{LoopbackAddr, Pace, Site as Configured};
-use cctv_custodian::disk::RealDisk;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
-use support::api::Api;
 use support::commands::{pass, wait_until};
 use support::daemon::program;
+use support::in_process::InProcess;
 use support::peers::{Mount, RtspServer, Video};
 use support::raw_disk::{FileSystem, LoopVolume, require_root};
 use support::raw_search::SectorSearch;
 use support::site::{CameraFile, Person, Site};
 use support::spans::AskedSpan;
 use support::stored::{files, segments};
-use tokio_util::sync::CancellationToken;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const DAY_US: i64 = 86_400_000_000;
 const PATIENCE: Duration = Duration::from_secs(40);
 const SHOWN: u16 = 1;
 const ASKED_FOR: u16 = 2;
-
-/// The whole daemon, with its clock in hand. Dropping it stops it.
-struct InProcess {
-    hands: ManualClock,
-    base: String,
-    stop: CancellationToken,
-    running: Option<JoinHandle<()>>,
-}
-
-impl InProcess {
-    fn start(site: &Site, hands: &ManualClock) -> Self {
-        let mut configured = Configured::load(site.dir(), Pace::Real).unwrap();
-        configured.listen = LoopbackAddr::new(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let doors = Doors {
-            disk: Arc::new(RealDisk),
-            clock: hands.clock(),
-            clock_is_synchronised: || false,
-            worker_program: program().unwrap(),
-        };
-        let stop = CancellationToken::new();
-        let (tell, told) = std::sync::mpsc::channel();
-        let stopping = stop.clone();
-        let running = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-            runtime.block_on(async {
-                let daemon = Daemon::build(configured, doors).await.unwrap();
-                tell.send(daemon.address()).unwrap();
-                daemon.run(stopping).await.unwrap();
-            });
-        });
-        let address = told.recv_timeout(PATIENCE).unwrap();
-        Self { hands: hands.clone(), base: format!("http://{address}"), stop, running: Some(running) }
-    }
-
-    fn end(mut self) {
-        self.stop.cancel();
-        self.running.take().unwrap().join().unwrap();
-    }
-
-    fn sign_in(&self, site: &Site, name: &str) -> Person {
-        let account = site.account(name).unwrap().clone();
-        let mut api = Api::new(&self.base);
-        let credentials = serde_json::json!({"name": account.name, "password": account.password});
-        let told = api.post("/v1/session", &credentials).unwrap();
-        let number = told.expect_status(200).unwrap().json["account"].clone();
-        Person { api, account, number }
-    }
-
-    fn wall_us(&self) -> i64 {
-        self.hands.clock().wall().micros()
-    }
-}
-
-impl Drop for InProcess {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
 
 /// A site on a disk of its own, with two cameras, and some seconds of each.
 struct Clinic {
@@ -225,7 +160,7 @@ fn its_day_comes_unless_it_is_held(file_system: FileSystem) {
         assert_eq!(receipt["act"]["overwrite"], "proven", "{receipt}");
     }
     drop(clinic.server);
-    clinic.daemon.end();
+    clinic.daemon.end().unwrap();
     let verified = clinic.site.run("verify", &["--deep"]).unwrap();
     assert!(verified.status.success(), "{}{}", verified.stdout, verified.stderr);
 }

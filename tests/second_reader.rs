@@ -11,114 +11,25 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use support::commands::{Ended, repository, run, target_dir};
+use support::commands::{repository, run};
 use support::daemon::program;
 use support::peers::{LoggedFrame, Mount, RtspServer, Video};
 use support::probe;
+use support::read_back::{
+    AT_THE_ENDS_US, JITTER_US, LOST_BY_FORCE_US, READ_LIMIT, ReadSegment, assert_sent, python, read, read_volume,
+    segments_of, text,
+};
 use support::scene::{Scene, have_approved, now_us};
 use support::site::{CameraFile, Site};
 
 const CAMERAS: [(u16, &str, Video); 2] = [(1, "/yard", Video::Yard), (2, "/gate", Video::YardH265)];
-const READ_LIMIT: Duration = Duration::from_secs(60);
-const SECOND_US: i64 = 1_000_000;
-/// A session's first second, up to its first key frame, and what is on its way at a stop.
-const AT_THE_ENDS_US: i64 = 1_500_000;
-/// A commit each 2 s, of fragments of 4 s at most.
-const LOST_BY_FORCE_US: i64 = 6 * SECOND_US;
-/// Two more frames' time: dates on the two sides differ by the way through the network.
-const JITTER_US: i64 = 250_000;
-
-/// The Python that the reader runs on, made once.
-fn python() -> PathBuf {
-    let mut make = Command::new(repository().join("tests/second_reader/venv.sh"));
-    let made = run(make.arg(target_dir().join("second-reader")), "", Duration::from_secs(300)).unwrap();
-    PathBuf::from(made.succeeded().unwrap().stdout.trim())
-}
-
-fn read(arguments: &[&str], key: &str) -> (Ended, Value) {
-    let mut reader = Command::new(python());
-    reader.arg("-B").arg(repository().join("tests/second_reader/reader.py")).args(arguments);
-    let ended = run(&mut reader, key, READ_LIMIT).unwrap();
-    let told: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{ended:?}"));
-    assert_eq!(told["ok"], ended.status.success(), "{told}");
-    (ended, told)
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// Decrypts the site's volume into `out`, and verifies its ledger on the way.
-fn read_volume(site: &Site, key: &str, out: &Path) -> Value {
-    std::fs::create_dir_all(out).unwrap();
-    let volume = site.volume();
-    let ledger = site.ledger_files().unwrap();
-    let mut arguments = vec!["volume", text(&volume), "--out", text(out), "--ledger"];
-    arguments.extend(ledger.iter().map(|file| text(file)));
-    read(&arguments, key).1
-}
-
-/// A segment as the reader tells it.
-#[derive(Debug, PartialEq)]
-struct ReadSegment {
-    name: String,
-    state: String,
-    has_footer: bool,
-    previous: String,
-    start_us: i64,
-    end_us: i64,
-    pictures: Vec<String>,
-}
-
-/// A camera's segments that began in a span, by start, with the pictures that a player finds in what was decrypted.
-fn segments_of(told: &Value, camera: u16, from_us: i64) -> Vec<ReadSegment> {
-    let rows = told["segments"].as_array().unwrap().iter().filter(|row| row["camera"] == camera);
-    let word = |row: &Value, field: &str| row[field].as_str().unwrap().to_owned();
-    let segment = |row: &Value| {
-        let file = row["file"].as_str().unwrap();
-        let codec = if camera == 1 { "h264" } else { "hevc" };
-        let streams = probe::streams(file, &[]).unwrap();
-        assert_eq!(streams.iter().map(|s| (&*s.kind, &*s.codec)).collect::<Vec<_>>(), [("video", codec)], "{row}");
-        let pictures = probe::picture_digests(file, &[]).unwrap();
-        assert_eq!(row["frames"], pictures.len(), "the clear headers count otherwise: {row}");
-        assert_eq!(probe::count_frames(file, &[]).unwrap(), pictures.len() as u64);
-        ReadSegment {
-            name: word(row, "segment"),
-            state: word(row, "state"),
-            has_footer: row["footer"].as_bool().unwrap(),
-            previous: word(row, "previous"),
-            start_us: row["start"].as_i64().unwrap(),
-            end_us: row["end"].as_i64().unwrap(),
-            pictures,
-        }
-    };
-    rows.map(segment).filter(|segment| segment.start_us >= from_us).collect()
-}
-
-/// Holds what was read of one life of the daemon against the camera's log of what it sent. All from the first key frame
-/// on is there, in order, each picture once; up to how far it goes is told. Returns the moment after the last one.
-fn assert_sent(segments: &[ReadSegment], frames: &[LoggedFrame], footage: &[String]) -> i64 {
-    let first = frames.iter().position(|frame| frame.key).unwrap();
-    let frames = &frames[first..];
-    assert!((frames[0].at_us - segments[0].start_us).abs() < AT_THE_ENDS_US, "it begins late: {segments:?}");
-    let sent: Vec<&String> = frames.iter().map(|frame| &footage[usize::try_from(frame.file_frame).unwrap()]).collect();
-    let seen: Vec<&String> = segments.iter().flat_map(|segment| &segment.pictures).collect();
-    assert!(seen.len() <= sent.len() && seen.len() > 50, "{} seen, {} sent", seen.len(), sent.len());
-    let skipped = (0..=sent.len() - seen.len()).find(|skipped| sent[*skipped..*skipped + seen.len()] == seen[..]);
-    let skipped = skipped.expect("other pictures than those sent, or some are missing in between");
-    assert!(frames[skipped].key && frames[skipped].at_us - frames[0].at_us < AT_THE_ENDS_US, "{skipped} skipped");
-    frames.get(skipped + seen.len()).map_or(i64::MAX, |frame| frame.at_us)
-}
 
 fn clinic() -> Scene {
     let mounts = CAMERAS.map(|(_, path, video)| Mount::new(path, video));
     let server = RtspServer::start(mounts.to_vec()).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let site = Site::init(&program().unwrap(), &dir.path().join("site"), &["--allow-unproven"]).unwrap();
-    let file = site.dir().join("site.toml");
-    let settings = std::fs::read_to_string(&file).unwrap();
-    assert!(settings.contains("\nsegment_s = 60"), "{settings}");
-    std::fs::write(&file, settings.replace("\nsegment_s = 60", "\nsegment_s = 10")).unwrap();
+    site.cut_segments_after(10).unwrap();
     for (number, path, _) in CAMERAS {
         site.save_camera(&CameraFile::new(number, &path[1..], &server.url(path))).unwrap();
     }

@@ -6,10 +6,14 @@
 
 #[path = "support/api.rs"]
 pub mod api;
+#[path = "support/cached_disk.rs"]
+pub mod cached_disk;
 #[path = "support/commands.rs"]
 pub mod commands;
 #[path = "support/daemon.rs"]
 pub mod daemon;
+#[path = "support/in_process.rs"]
+pub mod in_process;
 #[path = "support/peers.rs"]
 pub mod peers;
 #[path = "support/probe.rs"]
@@ -18,6 +22,8 @@ pub mod probe;
 pub mod raw_disk;
 #[path = "support/raw_search.rs"]
 pub mod raw_search;
+#[path = "support/read_back.rs"]
+pub mod read_back;
 #[path = "support/rogues.rs"]
 pub mod rogues;
 #[path = "support/scene.rs"]

@@ -84,6 +84,11 @@ impl Init {
         make_private(&dir.join("camera-config"))?;
         std::fs::write(dir.join(SITE_FILE), self.site_file(&volume)?)
             .with_context(|| format!("{} could not be written", dir.join(SITE_FILE).display()))?;
+        // All of it is durable before the key is told: a power cut would leave a paper that opens nothing, and half a
+        // site that can neither be used nor made again.
+        for place in [dir, &volume] {
+            disk.sync_file_system(place).with_context(|| format!("{} could not be flushed", place.display()))?;
+        }
 
         let recovery = if self.recovery_shares { told_in_shares(&recovery, site)? } else { told_whole(&recovery) };
         let told = Zeroizing::new(format!(

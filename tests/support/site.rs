@@ -5,12 +5,16 @@ use super::commands::run;
 use super::daemon::Daemon;
 use super::spans::AskedSpan;
 use anyhow::{Context, Result, ensure};
+use cctv_custodian::access::SiteFiles;
+use cctv_custodian::disk::{RealDisk, SharedDisk};
+use cctv_custodian::vault::Volume;
 use serde_json::{Value, json};
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 const INIT_LIMIT: Duration = Duration::from_secs(60);
@@ -140,6 +144,32 @@ impl Site {
 
     pub fn volume(&self) -> PathBuf {
         self.dir.join("volumes/v1")
+    }
+
+    /// Makes one more volume in `dir`, and tells the site of it.
+    pub fn add_volume(&self, dir: &Path) -> Result<()> {
+        let disk: SharedDisk = Arc::new(RealDisk);
+        let files = SiteFiles::open(Arc::clone(&disk), &self.dir.join("state"))?;
+        DirBuilder::new().mode(0o700).create(dir)?;
+        Volume::create(&disk, dir, files.site())?;
+        let mut settings = OpenOptions::new().append(true).open(self.dir.join("site.toml"))?;
+        let path = toml::Value::String(dir.to_str().context("a path that is not UTF-8")?.to_owned());
+        Ok(write!(settings, "\n[[volume]]\npath = {path}\n")?)
+    }
+
+    /// Makes segments shorter than the minute that they are.
+    pub fn cut_segments_after(&self, seconds: u64) -> Result<()> {
+        let file = self.dir.join("site.toml");
+        let settings = std::fs::read_to_string(&file)?;
+        ensure!(settings.contains("\nsegment_s = 60"), "{settings}");
+        Ok(std::fs::write(&file, settings.replace("\nsegment_s = 60", &format!("\nsegment_s = {seconds}")))?)
+    }
+
+    /// Runs `custodian status --json`: its exit status and what it tells.
+    pub fn status(&self) -> Result<(Option<i32>, Value)> {
+        let told = self.run("status", &["--json"])?;
+        let status = serde_json::from_str(&told.stdout).with_context(|| format!("{told:?}"))?;
+        Ok((told.status.code(), status))
     }
 
     /// The ledger's files, oldest first.
