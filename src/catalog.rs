@@ -229,6 +229,10 @@ impl Catalog {
                 None
             }
         };
+        Self::open_unsealed(folder, sealed)
+    }
+
+    fn open_unsealed(folder: &Path, sealed: Option<Digest>) -> Result<Self, CatalogError> {
         let db = sled::Config::new().path(folder).cache_capacity(16 << 20).flush_every_ms(Some(2_000)).open()?;
         Ok(Self {
             folder: folder.to_path_buf(),
@@ -262,12 +266,18 @@ impl Catalog {
         act(opened.as_ref().and_then(|opened| opened.0.as_ref()).ok_or(CatalogError::Closed)?)
     }
 
-    /// The mark that is there.
+    /// Opens a copy of the index in `copy`, a place that is not there yet, and tells for which manifests it stands. The
+    /// index itself is left as it is. `None` for one that is not as a clean stop left it: it is rebuilt at the next start.
     ///
     /// # Errors
-    /// [`CatalogError::Sled`].
-    pub fn mark(&self) -> Result<Option<Digest>, CatalogError> {
-        Ok(self.db.get(MARK)?.and_then(|mark| Some(Digest(mark.as_ref().try_into().ok()?))))
+    /// [`CatalogError`].
+    pub fn open_copy(folder: &Path, copy: &Path) -> Result<Option<(Self, Digest)>, CatalogError> {
+        let Some(seal) = Seal::peek(folder)? else { return Ok(None) };
+        if !folder.is_dir() || seal::digest_of(folder)? != seal.folder {
+            return Ok(None);
+        }
+        seal::copy(folder, copy)?;
+        Ok(Some((Self::open_unsealed(copy, None)?, seal.manifests)))
     }
 
     /// What is known of one segment.
@@ -291,14 +301,13 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`].
     pub fn count(&self) -> Result<u64, CatalogError> {
-        let mut count = 0;
-        for found in self.db.iter() {
-            let (key, bytes) = found?;
-            if key.as_ref() != MARK {
-                count += postcard::from_bytes::<Hour>(&bytes)?.segments.len() as u64;
+        self.with(|db| {
+            let mut count = 0;
+            for found in db.iter() {
+                count += postcard::from_bytes::<Hour>(&found?.1)?.segments.len() as u64;
             }
-        }
-        Ok(count)
+            Ok(count)
+        })
     }
 
     /// # Errors

@@ -10,6 +10,7 @@ use crate::disk::{Disk, RealDisk, parent, read_file, replace_file};
 use crate::domain::Digest;
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 const LONGEST_BYTES: u64 = 1024;
@@ -61,6 +62,19 @@ impl Seal {
         Ok(Self::parse(&text))
     }
 
+    /// Reads it, and leaves it.
+    ///
+    /// # Errors
+    /// [`CatalogError::Folder`].
+    pub fn peek(folder: &Path) -> Result<Option<Self>, CatalogError> {
+        let path = place(folder);
+        match read_file(&RealDisk, &path, LONGEST_BYTES) {
+            Ok(text) => Ok(Self::parse(&text)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(on(&path)(e)),
+        }
+    }
+
     fn parse(text: &[u8]) -> Option<Self> {
         let (manifests, folder) = std::str::from_utf8(text).ok()?.strip_suffix('\n')?.split_once(' ')?;
         Some(Self { manifests: digest(manifests)?, folder: digest(folder)? })
@@ -95,6 +109,20 @@ pub(super) fn digest_of(folder: &Path) -> Result<Digest, CatalogError> {
         }
     }
     Ok(running.so_far())
+}
+
+/// Copies all files of a folder into one that is not there yet, for the owner alone.
+///
+/// # Errors
+/// [`CatalogError::Folder`].
+pub(super) fn copy(folder: &Path, to: &Path) -> Result<(), CatalogError> {
+    fs::DirBuilder::new().mode(0o700).create(to).map_err(on(to))?;
+    for file in files_below(folder)? {
+        let place = to.join(file.strip_prefix(folder).unwrap_or(&file));
+        let dir = parent(&place).map_err(on(&place))?;
+        fs::create_dir_all(&dir).and_then(|()| fs::copy(&file, &place)).map_err(on(&place))?;
+    }
+    Ok(())
 }
 
 fn files_below(folder: &Path) -> Result<Vec<PathBuf>, CatalogError> {

@@ -7,16 +7,16 @@ use super::SiteArg;
 use super::identity::read_identity;
 use super::progress::Progress;
 use crate::access::SiteFiles;
-use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::{Pace, Site};
-use crate::crypto::PrivateKey;
+use crate::crypto::{PrivateKey, random_u64};
 use crate::disk::{RealDisk, SharedDisk, SiteLock};
 use crate::domain::{GrantId, ManifestHead, SegmentId, Utc};
 use crate::ledger::ManifestCheckpoint;
 use crate::vault::{
     IndexLook, Look, SeenVolume, Volume, VolumeFault, count_segments, granted_segments, inspect, inspect_index,
 };
+use anyhow::Context;
 use state::{State, look_at_state};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -138,7 +138,11 @@ fn look_at_index(disk: &SharedDisk, files: &SiteFiles, seen: Vec<SeenVolume>) ->
     if !dir.exists() {
         return Ok(None);
     }
-    let told = Catalog::open(&dir).map_err(Into::into).and_then(|catalog| inspect_index(disk, &catalog, &dir, &seen));
+    let copy = std::env::temp_dir().join(format!("custodian-verify-{:016x}", random_u64()?));
+    let told = inspect_index(disk, (&dir, &copy), &seen);
+    if copy.exists() {
+        std::fs::remove_dir_all(&copy).with_context(|| format!("{} could not be removed", copy.display()))?;
+    }
     // One that cannot be read is thrown away and rebuilt.
     Ok(Some(told.unwrap_or(IndexLook::Outdated)))
 }

@@ -25,20 +25,21 @@ pub struct SeenVolume {
     pub heads: Vec<(String, ManifestHead)>,
 }
 
-/// Holds each entry of the index against the manifests of all volumes. No daemon may run.
+/// Holds each entry of the index in `dir` against the manifests of all volumes. No daemon may run. What is read is a copy
+/// in `copy`, a place that is not there yet; taking it away is the caller's.
 ///
 /// # Errors
 /// What the index, or the disk, says.
 pub fn inspect_index(
     disk: &SharedDisk,
-    catalog: &Catalog,
-    dir: &Path,
+    (dir, copy): (&Path, &Path),
     volumes: &[SeenVolume],
 ) -> Result<IndexLook, VaultError> {
     let heads = volumes.iter().flat_map(|seen| seen.heads.iter().map(|(name, head)| (seen.volume, name, *head)));
-    if catalog.mark()? != Some(mark_of(heads)) {
+    let Some((catalog, _)) = Catalog::open_copy(dir, copy)?.filter(|(_, manifests)| *manifests == mark_of(heads))
+    else {
         return Ok(IndexLook::Outdated);
-    }
+    };
     let (mut expected, mut faults) = (0, Vec::new());
     let again = "Delete its folder, it is rebuilt at the next start";
     for seen in volumes {
