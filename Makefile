@@ -1,4 +1,4 @@
-.PHONY: bench deps footage demo test
+.PHONY: bench deps footage fuzz demo test
 
 # Where cargo builds.
 TARGET ?= $(or $(CARGO_TARGET_DIR),target)
@@ -23,3 +23,8 @@ test: footage
 # The figures, into target/bench/report.json.
 bench: deps
 	cargo bench --locked
+
+# Every parser of stored bytes with libFuzzer, FUZZ_S seconds each. PARSER=name fuzzes one.
+FUZZ_S ?= 20
+fuzz: deps
+	@FUZZ_S=$(FUZZ_S) .ci/fuzz

@@ -25,8 +25,9 @@ mod tests;
 mod viewing;
 
 pub use decisions::{Approval, Refusal};
+pub use desk::StoredPersons;
 pub use facts::LedgerFacts;
-pub use people::{NewAccount, Password, Person};
+pub use people::{Account, NewAccount, Password, Person};
 pub use registry::{GrantState, RequestState};
 pub use requests::{NewRequest, PersonFields, RequestView};
 pub use sessions::{Caller, SessionLimits};

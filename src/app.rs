@@ -1,8 +1,9 @@
 //! The composition root: builds every room, runs them, and lets them end in order. Nothing else knows more than its
 //! neighbours.
 //!
-//! Order of a start: lock → device tests → holds → volumes (recovery) → index → ledger, accounts → eraser → cameras →
-//! HTTP. Order of a stop: HTTP → cameras (their segments are ended) → eraser → last commit → ledger's last row.
+//! Order of a start: lock → key files are private → device tests → holds → volumes (recovery) → index → ledger, accounts
+//! → eraser → cameras → HTTP. Order of a stop: HTTP → cameras (their segments are ended) → eraser → last commit → ledger's
+//! last row.
 
 mod status;
 
@@ -18,7 +19,7 @@ use crate::ingest::{Cameras, Limits, Receiving};
 use crate::ledger::{Act, ManifestCheckpoint, NewestKnown};
 use crate::retention::Eraser;
 use crate::vault::{Holds, TrustedClock, Vault, VaultError, Volume, device_is_proven};
-use status::StatusDesk;
+use status::{FailingWork, StatusDesk};
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
@@ -215,6 +216,7 @@ impl Daemon {
         }
         cameras.stop_all().await;
         inner.cancel();
+        eraser.stop();
         while let Some(ended) = work.join_next().await {
             ended?;
         }
@@ -245,15 +247,15 @@ fn regular_work(
 ) -> JoinSet<()> {
     let mut work: JoinSet<()> = JoinSet::new();
     let mut regularly = |pause, what, act: Box<dyn Fn() -> Result<(), String> + Send + Sync>| {
-        work.spawn(every(clock.clone(), pause, stop.clone(), what, act));
+        work.spawn(every(clock.clone(), pause, stop.clone(), desk.failing(), what, act));
     };
     let committing = Arc::clone(vault);
     regularly(site.recording.commit, "commit", Box::new(move || committing.commit().map_err(|e| e.to_string())));
     let (noting, erasing) = (desk.clone(), Arc::clone(eraser));
     let round = move || {
-        let told = erasing.round().map_err(|e| e.to_string());
-        noting.note_round(&told);
-        told.map(drop)
+        let round = erasing.round().map_err(|e| e.to_string())?;
+        noting.note_round(&round);
+        Ok(())
     };
     regularly(ERASER_EVERY, "erasing", Box::new(round));
     let ending = Arc::clone(access);
@@ -284,6 +286,7 @@ struct Built {
 
 impl Built {
     fn new(site: &Site, doors: &Doors, files: &SiteFiles, state: &Path) -> Result<Self, AppError> {
+        files.check_private()?;
         let allow_unproven = site.volumes.iter().any(|volume| volume.allow_unproven);
         // Keys and grants are erased too: their disk must pass the same test as the volumes.
         device_is_proven(&doors.disk, state, allow_unproven)?;
@@ -350,11 +353,12 @@ fn open_catalog(dir: &Path) -> Result<Catalog, AppError> {
     }
 }
 
-/// Runs `act` on a blocking thread again and again. A failure is told once, until it succeeds or fails otherwise.
+/// Runs `act` on a blocking thread again and again. A failure is an alarm until it succeeds, and told once in the log.
 async fn every(
     clock: Clock,
     pause: Duration,
     stop: CancellationToken,
+    failing: FailingWork,
     what: &'static str,
     act: impl Fn() -> Result<(), String> + Send + Sync + 'static,
 ) {
@@ -370,6 +374,7 @@ async fn every(
             Ok(told) => told.err(),
             Err(e) => Some(e.to_string()),
         };
+        failing.note(what, told.as_deref());
         if told != failed {
             match &told {
                 Some(e) => tracing::error!(what, error = %e, "a regular task fails"),
@@ -424,4 +429,32 @@ async fn follow(
     access.set_cameras(after.iter().map(|camera| camera.number).collect());
     known.set(after.clone());
     Ok(after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::domain::Utc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[tokio::test]
+    async fn work_that_fails_is_an_alarm_until_it_succeeds() {
+        let (hands, failing, stop) =
+            (ManualClock::standing(Utc::from_micros(0)), FailingWork::default(), CancellationToken::new());
+        let disk_works = Arc::new(AtomicBool::new(false));
+        let works = Arc::clone(&disk_works);
+        let act = move || if works.load(Ordering::SeqCst) { Ok(()) } else { Err("its disk fails".to_owned()) };
+        let pause = Duration::from_secs(60);
+        let work = tokio::spawn(every(hands.clock(), pause, stop.clone(), failing.clone(), "keeping the clock", act));
+        for (works, alarms) in [(false, vec!["keeping the clock fails: its disk fails".to_owned()]), (true, vec![])] {
+            disk_works.store(works, Ordering::SeqCst);
+            while failing.alarms() != alarms {
+                hands.advance(pause);
+                tokio::task::yield_now().await;
+            }
+        }
+        stop.cancel();
+        work.await.unwrap();
+    }
 }

@@ -229,10 +229,10 @@ impl Catalog {
                 None
             }
         };
-        Self::open_unsealed(folder, sealed)
+        Self::begin(folder, sealed)
     }
 
-    fn open_unsealed(folder: &Path, sealed: Option<Digest>) -> Result<Self, CatalogError> {
+    fn begin(folder: &Path, sealed: Option<Digest>) -> Result<Self, CatalogError> {
         let db = sled::Config::new().path(folder).cache_capacity(16 << 20).flush_every_ms(Some(2_000)).open()?;
         Ok(Self {
             folder: folder.to_path_buf(),
@@ -240,6 +240,21 @@ impl Catalog {
             sealed_for: Arc::new(Mutex::new(sealed)),
             turn: Arc::default(),
         })
+    }
+
+    /// Opens a copy, in `copy`, of an index that a clean stop left: sled writes into whatever it opens. `None` where the
+    /// index is not as one left it, and will be thrown away. The caller removes the copy.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn open_copy(folder: &Path, copy: &Path) -> Result<Option<Self>, CatalogError> {
+        seal::throw_away(copy)?;
+        let Some(seal) = Seal::read(folder)? else { return Ok(None) };
+        if !folder.is_dir() || seal::digest_of(folder)? != seal.folder {
+            return Ok(None);
+        }
+        seal::copy(folder, copy)?;
+        Self::begin(copy, Some(seal.manifests)).map(Some)
     }
 
     /// Whether the index stands for these very manifests: whether a clean stop sealed it for them. Answers once.
@@ -266,20 +281,6 @@ impl Catalog {
         act(opened.as_ref().and_then(|opened| opened.0.as_ref()).ok_or(CatalogError::Closed)?)
     }
 
-    /// Opens a copy of the index in `copy`, a place that is not there yet, and tells for which manifests it stands. The
-    /// index itself is left as it is. `None` for one that is not as a clean stop left it: it is rebuilt at the next start.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn open_copy(folder: &Path, copy: &Path) -> Result<Option<(Self, Digest)>, CatalogError> {
-        let Some(seal) = Seal::peek(folder)? else { return Ok(None) };
-        if !folder.is_dir() || seal::digest_of(folder)? != seal.folder {
-            return Ok(None);
-        }
-        seal::copy(folder, copy)?;
-        Ok(Some((Self::open_unsealed(copy, None)?, seal.manifests)))
-    }
-
     /// What is known of one segment.
     ///
     /// # Errors
@@ -304,7 +305,8 @@ impl Catalog {
         self.with(|db| {
             let mut count = 0;
             for found in db.iter() {
-                count += postcard::from_bytes::<Hour>(&found?.1)?.segments.len() as u64;
+                let (_, bytes) = found?;
+                count += postcard::from_bytes::<Hour>(&bytes)?.segments.len() as u64;
             }
             Ok(count)
         })

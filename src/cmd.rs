@@ -53,11 +53,25 @@ struct SiteArg {
     site: PathBuf,
 }
 
-/// Runs the command that was given.
-pub fn run() -> ExitCode {
+/// No file of ours for others, and no core dump: it would hold keys and pictures.
+fn keep_to_ourselves() -> rustix::io::Result<()> {
     // Whatever a library makes in the site's directory is its owner's alone, too: sled would let everybody read.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
-    let told = match Cli::parse().command {
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    rustix::process::setrlimit(rustix::process::Resource::Core, none)?;
+    // A dump that goes through a pipe, as to systemd-coredump, does not ask for the limit. This also keeps other
+    // processes of the same user out of our memory.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+}
+
+/// Runs the command that was given.
+pub fn run() -> ExitCode {
+    let command = Cli::parse().command;
+    if let Err(e) = keep_to_ourselves() {
+        eprintln!("custodian: core dumps cannot be switched off ({e}), and one would hold keys and pictures");
+        return ExitCode::FAILURE;
+    }
+    let told = match command {
         // Before any thread: the worker confines itself for good.
         Command::Worker => return crate::worker::run(),
         Command::Init(init) => init.run(),
@@ -96,6 +110,15 @@ fn told_once(error: &anyhow::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_core_dump_is_taken_of_a_process_that_keeps_to_itself() {
+        assert_eq!(rustix::process::dumpable_behavior().unwrap(), rustix::process::DumpableBehavior::Dumpable);
+        keep_to_ourselves().unwrap();
+        assert_eq!(rustix::process::dumpable_behavior().unwrap(), rustix::process::DumpableBehavior::NotDumpable);
+        let left = rustix::process::getrlimit(rustix::process::Resource::Core);
+        assert_eq!((left.current, left.maximum), (Some(0), Some(0)));
+    }
 
     #[test]
     fn a_cause_is_said_once() {

@@ -68,6 +68,12 @@ pub trait DiskFile: Send + Sync + Debug {
     /// `fdatasync`: content, and the size if it grew, reach the device.
     fn sync_data(&self) -> io::Result<()>;
     fn extents(&self) -> io::Result<Extents>;
+    /// Where the next byte at or behind `offset_bytes` stands that may be something else than a zero; `None` where none
+    /// does to the file's end. Blocks that are reserved and were never written need not be read. A disk that cannot tell
+    /// names `offset_bytes` itself.
+    fn next_written(&self, offset_bytes: u64) -> io::Result<Option<u64>> {
+        Ok(Some(offset_bytes))
+    }
 }
 
 /// Directories, names and whole file systems.
@@ -90,6 +96,64 @@ pub trait Disk: Send + Sync + Debug {
     /// `syncfs`: everything written to the file system that holds `dir` is durable. One device flush.
     fn sync_file_system(&self, dir: &Path) -> io::Result<()>;
     fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
+    /// Who could reach a file or directory besides the running user. A disk that no other user shares has nobody.
+    fn others_reach(&self, _path: &Path) -> io::Result<Option<Reach>> {
+        Ok(None)
+    }
+}
+
+/// Why a file or directory is not its owner's alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// Its mode gives group or others a right to it.
+    Mode { mode: u32, is_dir: bool },
+    /// It belongs to another user, who can give out rights to it.
+    Owner { owner: u32 },
+    /// It is neither a file nor a directory: what it stands for may be anywhere.
+    Kind,
+}
+
+/// A key file that others could read or write. It says what to do.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotPrivate {
+    #[error("{}: group or others may reach it (mode {mode:o}), and it holds keys; run `chmod {} {}`", path.display(), if *is_dir { "700" } else { "600" }, path.display())]
+    Mode { path: PathBuf, mode: u32, is_dir: bool },
+    #[error("{}: it belongs to user {owner}, and it holds keys; run `chown {} {}`", path.display(), rustix::process::geteuid().as_raw(), path.display())]
+    Owner { path: PathBuf, owner: u32 },
+    #[error("{}: it is neither a file nor a directory; put back what belongs there", path.display())]
+    Kind { path: PathBuf },
+    #[error("{}: {what}", path.display())]
+    Unreadable { path: PathBuf, what: String },
+}
+
+/// Refuses a file or directory that anybody but the running user could reach. One that is not there is nobody's.
+///
+/// # Errors
+/// [`NotPrivate`].
+pub fn check_private(disk: &dyn Disk, path: &Path) -> Result<(), NotPrivate> {
+    let path = path.to_path_buf();
+    match disk.others_reach(&path) {
+        Ok(None) => Ok(()),
+        Ok(Some(Reach::Mode { mode, is_dir })) => Err(NotPrivate::Mode { path, mode, is_dir }),
+        Ok(Some(Reach::Owner { owner })) => Err(NotPrivate::Owner { path, owner }),
+        Ok(Some(Reach::Kind)) => Err(NotPrivate::Kind { path }),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(NotPrivate::Unreadable { path, what: e.to_string() }),
+    }
+}
+
+/// The same for a directory and every file in it.
+///
+/// # Errors
+/// [`NotPrivate`], of the first that is not.
+pub fn check_private_dir(disk: &dyn Disk, dir: &Path) -> Result<(), NotPrivate> {
+    check_private(disk, dir)?;
+    let names = match disk.list_files(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(NotPrivate::Unreadable { path: dir.to_path_buf(), what: e.to_string() }),
+        Ok(names) => names,
+    };
+    names.iter().try_for_each(|name| check_private(disk, &dir.join(name)))
 }
 
 /// A disk shared by the rooms.

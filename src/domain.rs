@@ -16,5 +16,5 @@ pub use ids::{AccountId, CameraNumber, DayKeyId, Digest, GrantId, RequestId, Seg
 pub use people::Role;
 pub use source::{Credentials, Driver, Password, Source, Transport};
 pub use time::{Day, Span, SpanError, Utc};
-pub use version::StateVersion;
+pub use version::{StateFault, StateVersion};
 pub use video::{Codec, Frame, GapCause, VideoParameters};

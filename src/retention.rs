@@ -10,7 +10,7 @@
 use crate::domain::{DestructionTrigger, Overwrite, Utc};
 use crate::ledger::{Act, Actor, LedgerError, SharedLedger};
 use crate::vault::{DueSegment, GrantStore, Holds, TrustedClock, Vault, VaultError};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +50,7 @@ pub struct Eraser {
     grants: GrantStore,
     ledger: SharedLedger,
     rounds: AtomicU64,
+    is_stopping: AtomicBool,
 }
 
 impl Eraser {
@@ -60,7 +61,17 @@ impl Eraser {
         grants: GrantStore,
         ledger: SharedLedger,
     ) -> Self {
-        Self { vault, time, holds, grants, ledger, rounds: AtomicU64::new(0) }
+        Self { vault, time, holds, grants, ledger, rounds: AtomicU64::new(0), is_stopping: AtomicBool::new(false) }
+    }
+
+    /// Brings a round under way to its end soon: after an outage it would go on for many minutes. What it leaves stays
+    /// due, and is taken up after the next start.
+    pub fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
     }
 
     /// One round. Blocks on the disk. What fails stays due, and stands in nobody's way. After an outage there is more
@@ -80,7 +91,7 @@ impl Eraser {
             }
         };
         for due in self.destroy_keys(now, &mut round, &mut done) {
-            if round.erased == FILES_A_ROUND {
+            if round.erased == FILES_A_ROUND || self.is_stopping() {
                 break;
             }
             let trigger = if due.is_apart { DestructionTrigger::HoldEnded } else { DestructionTrigger::Expiry };
@@ -111,6 +122,9 @@ impl Eraser {
         let due = self.vault.due(now.saturating_add(LOOK_AHEAD));
         done(self.vault.due_is_known(now));
         for part in due.chunks(KEYS_AT_A_TIME) {
+            if self.is_stopping() {
+                break;
+            }
             let holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
             for due in part {
                 if due.is_keyless {

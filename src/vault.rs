@@ -57,7 +57,7 @@ pub use volume::{Volume, device_is_proven};
 
 use crate::catalog::{Catalog, CatalogError};
 use crate::crypto::{CryptoFailure, PublicKey, Unopened, sha256};
-use crate::disk::DeviceRefusal;
+use crate::disk::{DeviceRefusal, NotPrivate};
 use crate::domain::{CameraNumber, Digest, ManifestHead, SegmentId, Utc, VolumeId};
 use crate::segment::SegmentError;
 use index::IndexState;
@@ -86,6 +86,8 @@ pub enum VaultError {
     OlderImage { dir: PathBuf, manifest: String },
     #[error("{}: {why}. To run all the same, with every receipt saying \"not proven\", set allow_unproven = true for the volume", dir.display())]
     Unproven { dir: PathBuf, why: DeviceRefusal },
+    #[error(transparent)]
+    NotPrivate(#[from] NotPrivate),
     #[error("{what}: {source}")]
     Disk { what: String, source: io::Error },
     #[error("no volume can take footage: each one failed or is full; see `custodian status`")]

@@ -22,6 +22,7 @@ use support::spans::{AskedSpan, choose_span, frames_to_see};
 const SERVER: &str = "the_instrument_loses_what_was_not_flushed_and_nothing_else";
 /// Repeats a run: `POWER_CUT_SEED=… cargo test --test power_cut`.
 const SEED_VARIABLE: &str = "POWER_CUT_SEED";
+const STARTS_CUT: u64 = 4;
 const SECOND_US: i64 = 1_000_000;
 const CAMERAS: [(u16, &str, Video); 2] = [(1, "/yard", Video::Yard), (2, "/gate", Video::YardH265)];
 const YARD: u16 = 1;
@@ -193,10 +194,8 @@ impl Clinic {
         cut_us
     }
 
-    /// A start whose power goes after some operations, or once it listens.
-    fn cut_while_starting(&mut self) {
-        let operations = self.dice.between(0, 40);
-        let kept = half(&mut self.dice);
+    /// A start whose power goes after so many operations, or once it listens.
+    fn cut_while_starting(&mut self, operations: u64, kept: Kept) {
         self.disk.cut_after(operations, kept).unwrap();
         let log = self.log();
         std::fs::write(&log, "").unwrap();
@@ -227,7 +226,6 @@ impl Clinic {
     fn read_life(&mut self, from_us: i64, cut_us: i64) {
         let out = self.logs.path().join(format!("read-{}", self.lives));
         let told = read_volume(&self.site, &self.site.recovery_key, &out);
-        assert_eq!(told["faults"], json!([]), "{told}");
         for ((number, path, _), footage) in CAMERAS.into_iter().zip(&self.pictures_of_file) {
             let segments = segments_between(&told, number, from_us, cut_us);
             assert!(segments.iter().all(|segment| segment.state == "sealed"), "{segments:?}");
@@ -238,6 +236,12 @@ impl Clinic {
             println!("{path}: {} segments, {} ms lost", segments.len(), (cut_us - end_us) / 1000);
             assert!(end_us > cut_us - LOST_BY_FORCE_US, "{path}: {} µs are lost", cut_us - end_us);
         }
+        self.compare(&told);
+    }
+
+    /// Holds what is read now against what was read before.
+    fn compare(&mut self, told: &Value) {
+        assert_eq!(told["faults"], json!([]), "{told}");
         let mut read = BTreeMap::new();
         for row in told["segments"].as_array().unwrap() {
             let bytes = std::fs::read(row["file"].as_str().unwrap()).unwrap();
@@ -282,7 +286,8 @@ fn lives(file_system: FileSystem, count: u32) {
         println!("life {life}: {frames} frames, then {kept:?}");
         let cut_us = clinic.cut(kept);
         if life > 0 {
-            clinic.cut_while_starting();
+            let (operations, kept) = (clinic.dice.between(0, 40), half(&mut clinic.dice));
+            clinic.cut_while_starting(operations, kept);
         }
         clinic.serve();
         clinic.verify();
@@ -290,6 +295,47 @@ fn lives(file_system: FileSystem, count: u32) {
         clinic.stop();
         clinic.verify();
         clinic.read_life(from_us, cut_us);
+    }
+}
+
+#[test]
+fn a_cut_at_any_point_of_a_start_loses_nothing_more() {
+    let mut clinic = Clinic::new(FileSystem::Ext4);
+    let from_us = now_us();
+    clinic.serve();
+    clinic.record(75);
+    let kept = half(&mut clinic.dice);
+    let cut_us = clinic.cut(kept);
+    // What comes is the start's alone.
+    for (number, ..) in CAMERAS {
+        clinic.site.remove_camera(number).unwrap();
+    }
+    clinic.disk.settle().unwrap();
+    clinic.disk.unmount().unwrap();
+    let copy = clinic.logs.path().join("cut.img");
+    clinic.disk.keep_copy(&copy).unwrap();
+
+    clinic.disk.rewind(&copy).unwrap();
+    let operations = |clinic: &mut Clinic| clinic.disk.counts().map(|counts| counts.writes + counts.flushes).unwrap();
+    let before = operations(&mut clinic);
+    clinic.serve();
+    let all = operations(&mut clinic) - before;
+    clinic.stop();
+    clinic.verify();
+    clinic.read_life(from_us, cut_us);
+    for number in 0..STARTS_CUT {
+        clinic.disk.rewind(&copy).unwrap();
+        // One in each part of the way.
+        let operations = clinic.dice.between(all * number / STARTS_CUT, all * (number + 1) / STARTS_CUT);
+        let kept = if number % 2 == 0 { Kept::Nothing } else { half(&mut clinic.dice) };
+        println!("start {number}: cut after {operations} of {all}, {kept:?}");
+        clinic.cut_while_starting(operations, kept);
+        clinic.serve();
+        clinic.stop();
+        clinic.verify();
+        let out = clinic.logs.path().join(format!("start-{number}"));
+        let told = read_volume(&clinic.site, &clinic.site.recovery_key, &out);
+        clinic.compare(&told);
     }
 }
 

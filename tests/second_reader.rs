@@ -3,6 +3,11 @@
 
 mod support;
 
+#[path = "stored_bytes/memory.rs"]
+mod memory;
+#[path = "stored_bytes/told.rs"]
+mod told;
+
 use cctv_custodian::crypto::{KeyShare, PrivateKey, Secret, StreamOpener, read_key_text};
 use cctv_custodian::disk::{Access, Disk, RealDisk};
 use cctv_custodian::domain::SiteId;
@@ -223,7 +228,7 @@ fn both_readers_refuse_every_fault_and_open_what_is_whole() {
     let day_key = PrivateKey::from_secret(Secret::new(day_key));
     let theirs = read(&["vectors", text(&vectors_dir())], "").1;
     let vectors = told["segments"].as_array().unwrap();
-    assert!(vectors.len() > 40 && vectors.iter().filter(|vector| vector["opens"] == true).count() == 4);
+    assert!(vectors.len() > 40 && vectors.iter().filter(|vector| vector["opens"] == true).count() == 5);
     for vector in vectors {
         let name = vector["name"].as_str().unwrap();
         let ours = open_vector(vector, &day_key);
@@ -231,6 +236,15 @@ fn both_readers_refuse_every_fault_and_open_what_is_whole() {
         assert_eq!(our_plain, vector["plain"], "the program, {name}: {ours:?}");
         let their = &theirs["segments"][name];
         assert_eq!(their["plain"], vector["plain"], "the second reader, {name}: {their}");
+    }
+    let others = told["others"].as_array().unwrap();
+    assert!(others.len() > 100, "{}", others.len());
+    for vector in others {
+        let file = format!("{}.{}", vector["name"].as_str().unwrap(), vector["kind"].as_str().unwrap());
+        let bytes = std::fs::read(vectors_dir().join(&file)).unwrap();
+        let ours = told::of(vector["kind"].as_str().unwrap(), &bytes, &day_key);
+        assert_eq!(ours, vector["told"], "the program, {file}");
+        assert_eq!(theirs["others"][&file], vector["told"], "the second reader, {file}");
     }
 }
 

@@ -7,10 +7,13 @@ mod support;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use support::peers::{Mount, Video};
+use support::commands::{run, wait_until};
+use support::daemon::{Daemon, program};
+use support::peers::{Mount, RtspServer, Video};
+use support::raw_disk::{FileSystem, LoopVolume};
 use support::raw_search::count_in;
 use support::scene::{Scene, have_approved, pictures};
-use support::site::{CameraFile, Person, random_text};
+use support::site::{CameraFile, Person, Site, random_text};
 
 const CAMERA_PASSWORD: &str = "camera-pass-7f3a9c";
 const STALE_PASSWORD: &str = "stale-pass-41d0bb";
@@ -182,6 +185,167 @@ fn nothing_that_is_said_or_kept_holds_a_secret_or_a_name() {
         let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
         assert_eq!(mode & 0o77, 0, "{} can be read by others: {mode:o}", path.display());
     }
+}
+
+/// A try to start, with what it said and, where it started, an end. Its log is at its most talkative.
+fn start_told(scene: &Scene, name: &str) -> (PathBuf, Vec<u8>) {
+    let log = scene.dir.path().join(format!("{name}.log"));
+    let site = scene.site.dir().to_str().unwrap();
+    let arguments = ["serve", "--site", site, "--listen", "127.0.0.1:0"];
+    let talkative = [("RUST_LOG", "trace"), ("RUST_BACKTRACE", "1")];
+    let mut daemon = Daemon::start_with(&program().unwrap(), &arguments, &talkative, &log).unwrap();
+    let settled = wait_until("it starts or ends", Duration::from_secs(60), || {
+        let listens = daemon.log()?.contains("listening");
+        Ok((daemon.ended()?.is_some() || listens).then_some(()))
+    });
+    settled.unwrap();
+    daemon.stop(SOON).unwrap();
+    (log.clone(), std::fs::read(log).unwrap())
+}
+
+fn change(path: &Path, change: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Vec<u8> {
+    let before = std::fs::read(path).unwrap();
+    std::fs::write(path, change(before.clone())).unwrap();
+    before
+}
+
+/// Every file that can be damaged is, one after the other, and every refusal is looked at: while it runs, and at a start.
+#[test]
+fn what_is_damaged_is_told_without_what_stands_in_it() {
+    let disk = LoopVolume::new(FileSystem::Ext4, 128).unwrap();
+    let yard = Mount::new("/yard", Video::Yard).with_login("watcher", CAMERA_PASSWORD);
+    let server = RtspServer::start(vec![yard]).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let site = Site::init(&program().unwrap(), &disk.mount_point().join("site"), &[]).unwrap();
+    let camera = CameraFile::new(1, "yard", &server.url("/yard")).with_login("watcher", CAMERA_PASSWORD);
+    site.save_camera(&camera).unwrap();
+    let running = site.serve(&dir.path().join("log"), &[], &[("RUST_LOG", "trace")]).unwrap();
+    let mut scene = Scene::of(running, site, server, dir);
+    scene.wait_for_cameras(&[1]).unwrap();
+    let span = scene.record(&["/yard"], Duration::from_secs(2)).unwrap();
+    let (mut staff, mut officer, mut viewer) =
+        (scene.sign_in("staff").unwrap(), scene.sign_in("officer").unwrap(), scene.sign_in("viewer").unwrap());
+    let mut ask = || {
+        let request = json!({"kind": "viewing", "cameras": [1], "span": span.to_json().unwrap(), "purpose": PURPOSE,
+            "person": {"name": PERSON, "contact": CONTACT, "birth_date": "1971-02-03"}});
+        let number =
+            staff.api.post("/v1/requests", &request).unwrap().expect_status(201).unwrap().json["number"].clone();
+        staff.identify(&number).unwrap().expect_status(200).unwrap();
+        number
+    };
+    let (shown, undecided) = (ask(), ask());
+    let grant = officer.approve(&shown, &viewer.number).unwrap().expect_status(200).unwrap().json["grant"].clone();
+    let state = scene.site.dir().join("state");
+    let flip = |at: usize| {
+        move |mut bytes: Vec<u8>| -> Vec<u8> {
+            bytes[at] ^= 1;
+            bytes
+        }
+    };
+
+    // Segments whose pictures, keys and heads are changed; a grant, a request, the desk; a ledger that takes no row.
+    let playlist = Person::playlist(&grant, 1);
+    let mut answers = Vec::new();
+    let segments = support::stored::segments(&scene.site.volume()).unwrap();
+    for at in [4096 + 40, 100, 20] {
+        let before: Vec<Vec<u8>> = segments.iter().map(|segment| change(&segment.path, flip(at))).collect();
+        answers.push(viewer.api.get(&playlist).unwrap());
+        assert_ne!(answers.last().unwrap().status, 200, "byte {at} of each segment was changed");
+        for (segment, before) in segments.iter().zip(before) {
+            std::fs::write(&segment.path, before).unwrap();
+        }
+    }
+    viewer.api.get(&playlist).unwrap().expect_status(200).unwrap();
+    let mut staff = scene.sign_in("staff").unwrap();
+    for (path, at) in [(format!("grants/{:08x}", grant.as_u64().unwrap()), 4096 + 50), ("desk".to_owned(), 0)] {
+        let before = change(&state.join(&path), flip(at));
+        answers.push(viewer.api.get(&playlist).unwrap());
+        answers.push(
+            scene
+                .running
+                .browser()
+                .post("/v1/session", &json!({"name": "staff", "password": staff.account.password}))
+                .unwrap(),
+        );
+        std::fs::write(state.join(path), before).unwrap();
+    }
+    let request = state.join(format!("requests/{:08x}", shown.as_u64().unwrap()));
+    let whole = std::fs::read(&request).unwrap();
+    for damaged in
+        [&whole[..whole.len() - 9], &b"{\"version\": 2}"[..], b"Gildong-Zaphod", b"{\"version\": \"Beeblebrox\"}"]
+    {
+        std::fs::write(&request, damaged).unwrap();
+        answers.push(staff.api.get(&format!("/v1/requests/{shown}")).unwrap());
+    }
+    std::fs::write(&request, whole).unwrap();
+    let files = scene.site.ledger_files().unwrap();
+    let freeze = |flag: &str| {
+        run(std::process::Command::new("chattr").arg(flag).args(&files), "", SOON).unwrap().succeeded().unwrap()
+    };
+    freeze("+i");
+    let refused = officer.approve(&undecided, &viewer.number).unwrap();
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    answers.push(refused);
+    answers.push(viewer.api.get(&playlist).unwrap());
+    freeze("-i");
+    scene.running.daemon.stop(SOON).unwrap();
+
+    let mut said: Vec<(PathBuf, Vec<u8>)> = vec![("the log".into(), scene.running.daemon.log().unwrap().into_bytes())];
+    for (index, answer) in answers.into_iter().enumerate() {
+        said.push((PathBuf::from(format!("answer {index}, {}", answer.status)), answer.body));
+    }
+
+    // At a start: each file of the state cut short, overwritten, or open to others; wrong settings with secrets in them.
+    let secret_in_toml = format!("password = \"{URL_PASSWORD}\"\n");
+    let mut files = vec![scene.site.ledger_files().unwrap()[0].clone(), scene.site.dir().join("site.toml")];
+    files.extend(
+        ["signing.key", "desk", "people/00000001", "people/00000004", "holds", "clock", "site"]
+            .map(|name| state.join(name)),
+    );
+    files.extend([
+        scene.site.camera_path(1),
+        scene.site.dir().join("passwords/camera-1"),
+        scene.site.volume().join("volume"),
+    ]);
+    for (number, file) in files.iter().enumerate() {
+        for (how, damage) in [
+            ("cut", &(|bytes: &[u8]| bytes[..bytes.len() / 2].to_vec()) as &dyn Fn(&[u8]) -> Vec<u8>),
+            ("more", &|bytes: &[u8]| [bytes, secret_in_toml.as_bytes()].concat()),
+        ] {
+            let before = change(file, |bytes| damage(&bytes));
+            said.push(start_told(&scene, &format!("start-{number}-{how}")));
+            std::fs::write(file, before).unwrap();
+        }
+        let rights = std::fs::metadata(file).unwrap().permissions();
+        std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        said.push(start_told(&scene, &format!("start-{number}-open")));
+        std::fs::set_permissions(file, rights).unwrap();
+    }
+    let verified = scene.site.run("verify", &["--deep"]).unwrap();
+    said.push(("verify".into(), (verified.stdout + &verified.stderr).into_bytes()));
+
+    let signing = std::fs::read(state.join("signing.key")).unwrap();
+    let mut never: Vec<String> = scene.site.accounts.iter().map(|account| account.password.clone()).collect();
+    never.extend(
+        [CAMERA_PASSWORD, URL_PASSWORD, PERSON, "Zaphod", "Beeblebrox", CONTACT, "1971-02-03"].map(str::to_owned),
+    );
+    never.extend([scene.site.recovery_key.clone(), hex::encode(&signing)]);
+    assert_eq!(leaks(&said, &never), Vec::<String>::new());
+    let wanted = said.len();
+    assert!(wanted > 40, "{wanted}");
+    let (refused, loud) = said.iter().filter(|(path, _)| path.to_string_lossy().contains("start-")).fold(
+        (0, 0),
+        |(refused, loud), (_, log)| {
+            let text = String::from_utf8_lossy(log);
+            (
+                refused + u32::from(text.contains("custodian: ")),
+                loud + u32::from(text.contains("ERROR") || text.contains("custodian: ")),
+            )
+        },
+    );
+    assert!(refused >= 14 && loud >= 20, "{refused} refused to start, {loud} said what is wrong");
+    drop(scene);
+    drop(disk);
 }
 
 fn passwords_len(scene: &Scene) -> usize {

@@ -61,7 +61,8 @@ impl Pairs {
     }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+/// The middle of `values`; not a number where there are none.
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -70,4 +71,14 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
         length if length % 2 == 0 => (values[middle - 1] + values[middle]) / 2.0,
         _ => values[middle],
     }
+}
+
+/// The value below which a share of `values` lies.
+#[allow(dead_code, reason = "each bench uses those that it needs")]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index into values that are in memory")]
+pub fn percentile(values: impl Iterator<Item = f64>, share: f64) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let place = (values.len() as f64 * share).ceil() as usize;
+    values.get(place.saturating_sub(1)).copied().unwrap_or(f64::NAN)
 }

@@ -5,7 +5,7 @@ use super::AccessError;
 use super::site::StartError;
 use crate::crypto::{Label, PrivateKey, PublicKey, commitment, generate_pair, random_array};
 use crate::disk::{SharedDisk, read_file, replace_file};
-use crate::domain::{Digest, RequestId, StateVersion};
+use crate::domain::{Digest, RequestId, StateFault, StateVersion};
 use crate::segment::{SlotFile, SlotPurpose};
 use crate::vault::{VaultError, overwrite_slot, seal_again};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -27,10 +27,26 @@ pub(super) struct Desk {
 /// What a request holds of persons, as it is stored: sealed to the desk.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Stored {
+pub struct StoredPersons {
     version: StateVersion,
     request: RequestId,
     persons: crate::crypto::Sealed,
+}
+
+impl StoredPersons {
+    /// # Errors
+    /// [`StateFault`] for what is no such file.
+    pub fn parse(bytes: &[u8]) -> Result<Self, StateFault> {
+        StateVersion::read(bytes)
+    }
+
+    /// The file as it is written.
+    ///
+    /// # Errors
+    /// None in practice: its own JSON could not be written.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
 }
 
 /// Salt and fields: only with both can the ledger's commitment be checked.
@@ -97,8 +113,8 @@ impl Desk {
         let committed = commitment(&salt, fields.as_bytes());
         let salted = Zeroizing::new(serde_json::to_vec(&Salted { salt, fields }).map_err(|e| failed(e.to_string()))?);
         let persons = self.public.seal(Label::RequestPersons, &request.0.to_be_bytes(), &salted)?;
-        let stored = serde_json::to_vec(&Stored { version: StateVersion, request, persons })
-            .map_err(|e| failed(e.to_string()))?;
+        let stored = StoredPersons { version: StateVersion, request, persons };
+        let stored = stored.to_bytes().map_err(|e| failed(e.to_string()))?;
         replace_file(&*self.disk, &path_of(dir, request), &stored).map_err(|e| failed(e.to_string()))?;
         Ok(committed)
     }
@@ -114,13 +130,15 @@ impl Desk {
         let failed = |what: String| AccessError::Inside(VaultError::State { file: format!("request {request}"), what });
         let bytes =
             read_file(&*self.disk, &path_of(dir, request), FILE_LIMIT_BYTES).map_err(|e| failed(e.to_string()))?;
-        let stored: Stored = serde_json::from_slice(&bytes).map_err(|e| failed(e.to_string()))?;
+        let stored = StoredPersons::parse(&bytes).map_err(|e| failed(e.to_string()))?;
         let salted = desk.open(Label::RequestPersons, &request.0.to_be_bytes(), &stored.persons)?;
-        let salted: Salted = serde_json::from_slice(&salted).map_err(|e| failed(e.to_string()))?;
+        // What was opened is of persons: an error says where, never what.
+        let changed = |e: serde_json::Error| failed(StateFault::at(&e).to_string());
+        let salted: Salted = serde_json::from_slice(&salted).map_err(changed)?;
         if commitment(&salted.salt, salted.fields.as_bytes()) != committed {
             return Err(failed("is not what the ledger committed to: it was changed".into()));
         }
-        serde_json::from_str(&salted.fields).map_err(|e| failed(e.to_string()))
+        serde_json::from_str(&salted.fields).map_err(changed)
     }
 }
 

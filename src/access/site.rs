@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::crypto::{
     CryptoFailure, PrivateKey, PublicKey, Secret, SigningKey, Strength, Unopened, generate_pair, random_array,
 };
-use crate::disk::{SharedDisk, read_file, replace_file};
+use crate::disk::{NotPrivate, SharedDisk, check_private, check_private_dir, read_file, replace_file};
 use crate::domain::{AccountId, Role, SiteId};
 use crate::ledger::{Act, Actor, Ledger, LedgerError, SharedLedger};
 use crate::vault::{GrantStore, Holds, RECIPIENTS_LIMIT, TrustedClock, Vault, VaultError};
@@ -52,6 +52,8 @@ pub enum StartError {
     BadName { name: String },
     #[error("the password of {name} is shorter than {PASSWORD_SHORTEST_CHARS} characters")]
     ShortPassword { name: String },
+    #[error(transparent)]
+    NotPrivate(#[from] NotPrivate),
     #[error("state/{file}: {what}")]
     State { file: String, what: String },
     #[error("the ledger begins without saying what the site's keys are; restore it from a copy")]
@@ -224,7 +226,26 @@ impl SiteFiles {
         Ok(people.open_release(person.account, password.expose()).ok())
     }
 
-    fn signing_key(&self) -> Result<SigningKey, StartError> {
+    /// Refuses key files and their directories that anybody but the running user could reach.
+    ///
+    /// # Errors
+    /// [`StartError::NotPrivate`], which says what to do.
+    pub fn check_private(&self) -> Result<(), StartError> {
+        check_private(&*self.disk, &self.state)?;
+        for file in [SIGNING_KEY_NAME, "desk"] {
+            check_private(&*self.disk, &self.path(file))?;
+        }
+        for dir in ["people", "grants", "requests"] {
+            check_private_dir(&*self.disk, &self.path(dir))?;
+        }
+        Ok(())
+    }
+
+    /// The site's signing key.
+    ///
+    /// # Errors
+    /// [`StartError::State`] where it cannot be read or is no key.
+    pub fn signing_key(&self) -> Result<SigningKey, StartError> {
         let bytes = read_file(&*self.disk, &self.path(SIGNING_KEY_NAME), 64)
             .map_err(|e| StartError::state(SIGNING_KEY_NAME, &e))?;
         let bytes = zeroize::Zeroizing::new(bytes);

@@ -68,11 +68,31 @@ pub struct Status {
     pub alarms: Vec<String>,
 }
 
+/// What is done again and again, and failed the last time. Each room says for itself what and what to do.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FailingWork(Arc<Mutex<BTreeMap<&'static str, String>>>);
+
+impl FailingWork {
+    /// Takes note of how it went.
+    pub fn note(&self, what: &'static str, failure: Option<&str>) {
+        let mut failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match failure {
+            Some(failure) => failing.insert(what, failure.to_owned()),
+            None => failing.remove(what),
+        };
+    }
+
+    /// By name of the work.
+    pub fn alarms(&self) -> Vec<String> {
+        let failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failing.iter().map(|(what, failure)| format!("{what} fails: {failure}")).collect()
+    }
+}
+
 #[derive(Debug, Default)]
 struct Erased {
     total: u64,
     unproven: u64,
-    failing: Option<String>,
 }
 
 /// Puts a status together.
@@ -87,6 +107,7 @@ pub(super) struct StatusDesk {
     address: SocketAddr,
     notice: Option<&'static str>,
     erased: Arc<Mutex<Erased>>,
+    failing: FailingWork,
 }
 
 impl StatusDesk {
@@ -101,20 +122,30 @@ impl StatusDesk {
         address: SocketAddr,
         notice: Option<&'static str>,
     ) -> Self {
-        Self { vault, time, holds, ledger, watchers, known, address, notice, erased: Arc::default() }
+        Self {
+            vault,
+            time,
+            holds,
+            ledger,
+            watchers,
+            known,
+            address,
+            notice,
+            erased: Arc::default(),
+            failing: FailingWork::default(),
+        }
     }
 
     /// Takes note of what the eraser did.
-    pub fn note_round(&self, told: &Result<Round, String>) {
+    pub fn note_round(&self, round: &Round) {
         let mut erased = self.erased.lock().unwrap_or_else(PoisonError::into_inner);
-        match told {
-            Ok(round) => {
-                erased.total += u64::from(round.erased);
-                erased.unproven += u64::from(round.unproven);
-                erased.failing = None;
-            }
-            Err(e) => erased.failing = Some(e.clone()),
-        }
+        erased.total += u64::from(round.erased);
+        erased.unproven += u64::from(round.unproven);
+    }
+
+    /// Where those who do something regularly note how it went.
+    pub fn failing(&self) -> FailingWork {
+        self.failing.clone()
     }
 
     fn cameras(&self) -> Vec<CameraLine> {
@@ -172,9 +203,9 @@ impl StatusDesk {
         }
         let (destroyed, destroyed_unproven) = {
             let erased = self.erased.lock().unwrap_or_else(PoisonError::into_inner);
-            alarms.extend(erased.failing.iter().cloned());
             (erased.total, erased.unproven)
         };
+        alarms.extend(self.failing.alarms());
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             notice: self.notice.map(str::to_owned),

@@ -10,7 +10,6 @@ use crate::disk::{Disk, RealDisk, parent, read_file, replace_file};
 use crate::domain::Digest;
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 const LONGEST_BYTES: u64 = 1024;
@@ -45,34 +44,31 @@ impl Seal {
         replace_file(&RealDisk, &path, self.to_text().as_bytes()).map_err(on(&path))
     }
 
+    /// What it says. One that is not readable says nothing.
+    ///
+    /// # Errors
+    /// [`CatalogError::Folder`].
+    pub fn read(folder: &Path) -> Result<Option<Self>, CatalogError> {
+        let path = place(folder);
+        match read_file(&RealDisk, &path, LONGEST_BYTES) {
+            Ok(text) => Ok(Self::parse(&text)),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => Ok(None),
+            Err(e) => Err(on(&path)(e)),
+        }
+    }
+
     /// Takes it away, so that it serves once: whatever happens to the folder from now on, no seal speaks for it.
     ///
     /// # Errors
     /// [`CatalogError::Folder`].
     pub fn take(folder: &Path) -> Result<Option<Self>, CatalogError> {
         let path = place(folder);
-        let text = match read_file(&RealDisk, &path, LONGEST_BYTES) {
-            Ok(text) => text,
+        let told = Self::read(folder).unwrap_or_default();
+        match RealDisk.remove_file(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            // One that is not readable speaks for nothing, and is taken away like any other.
-            Err(_) => Vec::new(),
-        };
-        let taken = RealDisk.remove_file(&path).and_then(|()| RealDisk.sync_dir(&parent(&path)?));
-        taken.map_err(on(&path))?;
-        Ok(Self::parse(&text))
-    }
-
-    /// Reads it, and leaves it.
-    ///
-    /// # Errors
-    /// [`CatalogError::Folder`].
-    pub fn peek(folder: &Path) -> Result<Option<Self>, CatalogError> {
-        let path = place(folder);
-        match read_file(&RealDisk, &path, LONGEST_BYTES) {
-            Ok(text) => Ok(Self::parse(&text)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(on(&path)(e)),
+            removed => removed.and_then(|()| RealDisk.sync_dir(&parent(&path)?)).map_err(on(&path))?,
         }
+        Ok(told)
     }
 
     fn parse(text: &[u8]) -> Option<Self> {
@@ -111,20 +107,6 @@ pub(super) fn digest_of(folder: &Path) -> Result<Digest, CatalogError> {
     Ok(running.so_far())
 }
 
-/// Copies all files of a folder into one that is not there yet, for the owner alone.
-///
-/// # Errors
-/// [`CatalogError::Folder`].
-pub(super) fn copy(folder: &Path, to: &Path) -> Result<(), CatalogError> {
-    fs::DirBuilder::new().mode(0o700).create(to).map_err(on(to))?;
-    for file in files_below(folder)? {
-        let place = to.join(file.strip_prefix(folder).unwrap_or(&file));
-        let dir = parent(&place).map_err(on(&place))?;
-        fs::create_dir_all(&dir).and_then(|()| fs::copy(&file, &place)).map_err(on(&place))?;
-    }
-    Ok(())
-}
-
 fn files_below(folder: &Path) -> Result<Vec<PathBuf>, CatalogError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(on(folder))? {
@@ -137,6 +119,19 @@ fn files_below(folder: &Path) -> Result<Vec<PathBuf>, CatalogError> {
     }
     files.sort();
     Ok(files)
+}
+
+/// Copies a folder to a place where there is nothing.
+///
+/// # Errors
+/// [`CatalogError::Folder`].
+pub(super) fn copy(folder: &Path, to: &Path) -> Result<(), CatalogError> {
+    for file in files_below(folder)? {
+        let place = to.join(file.strip_prefix(folder).unwrap_or(&file));
+        let made = parent(&place).and_then(|dir| RealDisk.create_dir(&dir));
+        made.and_then(|()| fs::copy(&file, &place)).map_err(on(&place))?;
+    }
+    Ok(())
 }
 
 /// Takes the folder away, whatever it is; tells whether there was one.

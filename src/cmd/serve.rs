@@ -26,18 +26,10 @@ pub(super) struct Serve {
     demo: bool,
 }
 
-/// No file of ours for others, and no core dump: it would hold keys and pictures.
-fn keep_to_ourselves() -> anyhow::Result<()> {
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
-    rustix::process::setrlimit(rustix::process::Resource::Core, none).context("core dumps cannot be switched off")
-}
-
 impl Serve {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
-        keep_to_ourselves()?;
         let mut site = Site::load(&self.site.site, Pace::from_flag(self.demo))?;
         if let Some(address) = self.listen {
             site.listen = LoopbackAddr::new(address).map_err(|fault| anyhow::anyhow!("--listen: {fault}"))?;

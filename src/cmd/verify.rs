@@ -7,9 +7,10 @@ use super::SiteArg;
 use super::identity::read_identity;
 use super::progress::Progress;
 use crate::access::SiteFiles;
+use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::{Pace, Site};
-use crate::crypto::{PrivateKey, random_u64};
+use crate::crypto::PrivateKey;
 use crate::disk::{RealDisk, SharedDisk, SiteLock};
 use crate::domain::{GrantId, ManifestHead, SegmentId, Utc};
 use crate::ledger::ManifestCheckpoint;
@@ -138,10 +139,14 @@ fn look_at_index(disk: &SharedDisk, files: &SiteFiles, seen: Vec<SeenVolume>) ->
     if !dir.exists() {
         return Ok(None);
     }
-    let copy = std::env::temp_dir().join(format!("custodian-verify-{:016x}", random_u64()?));
-    let told = inspect_index(disk, (&dir, &copy), &seen);
+    let copy = files.path("catalog.copy");
+    let told = match Catalog::open_copy(&dir, &copy) {
+        Ok(Some(catalog)) => inspect_index(disk, &catalog, &dir, &seen),
+        Ok(None) => Ok(IndexLook::Outdated),
+        Err(e) => Err(e.into()),
+    };
     if copy.exists() {
-        std::fs::remove_dir_all(&copy).with_context(|| format!("{} could not be removed", copy.display()))?;
+        std::fs::remove_dir_all(&copy).with_context(|| copy.display().to_string())?;
     }
     // One that cannot be read is thrown away and rebuilt.
     Ok(Some(told.unwrap_or(IndexLook::Outdated)))

@@ -167,6 +167,8 @@ pub enum PasswordFault {
     NotAFile,
     #[error("others than its owner can reach it (mode {mode:04o}); run `chmod 600` on it")]
     NotPrivate { mode: u32 },
+    #[error("belongs to user {owner}; run `chown` on it")]
+    NotOwned { owner: u32 },
     #[error("is empty; write the password in it, on one line")]
     Empty,
     #[error("holds more than one line of text of at most {limit_bytes} bytes; write the password alone")]

@@ -61,6 +61,9 @@ pub(super) fn read_password(path: &Path) -> Result<Zeroizing<String>, PasswordFa
     if !meta.is_file() {
         return Err(PasswordFault::NotAFile);
     }
+    if meta.uid() != rustix::process::geteuid().as_raw() {
+        return Err(PasswordFault::NotOwned { owner: meta.uid() });
+    }
     let mode = meta.mode() & 0o777;
     if mode & 0o177 != 0 {
         return Err(PasswordFault::NotPrivate { mode });
@@ -210,6 +213,10 @@ mod tests {
                 assert!(refused.to_string().contains("chmod 600"));
             }
             set_mode(&path, 0o600);
+        }
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(1), None).unwrap();
+            assert_eq!(read_password(&path).unwrap_err(), PasswordFault::NotOwned { owner: 1 });
         }
     }
 

@@ -1,5 +1,6 @@
 //! Private halves at rest: under a key that Argon2id (RFC 9106) derives from a password.
 
+use super::stack::cleared;
 use super::{CryptoFailure, Secret, Unopened, random_array};
 use argon2::{Algorithm, Argon2, Params, Version};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -46,6 +47,10 @@ impl PasswordSealed {
         context: &[u8],
         secret: &Secret<32>,
     ) -> Result<Self, CryptoFailure> {
+        cleared(|| Self::sealed(password, strength, context, secret))
+    }
+
+    fn sealed(password: &str, strength: Strength, context: &[u8], secret: &Secret<32>) -> Result<Self, CryptoFailure> {
         let salt = random_array()?;
         let key = derive(password, strength, &salt).map_err(|_| CryptoFailure)?;
         let mut sealed = [0; 48];
@@ -60,6 +65,14 @@ impl PasswordSealed {
         Ok(Self { strength, salt, sealed })
     }
 
+    /// One that no password opens, and that takes as long as any other to be refused.
+    ///
+    /// # Errors
+    /// [`CryptoFailure`] without random bytes.
+    pub fn decoy(strength: Strength) -> Result<Self, CryptoFailure> {
+        Ok(Self { strength, salt: random_array()?, sealed: random_array()? })
+    }
+
     /// How much work a guess costs.
     pub fn strength(&self) -> Strength {
         self.strength
@@ -70,6 +83,10 @@ impl PasswordSealed {
     /// # Errors
     /// [`Unopened`] for a wrong password, context, or changed bytes.
     pub fn open(&self, password: &str, context: &[u8]) -> Result<Secret<32>, Unopened> {
+        cleared(|| self.opened(password, context))
+    }
+
+    fn opened(&self, password: &str, context: &[u8]) -> Result<Secret<32>, Unopened> {
         let key = derive(password, self.strength, &self.salt)?;
         let mut body = Zeroizing::new(self.sealed);
         let plain = cipher(&key)?
@@ -108,6 +125,13 @@ mod tests {
         assert_eq!(kept.open("correct horse", b"account 1").unwrap().expose(), secret.expose());
         assert!(kept.open("Correct horse", b"account 1").is_err());
         assert!(kept.open("correct horse", b"account 2").is_err());
+    }
+
+    #[test]
+    fn nothing_opens_a_decoy() {
+        let decoy = PasswordSealed::decoy(QUICK).unwrap();
+        assert!(["", "x"].iter().all(|password| decoy.open(password, b"").is_err()));
+        assert_eq!(decoy.strength(), QUICK, "it costs what any other does");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Sealing to the holder of a private key: HPKE in base mode (RFC 9180) with X25519, HKDF-SHA-256 and AES-256-GCM.
 
+use super::stack::cleared;
 use super::{CryptoFailure, Secret, Unopened};
 use hpke::{
     Deserializable, Kem as _, OpModeR, OpModeS, Serializable, aead::AesGcm256, kdf::HkdfSha256, kem::X25519HkdfSha256,
@@ -73,10 +74,12 @@ impl PrivateKey {
     /// # Errors
     /// [`CryptoFailure`] for bytes that are no key.
     pub fn public(&self) -> Result<PublicKey, CryptoFailure> {
-        let private = <Kem as hpke::Kem>::PrivateKey::from_bytes(self.0.expose()).map_err(|_| CryptoFailure)?;
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(&Kem::sk_to_pk(&private).to_bytes());
-        Ok(PublicKey(bytes))
+        cleared(|| {
+            let private = <Kem as hpke::Kem>::PrivateKey::from_bytes(self.0.expose()).map_err(|_| CryptoFailure)?;
+            let mut bytes = [0; 32];
+            bytes.copy_from_slice(&Kem::sk_to_pk(&private).to_bytes());
+            Ok(PublicKey(bytes))
+        })
     }
 
     /// Opens what was sealed to this key for this use and context.
@@ -84,6 +87,10 @@ impl PrivateKey {
     /// # Errors
     /// [`Unopened`].
     pub fn open(&self, label: Label, context: &[u8], sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, Unopened> {
+        cleared(|| self.opened(label, context, sealed))
+    }
+
+    fn opened(&self, label: Label, context: &[u8], sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, Unopened> {
         let private = <Kem as hpke::Kem>::PrivateKey::from_bytes(self.0.expose()).map_err(|_| Unopened)?;
         let encapped = <Kem as hpke::Kem>::EncappedKey::from_bytes(&sealed.encapsulated).map_err(|_| Unopened)?;
         hpke::single_shot_open::<AesGcm256, HkdfSha256, Kem>(
@@ -156,6 +163,10 @@ impl PublicKey {
     /// # Errors
     /// [`CryptoFailure`] where this is no valid key.
     pub fn seal(&self, label: Label, context: &[u8], plain: &[u8]) -> Result<Sealed, CryptoFailure> {
+        cleared(|| self.sealed(label, context, plain))
+    }
+
+    fn sealed(&self, label: Label, context: &[u8], plain: &[u8]) -> Result<Sealed, CryptoFailure> {
         let recipient = <Kem as hpke::Kem>::PublicKey::from_bytes(&self.0).map_err(|_| CryptoFailure)?;
         let (encapped, ciphertext) = hpke::single_shot_seal::<AesGcm256, HkdfSha256, Kem>(
             &OpModeS::Base,

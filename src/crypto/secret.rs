@@ -24,7 +24,6 @@ pub fn random_u64() -> Result<u64, CryptoFailure> {
 }
 
 /// A secret on the heap, so that moving its owner leaves no copy behind; wiped when dropped.
-#[derive(Clone)]
 pub struct Secret<const N: usize>(Box<Zeroizing<[u8; N]>>);
 
 impl<const N: usize> Secret<N> {
@@ -56,6 +55,15 @@ impl<const N: usize> Secret<N> {
     /// Shows the bytes to the code that must have them.
     pub fn expose(&self) -> &[u8; N] {
         &self.0
+    }
+}
+
+/// Straight from heap to heap: a derived one would go over the stack.
+impl<const N: usize> Clone for Secret<N> {
+    fn clone(&self) -> Self {
+        let mut copy = Self::new([0; N]);
+        copy.0.copy_from_slice(&self.0[..]);
+        copy
     }
 }
 

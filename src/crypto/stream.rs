@@ -5,6 +5,7 @@
 //! for every other. Zeros are safe because a data key seals one segment only. An index is spent before the chunk is
 //! handed out, so that no failure later can bring it back.
 
+use super::stack::cleared;
 use super::{CryptoFailure, DataKey, Unopened};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use std::fmt;
@@ -29,7 +30,11 @@ impl ChunkPlace {
 }
 
 fn cipher(key: &DataKey) -> Result<Box<LessSafeKey>, CryptoFailure> {
-    UnboundKey::new(&AES_256_GCM, key.expose()).map(|key| Box::new(LessSafeKey::new(key))).map_err(|_| CryptoFailure)
+    cleared(|| {
+        UnboundKey::new(&AES_256_GCM, key.expose())
+            .map(|key| Box::new(LessSafeKey::new(key)))
+            .map_err(|_| CryptoFailure)
+    })
 }
 
 /// Seals the chunks of one segment in order. It cannot be cloned, and it never gives an index twice.

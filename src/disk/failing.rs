@@ -110,4 +110,7 @@ impl DiskFile for FailingFile {
     fn extents(&self) -> io::Result<Extents> {
         self.file.extents()
     }
+    fn next_written(&self, offset_bytes: u64) -> io::Result<Option<u64>> {
+        self.file.next_written(offset_bytes)
+    }
 }

@@ -1,10 +1,11 @@
 //! The machine's own files.
 
-use super::{Access, Disk, DiskFile, Extents, kernel};
-use rustix::fs::{FallocateFlags, Mode, OFlags};
+use super::{Access, Disk, DiskFile, Extents, Reach, kernel};
+use rustix::fs::{FallocateFlags, Mode, OFlags, SeekFrom};
+use rustix::io::Errno;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::Path;
 
 /// The machine's own file systems.
@@ -85,6 +86,20 @@ impl Disk for RealDisk {
         let told = rustix::fs::statvfs(dir)?;
         Ok(told.f_bavail.saturating_mul(told.f_frsize))
     }
+
+    fn others_reach(&self, path: &Path) -> io::Result<Option<Reach>> {
+        let told = std::fs::symlink_metadata(path)?;
+        let mode = told.mode() & 0o7777;
+        Ok(if !told.is_file() && !told.is_dir() {
+            Some(Reach::Kind)
+        } else if told.uid() != rustix::process::geteuid().as_raw() {
+            Some(Reach::Owner { owner: told.uid() })
+        } else if mode & 0o077 != 0 {
+            Some(Reach::Mode { mode, is_dir: told.is_dir() })
+        } else {
+            None
+        })
+    }
 }
 
 impl DiskFile for RealFile {
@@ -124,11 +139,21 @@ impl DiskFile for RealFile {
     fn extents(&self) -> io::Result<Extents> {
         kernel::extents(&self.0)
     }
+
+    fn next_written(&self, offset_bytes: u64) -> io::Result<Option<u64>> {
+        match rustix::fs::seek(&self.0, SeekFrom::Data(offset_bytes)) {
+            Ok(next) => Ok(Some(next)),
+            Err(Errno::NXIO) => Ok(None),
+            // A file system that does not tell.
+            Err(Errno::INVAL) => Ok(Some(offset_bytes)),
+            Err(e) => Err(e.into()),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{AlignedBuffer, BLOCK_BYTES, read_file, replace_file};
+    use super::super::{AlignedBuffer, BLOCK_BYTES, NotPrivate, check_private_dir, read_file, replace_file};
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
@@ -144,6 +169,38 @@ mod tests {
     }
 
     #[test]
+    fn what_others_could_reach_is_named_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = dir.path().join("keys");
+        RealDisk.create_dir(&keys).unwrap();
+        let key = keys.join("one");
+        RealDisk.create_new(&key).unwrap();
+        assert_eq!(check_private_dir(&RealDisk, &keys), Ok(()));
+        assert_eq!(check_private_dir(&RealDisk, &dir.path().join("none")), Ok(()));
+        let set = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        for mode in [0o640, 0o604, 0o620, 0o602, 0o644, 0o666] {
+            set(&key, mode);
+            let told = check_private_dir(&RealDisk, &keys).unwrap_err();
+            assert_eq!(told, NotPrivate::Mode { path: key.clone(), mode, is_dir: false });
+            assert!(told.to_string().ends_with(&format!("run `chmod 600 {}`", key.display())), "{told}");
+        }
+        set(&key, 0o400);
+        assert_eq!(check_private_dir(&RealDisk, &keys), Ok(()));
+        set(&keys, 0o750);
+        let told = check_private_dir(&RealDisk, &keys).unwrap_err();
+        assert!(told.to_string().ends_with(&format!("run `chmod 700 {}`", keys.display())), "{told}");
+        set(&keys, 0o700);
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&keys, &link).unwrap();
+        assert_eq!(check_private_dir(&RealDisk, &link), Err(NotPrivate::Kind { path: link }));
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&key, Some(1), None).unwrap();
+            let told = check_private_dir(&RealDisk, &keys).unwrap_err();
+            assert_eq!(told, NotPrivate::Owner { path: key, owner: 1 });
+        }
+    }
+
+    #[test]
     fn a_file_is_replaced_whole_and_a_left_over_does_not_stand_in_the_way() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
@@ -152,6 +209,22 @@ mod tests {
         replace_file(&RealDisk, &path, b"second").unwrap();
         assert_eq!(read_file(&RealDisk, &path, 100).unwrap(), b"second");
         assert_eq!(RealDisk.list_files(dir.path()).unwrap(), ["state"]);
+    }
+
+    #[test]
+    fn what_was_reserved_and_never_written_need_not_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = RealDisk.create_new(&dir.path().join("reserved")).unwrap();
+        file.allocate(8 << 20).unwrap();
+        file.write_all_at(&[7; 3 * BLOCK_BYTES], 4 << 20).unwrap();
+        file.sync_data().unwrap();
+        // Told by whole blocks, and never later than what is there.
+        let next = file.next_written(1).unwrap().unwrap();
+        assert!(next <= 4 << 20, "{next}");
+        assert_eq!(file.next_written((4 << 20) + 5).unwrap(), Some((4 << 20) + 5));
+        let behind = file.next_written((4 << 20) + 3 * BLOCK_BYTES as u64).unwrap();
+        assert!(behind.is_none_or(|next| next >= (4 << 20) + 3 * BLOCK_BYTES as u64));
+        assert_eq!(file.next_written(8 << 20).unwrap(), None, "behind the end there is nothing");
     }
 
     #[test]

@@ -6,7 +6,9 @@ use bytes::{Buf, BufMut};
 
 /// A chunk's plaintext is at most this long.
 pub const CHUNK_LIMIT_BYTES: usize = 1 << 20;
-pub(super) const HEADER_BYTES: usize = 32;
+/// A clear header is this long.
+pub const CHUNK_HEADER_BYTES: usize = 32;
+pub(super) use CHUNK_HEADER_BYTES as HEADER_BYTES;
 const FLAG_SYNC: u8 = 1;
 const FLAG_CONTINUES: u8 = 2;
 
@@ -57,7 +59,8 @@ pub struct ChunkHeader {
 }
 
 impl ChunkHeader {
-    pub(super) fn to_bytes(self) -> [u8; HEADER_BYTES] {
+    /// The header as it stands before its chunk.
+    pub fn to_bytes(self) -> [u8; HEADER_BYTES] {
         let mut out = [0; HEADER_BYTES];
         let mut to = &mut out[..];
         to.put_u32(self.index);
@@ -75,7 +78,7 @@ impl ChunkHeader {
 
     /// # Errors
     /// [`SegmentError::Damaged`], naming `at_bytes`.
-    pub(super) fn parse(bytes: &[u8; HEADER_BYTES], at_bytes: u64) -> Result<Self, SegmentError> {
+    pub fn parse(bytes: &[u8; HEADER_BYTES], at_bytes: u64) -> Result<Self, SegmentError> {
         let damaged = || SegmentError::Damaged { what: "a chunk's header", at_bytes };
         let mut from = &bytes[..];
         let index = from.get_u32();
@@ -100,6 +103,11 @@ impl ChunkHeader {
             return Err(damaged());
         }
         Ok(header)
+    }
+
+    /// The init segment comes first, and nothing else does.
+    pub(super) fn stands_rightly(&self) -> bool {
+        (self.kind == ChunkKind::Init) == (self.index == 0)
     }
 
     pub(super) fn place(&self) -> ChunkPlace {

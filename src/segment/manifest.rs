@@ -252,6 +252,28 @@ impl ManifestRecord {
     }
 }
 
+impl ManifestRecord {
+    /// How long a payload of its kind is; of one with ranges, as many as it says.
+    pub(super) fn payload_bytes(payload: &[u8]) -> Option<usize> {
+        const SEALED_BYTES: usize = 1 + 8 + 4 + 8 + 8 + 8 + 32 + 1 + 4;
+        const RANGE_BYTES: usize = 16;
+        Some(match payload.first()? {
+            1 => 1 + 8 + 2 + 32,
+            2 => 1 + 8 + 2 + 8 + 8 + 32,
+            3 => {
+                let ranges = payload.get(SEALED_BYTES - 4..SEALED_BYTES)?.get_u32() as usize;
+                SEALED_BYTES + ranges.checked_mul(RANGE_BYTES)?
+            }
+            4 => 1 + 2 + 8 + 8 + 1,
+            5 => 1 + 8,
+            6 | 8 => 1 + 8 + 8,
+            7 => 1 + 8 + 8 + 1 + 1 + 8,
+            9 => 1,
+            _ => return None,
+        })
+    }
+}
+
 fn take_array<const N: usize>(from: &mut &[u8]) -> Result<[u8; N], TryGetError> {
     let mut out = [0; N];
     from.try_copy_to_slice(&mut out)?;

@@ -1,11 +1,11 @@
 //! Reads a segment: what it is and how far it goes without any key, its pictures with the data key.
 
 use super::chunk::{ChunkHeader, ChunkKind, HEADER_BYTES};
-use super::footer;
+use super::footer::{FragmentEntry, FragmentTable};
 use super::head::{HEAD_BYTES, SegmentHead};
-use super::{FragmentEntry, Progress, SegmentError};
+use super::{Progress, SegmentError};
 use crate::crypto::{RunningDigest, StreamOpener, TAG_BYTES};
-use crate::disk::DiskFile;
+use crate::disk::{DiskFile, STRIDE_BYTES};
 use crate::domain::{Digest, Utc};
 
 /// Where a segment ends.
@@ -70,12 +70,16 @@ impl SegmentReader {
         self.ending
     }
 
+    /// The clear header of a chunk of which all bytes are there.
     fn header_at(&self, offset_bytes: u64) -> Result<ChunkHeader, SegmentError> {
         let mut bytes = [0; HEADER_BYTES];
-        if self.file.read_at(&mut bytes, offset_bytes)? < HEADER_BYTES {
-            return Err(SegmentError::Damaged { what: "a chunk's header", at_bytes: offset_bytes });
+        let read = self.file.read_at(&mut bytes, offset_bytes)?;
+        let header = ChunkHeader::parse(&bytes, offset_bytes)?;
+        // Memory is taken for what a header claims: never more than the file has.
+        if read < HEADER_BYTES || offset_bytes + header.stored_bytes() > self.file.len_bytes()? {
+            return Err(SegmentError::Damaged { what: "a chunk", at_bytes: offset_bytes });
         }
-        ChunkHeader::parse(&bytes, offset_bytes)
+        Ok(header)
     }
 
     /// Walks the clear headers up to the segment's end.
@@ -98,7 +102,7 @@ impl SegmentReader {
                 Ending::Footer { .. } => (header.kind == ChunkKind::Footer) == is_last,
                 Ending::Cut { .. } => header.kind != ChunkKind::Footer,
             };
-            if header.index != index || !ends_rightly || (header.kind == ChunkKind::Init) != (index == 0) {
+            if header.index != index || !ends_rightly || !header.stands_rightly() {
                 return Err(SegmentError::Damaged { what: "a chunk's header", at_bytes: offset_bytes });
             }
             chunks.push(ChunkAt { header, offset_bytes });
@@ -114,11 +118,10 @@ impl SegmentReader {
     /// As [`SegmentReader::open`]; what the disk says.
     pub fn survey(file: Box<dyn DiskFile>) -> Result<Progress, SegmentError> {
         let mut reader = Self::open(file, Ending::Cut { chunks: 0 })?;
-        let length = reader.file.len_bytes()?;
         let (mut chunks, mut offset_bytes, mut end_90k, mut complete) = (0, HEAD_BYTES as u64, 0, false);
         while !complete {
             let header = match reader.header_at(offset_bytes) {
-                Ok(header) if header.index == chunks && offset_bytes + header.stored_bytes() <= length => header,
+                Ok(header) if header.index == chunks && header.stands_rightly() => header,
                 Ok(_) | Err(SegmentError::Damaged { .. }) => break,
                 Err(e) => return Err(e),
             };
@@ -216,8 +219,8 @@ impl SegmentReader {
         let Some(last) = chunks.last().filter(|chunk| chunk.header.kind == ChunkKind::Footer) else {
             return Err(missing);
         };
-        let table = footer::decode(&self.open_chunk(opener, last)?)?;
-        let told: Vec<FragmentEntry> = self.fragments()?.iter().map(|fragment| fragment.entry).collect();
+        let table = FragmentTable::parse(&self.open_chunk(opener, last)?)?;
+        let told = FragmentTable(self.fragments()?.iter().map(|fragment| fragment.entry).collect());
         if table == told { Ok(()) } else { Err(missing) }
     }
 
@@ -251,7 +254,8 @@ impl SegmentReader {
     }
 
     fn each_piece(&self, from_bytes: u64, to_bytes: u64, mut each: impl FnMut(&[u8])) -> Result<(), SegmentError> {
-        let mut buffer = vec![0; 1 << 20];
+        let wanted = to_bytes.saturating_sub(from_bytes);
+        let mut buffer = vec![0; usize::try_from(wanted).unwrap_or(usize::MAX).min(STRIDE_BYTES)];
         let mut offset_bytes = from_bytes;
         while offset_bytes < to_bytes {
             let want = usize::try_from(to_bytes - offset_bytes).unwrap_or(usize::MAX).min(buffer.len());

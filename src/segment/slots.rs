@@ -158,6 +158,10 @@ impl SlotFile {
         Ok((u64::from(index) + 1) * BLOCK_BYTES as u64)
     }
 
+    fn offset_bytes_of_end(&self) -> u64 {
+        (u64::from(self.slots) + 1) * BLOCK_BYTES as u64
+    }
+
     /// Writes one slot. Not flushed.
     ///
     /// # Errors
@@ -176,8 +180,11 @@ impl SlotFile {
     /// [`SegmentError::Disk`].
     pub fn read(&self) -> Result<SlotsRead, SegmentError> {
         let mut read = SlotsRead::default();
-        let mut buffer = AlignedBuffer::zeroed(STRIDE_BYTES.min((self.slots.max(1)) as usize * BLOCK_BYTES));
-        let a_stride = u32::try_from(STRIDE_BYTES / BLOCK_BYTES).unwrap_or(1);
+        // No more memory than the file has bytes, whatever its header claims.
+        let length = self.file.len_bytes()?.min(self.offset_bytes_of_end()).next_multiple_of(BLOCK_BYTES as u64);
+        let stride_bytes = usize::try_from(length).unwrap_or(STRIDE_BYTES).min(STRIDE_BYTES);
+        let mut buffer = AlignedBuffer::zeroed(stride_bytes);
+        let a_stride = u32::try_from(stride_bytes / BLOCK_BYTES).unwrap_or(1).max(1);
         let mut first = 0;
         while first < self.slots {
             let got = self.file.read_at(buffer.as_mut_slice(), self.offset_bytes(first)?)?;

@@ -2,7 +2,7 @@
 
 use super::SegmentError;
 use super::chunk::{CHUNK_LIMIT_BYTES, ChunkHeader, ChunkKind, HEADER_BYTES};
-use super::footer::{self, FragmentEntry};
+use super::footer::{FragmentEntry, FragmentTable};
 use super::head::{HEAD_BYTES, SegmentFacts, SegmentHead};
 use crate::crypto::{DataKey, PublicKey, RunningDigest, StreamSealer, TAG_BYTES};
 use crate::disk::DiskFile;
@@ -50,7 +50,7 @@ pub struct SegmentWriter {
     end_bytes: u64,
     allocated_bytes: u64,
     end_90k: u64,
-    table: Vec<FragmentEntry>,
+    table: FragmentTable,
     buffer: Vec<u8>,
 }
 
@@ -82,7 +82,7 @@ impl SegmentWriter {
             end_bytes: HEAD_BYTES as u64,
             allocated_bytes: 0,
             end_90k: 0,
-            table: Vec::new(),
+            table: FragmentTable::default(),
             buffer: Vec::new(),
         };
         writer.reserve(expect_bytes.max(HEAD_BYTES as u64))?;
@@ -135,7 +135,7 @@ impl SegmentWriter {
             self.append(header, part)?;
         }
         self.end_90k = facts.first_pts_90k + u64::from(facts.duration_90k);
-        self.table.push(FragmentEntry {
+        self.table.0.push(FragmentEntry {
             first_chunk,
             chunks: self.sealer.next_index() - first_chunk,
             first_pts_90k: facts.first_pts_90k,
@@ -168,7 +168,7 @@ impl SegmentWriter {
     /// # Errors
     /// As [`SegmentWriter::create`].
     pub fn finish(mut self) -> Result<Progress, SegmentError> {
-        let footer = footer::encode(&self.table);
+        let footer = self.table.to_bytes();
         let header = ChunkHeader {
             index: 0,
             plain_bytes: 0,

@@ -68,7 +68,7 @@ impl TrustedClock {
             },
             Err(e) => return Err(unreadable(e.to_string())),
             Ok(bytes) => {
-                let stored: Stored = serde_json::from_slice(&bytes).map_err(|e| {
+                let stored: Stored = StateVersion::read(&bytes).map_err(|e| {
                     unreadable(format!(
                         "{e}. Set the machine's clock right, look at it twice, then move this file away"
                     ))

@@ -202,8 +202,7 @@ impl BareVolume {
         let was_entered = tables.iter().any(|table| table.entry(segment).is_some());
         let Some(found) = found else {
             if row.life != Life::Open || was_entered {
-                let span =
-                    Span::new(row.start, row.end).map_or_else(|_| String::new(), |span| format!(" to {}", span.to()));
+                let span = row.span_at_least().map_or_else(String::new, |span| format!(" to {}", span.to()));
                 let what = format!(
                     "is missing: camera {} from {}{span}; it was not destroyed by the daemon",
                     row.camera, row.start

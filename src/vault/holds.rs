@@ -2,7 +2,7 @@
 
 use super::VaultError;
 use crate::disk::{SharedDisk, read_file, replace_file};
-use crate::domain::{CameraNumber, RequestId, Span, StateVersion};
+use crate::domain::{CameraNumber, RequestId, Span, StateFault, StateVersion};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -41,8 +41,10 @@ impl Holds {
         let unreadable = |what: String| VaultError::State { file: path.display().to_string(), what };
         let holds = match read_file(&*disk, &path, LIMIT_BYTES) {
             Ok(bytes) => {
-                let parsed = serde_json::from_slice::<Stored>(&bytes);
-                let advice = |e| unreadable(format!("{e}. Move it away: the holds are placed again from the ledger"));
+                let parsed = StateVersion::read::<Stored>(&bytes);
+                let advice = |e: StateFault| {
+                    unreadable(format!("{e}. Move it away: the holds are placed again from the ledger"))
+                };
                 parsed.map_err(advice)?.holds
             }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),

@@ -397,7 +397,8 @@ impl Volume {
         let zeros = AlignedBuffer::zeroed(STRIDE_BYTES);
         let mut found = vec![0; STRIDE_BYTES];
         let mut at = from_bytes;
-        while at < length {
+        while let Some(next) = file.next_written(at).map_err(self.on(path))?.filter(|next| *next < length) {
+            at = next;
             let part = usize::try_from((length - at).min(STRIDE_BYTES as u64)).unwrap_or(STRIDE_BYTES);
             let got = file.read_at(&mut found[..part], at).map_err(self.on(path))?;
             if found[..got] != zeros.as_slice()[..got] {

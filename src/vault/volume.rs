@@ -4,18 +4,15 @@ use super::VaultError;
 use super::manifests::{ManifestFile, TableSoFar};
 use super::table::Newest;
 use crate::crypto::{PublicKey, random_array};
-use crate::disk::{Access, DeviceCheck, SharedDisk, check_device, read_file};
+use crate::disk::{Access, DeviceCheck, SharedDisk, check_device, check_private_dir, read_file};
 use crate::domain::{CameraNumber, Day, DayKeyId, ManifestHead, Retention, SegmentId, SiteId, VolumeId};
 use crate::ledger::ManifestCheckpoint;
-use crate::segment::{FORMAT_VERSION, ManifestRecord, Progress};
-use bytes::{Buf, BufMut};
+use crate::segment::{ManifestRecord, Progress, SegmentError, VolumeIdentity};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 const IDENTITY_NAME: &str = "volume";
-const IDENTITY_MAGIC: &[u8; 8] = b"CUSTODVO";
-const IDENTITY_BYTES: usize = 52;
 /// Where held footage and all other stands. Each has a directory a manifest.
 const ROLLING: &str = "rolling";
 const HELD: &str = "held";
@@ -139,7 +136,7 @@ impl Volume {
         }
         let id = VolumeId(random_array()?);
         let file = disk.create_new(&dir.join(IDENTITY_NAME)).map_err(on)?;
-        file.write_all_at(&identity(id, site), 0).map_err(on)?;
+        file.write_all_at(&VolumeIdentity { volume: id, site }.to_bytes(), 0).map_err(on)?;
         file.sync_data().map_err(on)?;
         disk.sync_file_system(dir).map_err(on)?;
         Ok(id)
@@ -172,31 +169,20 @@ impl Volume {
             std::io::ErrorKind::NotFound => no_volume(),
             _ => VaultError::Disk { what: dir.display().to_string(), source: e },
         })?;
-        if bytes.len() != IDENTITY_BYTES || &bytes[..8] != IDENTITY_MAGIC {
-            return Err(no_volume());
-        }
-        let mut from = &bytes[8..];
-        let version = from.get_u16();
-        if version > FORMAT_VERSION {
-            return Err(crate::segment::SegmentError::NewerVersion { what: "a volume", found: version }.into());
-        }
-        from.advance(6);
-        let (mut id, mut of) = ([0; 16], [0; 16]);
-        from.copy_to_slice(&mut id);
-        from.copy_to_slice(&mut of);
-        // Covers the CRC and the reserved bytes.
-        if identity(VolumeId(id), SiteId(of)) != bytes {
-            return Err(no_volume());
-        }
-        Ok((VolumeId(id), SiteId(of)))
+        let identity = match VolumeIdentity::parse(&bytes) {
+            Err(SegmentError::Damaged { .. }) => return Err(no_volume()),
+            told => told?,
+        };
+        Ok((identity.volume, identity.site))
     }
 
     /// Opens a volume and tests its device. Recovery is a step of its own.
     ///
     /// # Errors
-    /// As [`Volume::identify`]; [`VaultError::Unproven`] unless `allow_unproven`.
+    /// As [`Volume::identify`]; [`VaultError::NotPrivate`] where others could reach its keys; [`VaultError::Unproven`] unless `allow_unproven`.
     pub fn open(disk: SharedDisk, dir: &Path, site: SiteId, allow_unproven: bool) -> Result<Self, VaultError> {
         let id = Self::identify(&disk, dir, site)?;
+        check_private_dir(&*disk, &dir.join("keys"))?;
         let is_proven = device_is_proven(&disk, dir, allow_unproven)?;
         let (dir, state) = (dir.to_path_buf(), Mutex::new(VolumeState::default()));
         let (moving, key_files) = (Mutex::default(), RwLock::default());
@@ -348,18 +334,6 @@ impl Volume {
     pub fn manifest_heads(&self) -> Vec<(String, ManifestHead)> {
         self.lock().manifests.values().map(|manifest| (manifest.name().to_owned(), manifest.head())).collect()
     }
-}
-
-fn identity(volume: VolumeId, site: SiteId) -> Vec<u8> {
-    let mut identity = Vec::with_capacity(IDENTITY_BYTES);
-    identity.put_slice(IDENTITY_MAGIC);
-    identity.put_u16(FORMAT_VERSION);
-    identity.put_u16(0);
-    identity.put_u32(0);
-    identity.put_slice(&volume.0);
-    identity.put_slice(&site.0);
-    identity.put_u32(crc32c::crc32c(&identity));
-    identity
 }
 
 /// Tests the device that holds `dir`.

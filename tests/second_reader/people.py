@@ -15,10 +15,14 @@ GRANT_SLOTS, DESK_SLOTS = 2, 3
 READ_PERSONS = ("staff", "officer", "auditor")
 
 
-def read_json(path: Path, fields: set[str]) -> dict:
-    told = json.loads(path.read_bytes())
-    refuse_unless(set(told) == fields and told["version"] == 1, f"{path.name}: other fields, or another version")
+def read_state(data: bytes, fields: set[str], name: str) -> dict:
+    told = json.loads(data)
+    refuse_unless(set(told) == fields and told["version"] == 1, f"{name}: other fields, or another version")
     return told
+
+
+def read_json(path: Path, fields: set[str]) -> dict:
+    return read_state(path.read_bytes(), fields, path.name)
 
 
 def open_pair(pair: dict, password: str, context: str) -> bytes:

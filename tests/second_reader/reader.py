@@ -4,7 +4,7 @@ reader.py volume VOLUME --out DIR [--ledger FILE ...]   decrypts every segment i
 reader.py ledger FILE ... [--signer HEX]                verifies the chain and the checkpoints
 reader.py person STATE NAME --volume VOLUME             what a person's password opens: persons, grants, day keys
 reader.py shares                                        restores a key from two shares, one a line
-reader.py vectors DIR                                   reads each segment that DIR/vectors.json names
+reader.py vectors DIR                                   reads each file that DIR/vectors.json names
 
 The key of a volume, 64 hexadecimal digits or two shares, or a person's password comes on the standard input. What was found is told in
 JSON; the exit status is 1 where anything was refused.
@@ -21,6 +21,7 @@ from sealing import Refused
 from segment import Segment
 from shares import read_key
 from volume import Volume
+from vectors_read import read_stored
 
 
 def key_from_stdin() -> bytes:
@@ -82,7 +83,9 @@ def read_vectors(arguments: argparse.Namespace) -> dict:
             told[vector["name"]] = {"plain": segment.open(day_key).hex(), "what": None}
         except Refused as e:
             told[vector["name"]] = {"plain": None, "what": str(e)}
-    return {"ok": True, "segments": told}
+    others = {f"{vector['name']}.{vector['kind']}": read_stored(vector["kind"], arguments.dir, vector["name"], day_key)
+              for vector in vectors["others"]}
+    return {"ok": True, "segments": told, "others": others}
 
 
 def main() -> int:

@@ -253,10 +253,13 @@ def parse_slots(data: bytes, purpose: int) -> Slots:
     check_crc(data, 80, what)
     check_reserved(data[84:BLOCK], what)
     refuse_unless(found == purpose, "slots: of another purpose")
-    refuse_unless(count <= 16_384 and len(data) >= BLOCK * (count + 1), "slots: cut short")
+    refuse_unless(count <= 16_384, "slots: too many")
     slots, damaged = {}, 0
     for at in range(BLOCK, BLOCK * (count + 1), BLOCK):
         slot = data[at:at + BLOCK]
+        if len(slot) < BLOCK:
+            damaged += 1
+            continue
         if not any(slot):
             continue
         whole = slot[:4] == b"\0\0\0\1" and crc32c(slot[:116]) == int.from_bytes(slot[116:120], "big")

@@ -1,4 +1,4 @@
-"""Writes the test vectors: a segment made from docs/format.md with fixed keys, and what can be wrong with one.
+"""Writes the test vectors: what docs/format.md describes, made with fixed keys, and what can be wrong with it.
 
 vectors.py DIR    each run writes the same bytes
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sealing import SEGMENT_KEY, public_half, seal_chunk, seal_to
 from stored import BLOCK, FOOTER, FRAGMENT, INIT, crc32c
+from stored_vectors import stored_vectors
 
 DAY_KEY = bytes(range(1, 33))
 OTHER_DAY_KEY = bytes(range(2, 34))
@@ -122,6 +123,8 @@ def vectors() -> list[tuple[str, bytes, int, bool, bool]]:
         ("whole", whole.file(), 5, True, True),
         ("whole_with_blocks_reserved_behind_it", whole.file() + bytes(2000), 5, True, True),
         ("cut_by_a_crash_with_more_than_was_committed", cut.file()[:-7], 3, False, True),
+        ("cut_by_a_crash_at_what_was_committed", cut.file(), 4, False, True),
+        ("cut_by_a_crash_below_what_was_committed", replace(cut, parts=cut.parts[:3]).file(), 4, False, False),
         ("no_fragment_was_committed", cut.file(), 1, False, True),
         ("no_footer", cut.file(), 5, True, False),
         ("no_footer_and_a_chunk_less", cut.file(), 4, True, False),
@@ -174,6 +177,27 @@ def vectors() -> list[tuple[str, bytes, int, bool, bool]]:
     return told
 
 
+def parts_of_a_segment() -> list[tuple[str, str, bytes, object]]:
+    """A chunk's clear header (told is whether it is one), and a footer's plaintext (how many fragments)."""
+    body = fragments()
+    clear = Writing(parts=[Part(INIT, INIT_SEGMENT), *body]).chunks()[2][:32]
+    table = footer(body).plain
+    return [
+        ("chunk", "whole", clear, True),
+        ("chunk", "wrong_crc", clear[:31] + bytes([clear[31] ^ 1]), False),
+        ("chunk", "unknown_kind", with_crc(clear[:8] + b"\3" + clear[9:28]), False),
+        ("chunk", "unknown_flag", with_crc(clear[:9] + b"\4" + clear[10:28]), False),
+        ("chunk", "longer_than_allowed", with_crc(clear[:4] + ((1 << 20) + 1).to_bytes(4, "big") + clear[8:28]), False),
+        ("chunk", "reserved_bytes", with_crc(clear[:27] + b"\1"), False),
+        ("footer", "whole", table, len(body)),
+        ("footer", "of_no_fragments", bytes(4), 0),
+        ("footer", "more_fragments_than_there_are", b"\xff" * 4 + table[4:], None),
+        ("footer", "a_byte_more", table + b"\0", None),
+        ("footer", "cut_short", table[:-1], None),
+        ("footer", "neither_0_nor_1", table[:27] + b"\2" + table[28:], None),
+    ]
+
+
 def main() -> None:
     out = Path(sys.argv[1])
     listed = []
@@ -182,7 +206,11 @@ def main() -> None:
         plain = b"".join([INIT_SEGMENT, *FRAGMENTS][:chunks - has_footer]) if opens else None
         listed.append({"name": name, "chunks": chunks, "footer": has_footer, "opens": opens,
                        "plain": plain.hex() if opens else None})
-    told = {"day_key": DAY_KEY.hex(), "segments": listed}
+    others = []
+    for kind, name, data, expected in [*parts_of_a_segment(), *stored_vectors()]:
+        (out / f"{name}.{kind}").write_bytes(data)
+        others.append({"kind": kind, "name": name, "told": expected})
+    told = {"day_key": DAY_KEY.hex(), "segments": listed, "others": others}
     (out / "vectors.json").write_text(json.dumps(told, indent=1) + "\n")
 
 

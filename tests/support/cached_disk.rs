@@ -11,7 +11,7 @@ mod served;
 pub use served::{Counts, Kept, Refuses};
 
 use super::commands::{end_by_force, run, wait_for_end, wait_until};
-use super::raw_disk::{FileSystem, require_root};
+use super::raw_disk::{FileSystem, LOCK_NAME, clear_left_overs, require_root};
 use anyhow::{Context, Result, ensure};
 use served::{Order, is_mount_point};
 use std::fs::File;
@@ -25,6 +25,7 @@ use std::time::Duration;
 const COMMAND_LIMIT: Duration = Duration::from_secs(120);
 const READY_LIMIT: Duration = Duration::from_secs(60);
 const LEAVE_LIMIT: Duration = Duration::from_secs(30);
+const NAME_PREFIX: &str = "custodian-cached-";
 /// Where the serving process finds its directory.
 const ASKED_BY: &str = "CUSTODIAN_TEST_SERVES_DISK";
 
@@ -62,13 +63,18 @@ pub struct CachedDisk {
     orders: UnixStream,
     answers: BufReader<UnixStream>,
     child: Child,
+    /// Held as long as this lives, so that others can tell that it does.
+    _lock: File,
 }
 
 impl CachedDisk {
     /// `server` is the full name of the test in this program that calls [`serve_if_asked`].
     pub fn new(server: &str, kind: FileSystem, size_mib: u64) -> Result<Self> {
         require_root()?;
-        let dir = tempfile::Builder::new().prefix("custodian-cached-").tempdir()?;
+        clear_left_overs(NAME_PREFIX, &["mounted", "fuse"]);
+        let dir = tempfile::Builder::new().prefix(NAME_PREFIX).tempdir()?;
+        let lock = File::create(dir.path().join(LOCK_NAME))?;
+        lock.lock()?;
         let (durable, shown) = (dir.path().join("durable.img"), dir.path().join("disk.img"));
         File::create(&durable)?.set_len(size_mib << 20)?;
         let mut make = match kind {
@@ -117,7 +123,7 @@ impl CachedDisk {
         };
         orders.set_nonblocking(false)?;
         let answers = BufReader::new(orders.try_clone()?);
-        let mut disk = Self { dir, orders, answers, child };
+        let mut disk = Self { dir, orders, answers, child, _lock: lock };
         disk.mount()?;
         Ok(disk)
     }

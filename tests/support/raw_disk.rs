@@ -10,7 +10,8 @@ use std::time::Duration;
 
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 const NAME_PREFIX: &str = "custodian-loop-";
-const LOCK_NAME: &str = "lives";
+/// Locked as long as the disk in a directory lives.
+pub(super) const LOCK_NAME: &str = "lives";
 /// Below this, mkfs.xfs refuses.
 const XFS_LEAST_MIB: u64 = 300;
 
@@ -55,7 +56,7 @@ impl LoopVolume {
     pub fn with_options(kind: FileSystem, size_mib: u64, mkfs: &[&str], mount_options: &str) -> Result<Self> {
         require_root()?;
         ensure!(kind != FileSystem::Xfs || size_mib >= XFS_LEAST_MIB, "XFS wants at least {XFS_LEAST_MIB} MiB");
-        clear_left_overs();
+        clear_left_overs(NAME_PREFIX, &["mounted"]);
         let dir = tempfile::Builder::new().prefix(NAME_PREFIX).tempdir()?;
         let lock = File::create(dir.path().join(LOCK_NAME))?;
         lock.lock()?;
@@ -155,16 +156,17 @@ fn unmount_lazily(mount_point: &Path) {
     run(Command::new("umount").arg("--lazy").arg(mount_point), "", COMMAND_LIMIT).ok();
 }
 
-/// Unmounts and removes volumes whose makers were killed: nobody holds their locks any more.
-fn clear_left_overs() {
+/// Unmounts and removes disks whose makers were killed: nobody holds their locks any more. What is mounted is named
+/// from the outside in.
+pub(super) fn clear_left_overs(prefix: &str, mounts: &[&str]) {
     let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return };
-    let ours = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(NAME_PREFIX);
+    let ours = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(prefix);
     for dir in entries.flatten().filter(ours).map(|entry| entry.path()) {
         // One without a lock file, or with an unlocked one of a moment ago, is being made just now.
         let Ok(lock) = File::options().write(true).open(dir.join(LOCK_NAME)) else { continue };
         let old = dir.join("disk.img").exists();
         if old && !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
-            unmount_lazily(&dir.join("mounted"));
+            mounts.iter().for_each(|name| unmount_lazily(&dir.join(name)));
             std::fs::remove_dir_all(&dir).ok();
         }
     }

@@ -40,6 +40,20 @@ fn after_an_outage_all_keys_go_in_the_first_round_and_blocks_by_and_by() {
 }
 
 #[test]
+fn a_stop_does_not_wait_for_a_backlog_and_what_it_leaves_stays_due() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    (0..3).for_each(|_| open.record(camera(1)));
+    clinic.hands.advance(EXPIRY);
+    open.eraser.stop();
+    assert_eq!(open.eraser.round().unwrap(), crate::retention::Round::default());
+    let due = open.vault.due(open.access.now());
+    assert!(due.len() == 3 && due.iter().all(|due| !due.is_keyless), "{due:?}");
+    drop(open);
+    assert_eq!(clinic.open().eraser.round().unwrap().erased, 3);
+}
+
+#[test]
 fn of_two_people_at_once_each_act_is_one_row() {
     let clinic = Clinic::new();
     let open = clinic.open();

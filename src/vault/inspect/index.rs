@@ -25,21 +25,20 @@ pub struct SeenVolume {
     pub heads: Vec<(String, ManifestHead)>,
 }
 
-/// Holds each entry of the index in `dir` against the manifests of all volumes. No daemon may run. What is read is a copy
-/// in `copy`, a place that is not there yet; taking it away is the caller's.
+/// Holds each entry of the index against the manifests of all volumes. No daemon may run.
 ///
 /// # Errors
 /// What the index, or the disk, says.
 pub fn inspect_index(
     disk: &SharedDisk,
-    (dir, copy): (&Path, &Path),
+    catalog: &Catalog,
+    dir: &Path,
     volumes: &[SeenVolume],
 ) -> Result<IndexLook, VaultError> {
     let heads = volumes.iter().flat_map(|seen| seen.heads.iter().map(|(name, head)| (seen.volume, name, *head)));
-    let Some((catalog, _)) = Catalog::open_copy(dir, copy)?.filter(|(_, manifests)| *manifests == mark_of(heads))
-    else {
+    if !catalog.is_sealed_for(mark_of(heads)) {
         return Ok(IndexLook::Outdated);
-    };
+    }
     let (mut expected, mut faults) = (0, Vec::new());
     let again = "Delete its folder, it is rebuilt at the next start";
     for seen in volumes {

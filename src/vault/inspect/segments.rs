@@ -4,7 +4,7 @@ use super::contents::check_contents;
 use super::{Inspection, Look, VolumeFault};
 use crate::crypto::PublicKey;
 use crate::disk::{Access, SharedDisk, read_file};
-use crate::domain::{DayKeyId, Digest, ManifestHead, Retention, SegmentId, Span, VolumeId};
+use crate::domain::{DayKeyId, Digest, ManifestHead, Retention, SegmentId, VolumeId};
 use crate::segment::{COMMIT_REGION_BYTES, CommitTable, HEAD_BYTES, RecordStream, SegmentHead, SegmentReader};
 use crate::vault::VaultError;
 use crate::vault::bare::DayKeys;
@@ -225,7 +225,7 @@ impl Place<'_, '_> {
 
     /// Whether a segment past its day is still there, or is held and does not stand apart.
     fn overdue(&self, told: &mut Inspection, path: &Path, row: &SegmentRow) {
-        let (Some(now), Ok(span)) = (self.look.now, Span::new(row.start, row.end)) else { return };
+        let (Some(now), Some(span)) = (self.look.now, row.span_at_least()) else { return };
         let expires = self.retention.expiry(span);
         if expires.saturating_add(OVERDUE) > now || row.is_apart {
             return;
