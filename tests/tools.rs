@@ -243,7 +243,16 @@ fn on_the_record(scene: &mut Scene) {
         let (begins, ends) = (micros(&film["from"]).unwrap(), micros(&film["to"]).unwrap());
         assert!((from - 1_100_000..=from).contains(&begins) && (to..to + 1_100_000).contains(&ends), "{film}");
     }
-    assert_eq!(rows(scene), before + 2);
+    // An officer opens it with their password alone; a viewer does not, and a wrong password neither.
+    for (name, suffix, status) in [("deputy", "", 0), ("deputy", "x", 2), ("viewer", "", 2)] {
+        let out = dir.path().join(format!("by-{name}{suffix}"));
+        let arguments = ["recover", "--account", name, "--site", text(&site), "--out", text(&out)];
+        let password = format!("{}{suffix}\n", scene.site.account(name).unwrap().password);
+        let told = command(&[&arguments[..], &asked].concat(), &password, LIMIT).unwrap();
+        assert_eq!(told.status.code(), Some(status), "{name}: {}", told.stderr);
+        assert_eq!(out.exists(), status == 0, "{name}");
+    }
+    assert_eq!(rows(scene), before + 3);
     let ledger = scene.site.ledger_files().unwrap().pop().unwrap();
     let whole = std::fs::read_to_string(&ledger).unwrap();
     let last = whole.lines().last().unwrap();

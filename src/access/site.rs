@@ -7,7 +7,7 @@ use super::desk::{self, Desk};
 use super::people::{Account, People};
 use super::registry::Registry;
 use super::sessions::Sessions;
-use super::{Access, AccessError, NewAccount, Periods};
+use super::{Access, AccessError, NewAccount, Password, Periods};
 use crate::clock::Clock;
 use crate::crypto::{
     CryptoFailure, PrivateKey, PublicKey, Secret, SigningKey, Strength, Unopened, generate_pair, random_array,
@@ -209,6 +209,21 @@ impl SiteFiles {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.state.join(name)
+    }
+
+    /// Opens an officer's release key with their password, where no daemon runs; `None` where name and password do not
+    /// open one.
+    ///
+    /// # Errors
+    /// [`StartError::Ledger`] where the ledger is damaged: it alone tells whose account counts.
+    pub fn open_release_key(&self, name: &str, password: &Password) -> Result<Option<PrivateKey>, StartError> {
+        let mut registry = Registry::default();
+        Ledger::open(Arc::clone(&self.disk), &self.ledger_dir(), self.site, |row| registry.apply(&row))?;
+        let people = People::open(&self.disk, &self.path("people"), |account, role, key, release| {
+            registry.grants_rights(account, role, key, release)
+        })?;
+        let Some(person) = people.find(name) else { return Ok(None) };
+        Ok(people.open_release(person.account, password.expose()).ok())
     }
 
     /// Refuses key files and their directories that anybody but the running user could reach.

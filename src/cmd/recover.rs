@@ -4,7 +4,7 @@ mod list;
 mod movie;
 mod on_record;
 
-use super::identity::read_identity;
+use super::identity::{ask_password, read_identity};
 use super::progress::Progress;
 use crate::clock::Clock;
 use crate::config::{Pace, Site};
@@ -15,7 +15,7 @@ use crate::vault::{BareSegment, BareVolume, DayKeys, VaultError};
 use anyhow::{Context, bail};
 use list::{Finding, Recovered};
 use movie::Cutter;
-use on_record::{Plan, put_on_record};
+use on_record::{LockedSite, Plan, put_on_record};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,8 +37,12 @@ use std::sync::Arc;
 pub(super) struct Recover {
     /// A file of your own (mode 0600) with a private key: an officer's release key or the recovery key in 64 hexadecimal
     /// digits, or two shares of the recovery key, one a line.
-    #[arg(long, value_name = "FILE")]
-    identity: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "account")]
+    identity: Option<PathBuf>,
+    /// In place of a key file: an officer's account. Their password, typed at the terminal or given on the standard input,
+    /// opens their release key in the site's state.
+    #[arg(long, value_name = "NAME", requires = "site", conflicts_with = "identity")]
+    account: Option<String>,
     /// Where the films go: a directory that is new, or empty. Plaintext is written nowhere else.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -79,11 +83,11 @@ impl Recover {
         let disk: SharedDisk = Arc::new(RealDisk);
         let clock = Clock::system();
         let asked = self.asked()?;
-        let key = read_identity(&self.identity)?;
-        let mut told = Recovered::new(key.public()?);
-        // Taken first: nothing may change while it is read.
         let places = self.places()?;
+        // Locked first: nothing may change while it is read.
         let site = on_record::find_site(&disk, self.site.as_deref(), &places)?;
+        let key = self.key(site.as_ref())?;
+        let mut told = Recovered::new(key.public()?);
         let volumes = read_volumes(&disk, &places, &mut told)?;
         let wanted = self.choose(&volumes, asked, clock.wall(), &mut told);
         if wanted.is_empty() {
@@ -101,6 +105,14 @@ impl Recover {
         told.store(&self.out)?;
         told.print(&self.out);
         Ok(if told.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn key(&self, site: Option<&LockedSite>) -> anyhow::Result<PrivateKey> {
+        match (&self.identity, &self.account, site) {
+            (Some(file), ..) => read_identity(file),
+            (None, Some(name), Some(site)) => site.release_key(name, &ask_password(name)?),
+            (None, ..) => bail!("--identity FILE, or --account NAME with --site DIR, is wanted"),
+        }
     }
 
     /// The span asked for; open ends reach as far as time does.

@@ -6,6 +6,7 @@ use super::{Vault, VaultError};
 use crate::crypto::{Label, PrivateKey, PublicKey, Unopened, generate_pair, random_u64};
 use crate::domain::{CameraNumber, Day, DayKeyId, Retention, SegmentId, VolumeId};
 use crate::segment::{ManifestRecord, SlotFile, SlotPurpose};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Officers and the recovery key together.
@@ -142,6 +143,25 @@ impl Volume {
         self.disk.remove_file(&path).map_err(self.on(&path))?;
         let dir = self.dir.join("keys");
         self.disk.sync_dir(&dir).map_err(self.on(&dir))
+    }
+}
+
+impl Volume {
+    /// Erases day keys that no manifest knows and nothing is sealed to: a power cut took their record, and with it all that
+    /// was sealed to them. Only for a start, when every manifest is known to be there.
+    pub(super) fn remove_stray_day_keys(&self) -> Result<(), VaultError> {
+        let known: HashSet<DayKeyId> = {
+            let state = self.lock();
+            let sums = state.manifests.values().map(|manifest| manifest.sum());
+            sums.flat_map(|sum| sum.day_keys.keys().chain(sum.wanted.keys())).copied().collect()
+        };
+        let dir = self.dir.join("keys");
+        let names = self.disk.list_files(&dir).map_err(self.on(&dir))?;
+        for day_key in names.iter().filter_map(|name| name.parse().ok()).filter(|day_key| !known.contains(day_key)) {
+            tracing::warn!(volume = %self.id, day_key = %day_key, "a day key that was never committed is erased");
+            self.destroy_day_key(day_key)?;
+        }
+        Ok(())
     }
 }
 

@@ -169,17 +169,17 @@ pub fn inspect(dir: &Path, look: &Look) -> Result<Inspection, VaultError> {
     }
     told.faults.extend(told_twice(|| day_keys::inspect(dir, volume, look))?);
     told.day_keys = live_day_keys.len() as u64;
-    let mut unnamed = segments::strangers(disk, dir, &named)?;
-    if !unnamed.is_empty() {
-        // A file is there an instant before the manifest names it.
-        for path in manifests::list(disk, &dir.join("manifests"))? {
-            named.extend(OneManifest::names(disk, &path));
-        }
-        let still = segments::strangers(disk, dir, &named)?;
-        unnamed.retain(|fault| still.contains(fault));
+    let mut seeming = segments::strangers(disk, dir, &named)?;
+    seeming.extend(segments::torn_chains(dir, &named));
+    if !seeming.is_empty() {
+        // A file is there an instant before the manifest names it; a segment's end is known to the next one before it is on
+        // record.
+        segments::look_again(disk, dir, &mut named)?;
+        let mut still = segments::strangers(disk, dir, &named)?;
+        still.extend(segments::torn_chains(dir, &named));
+        seeming.retain(|fault| still.contains(fault));
     }
-    told.faults.extend(unnamed);
-    told.faults.extend(segments::torn_chains(dir, &named, look)?);
+    told.faults.extend(seeming);
     told.faults.extend(segments::granted_strangers(dir, &named, look));
     Ok(told)
 }

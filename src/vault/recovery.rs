@@ -118,6 +118,7 @@ impl Volume {
             return Err(VaultError::ManifestsLack { dir, segments, first });
         }
         self.remove_strangers()?;
+        self.remove_stray_day_keys()?;
         let mut closed = Vec::new();
         for key in &keys {
             closed.extend(self.ends_of_open_segments(*key, &tables, now)?);

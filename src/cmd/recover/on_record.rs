@@ -1,9 +1,9 @@
 //! The ledger's row of a recovery: before the first picture, or nothing is recovered.
 
 use super::Wanted;
-use crate::access::SiteFiles;
+use crate::access::{Password, SiteFiles};
 use crate::clock::Clock;
-use crate::crypto::PublicKey;
+use crate::crypto::{PrivateKey, PublicKey};
 use crate::disk::{SharedDisk, SiteLock};
 use crate::domain::{CameraNumber, SiteId, Span};
 use crate::ledger::{Act, Actor, Ledger, NewestKnown};
@@ -35,6 +35,17 @@ pub(super) struct LockedSite {
     lock: SiteLock,
 }
 
+impl LockedSite {
+    /// Opens an officer's release key with their password.
+    ///
+    /// # Errors
+    /// Where the ledger is damaged; where name and password open none.
+    pub fn release_key(&self, name: &str, password: &Password) -> anyhow::Result<PrivateKey> {
+        let opened = self.files.open_release_key(name, password)?;
+        opened.context("no officer has this name and password")
+    }
+}
+
 /// The site of the volumes, where it is on this machine: the one given, the usual place, or around the volume.
 pub(super) fn find_site(
     disk: &SharedDisk,
@@ -42,6 +53,9 @@ pub(super) fn find_site(
     volumes: &[PathBuf],
 ) -> anyhow::Result<Option<LockedSite>> {
     let owners: Vec<SiteId> = volumes.iter().filter_map(|dir| Some(Volume::whose(disk, dir).ok()?.1)).collect();
+    if owners.iter().any(|owner| *owner != owners[0]) {
+        bail!("these volumes are of different sites; recover one site at a time, each has a ledger of its own");
+    }
     let around = volumes.iter().flat_map(|dir| {
         let dir = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.clone());
         dir.ancestors().skip(1).map(Path::to_path_buf).collect::<Vec<_>>()

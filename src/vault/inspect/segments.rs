@@ -8,7 +8,7 @@ use crate::domain::{DayKeyId, Digest, ManifestHead, Retention, SegmentId, Volume
 use crate::segment::{COMMIT_REGION_BYTES, CommitTable, HEAD_BYTES, RecordStream, SegmentHead, SegmentReader};
 use crate::vault::VaultError;
 use crate::vault::bare::DayKeys;
-use crate::vault::manifests::{ManifestFile, Summed};
+use crate::vault::manifests::{self, ManifestFile, Summed};
 use crate::vault::table::{Life, SegmentRow};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
@@ -59,7 +59,7 @@ struct Place<'a, 'k> {
 }
 
 impl OneManifest {
-    pub fn names(disk: &SharedDisk, path: &Path) -> BTreeMap<SegmentId, Named> {
+    fn names(disk: &SharedDisk, path: &Path) -> BTreeMap<SegmentId, Named> {
         let Ok(read) = ManifestFile::read(disk, path, false) else { return BTreeMap::new() };
         let rows = read.manifest.table().into_iter().flat_map(|table| &table.rows);
         rows.map(|(segment, row)| (*segment, Named::of(&read.manifest, row))).collect()
@@ -325,18 +325,28 @@ pub(super) fn strangers(
     Ok(faults)
 }
 
-/// Segments whose head names a segment before them that no manifest knows: one was taken out, with its record.
-///
-/// As long as no manifest is ever destroyed, every one before is known.
-pub(super) fn torn_chains(
+/// What manifests say by now of segments that they named, or did not name yet.
+pub(super) fn look_again(
+    disk: &SharedDisk,
     dir: &Path,
-    named: &BTreeMap<SegmentId, Named>,
-    _look: &Look,
-) -> Result<Vec<VolumeFault>, VaultError> {
+    named: &mut BTreeMap<SegmentId, Named>,
+) -> Result<(), VaultError> {
+    for path in manifests::list(disk, &dir.join("manifests"))? {
+        for (segment, now) in OneManifest::names(disk, &path) {
+            let known = named.entry(segment).or_insert(now);
+            (known.is_erased, known.digest) = (now.is_erased, now.digest.or(known.digest));
+        }
+    }
+    Ok(())
+}
+
+/// Segments whose head names a segment before them that no manifest knows: one was taken out, with its record. As long as
+/// no manifest is ever destroyed, every one before is known.
+pub(super) fn torn_chains(dir: &Path, named: &BTreeMap<SegmentId, Named>) -> Vec<VolumeFault> {
     let known: HashSet<u64> = named.values().filter_map(|named| named.digest).collect();
     let torn = named.iter().filter(|(_, named)| named.previous.is_some_and(|previous| !known.contains(&previous)));
     let what = "the camera's segment before this one is in no manifest: it was taken out. Find out who had the disk";
-    Ok(torn.map(|(segment, _)| VolumeFault::new(&dir.join(segment.to_string()), what)).collect())
+    torn.map(|(segment, _)| VolumeFault::new(&dir.join(segment.to_string()), what)).collect()
 }
 
 /// Keys in grants of segments that no manifest of this volume knows.

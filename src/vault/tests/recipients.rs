@@ -243,6 +243,86 @@ fn a_damaged_key_file_of_a_day_that_is_over_goes_like_the_others() {
 }
 
 #[test]
+fn a_day_key_without_its_record_is_erased_at_a_start_and_one_that_is_wanted_is_not() {
+    let house = House::new();
+    let vault = house.start();
+    record(&vault, camera(1), 0);
+    drop(vault);
+    let known = &key_files(&house)[0];
+    let stray = known.with_file_name("00000000000000aa");
+    std::fs::copy(known, &stray).unwrap();
+    assert!(house.faults(&[]).iter().any(|fault| fault.what.contains("no manifest names this day key")));
+    let vault = house.start();
+    assert!(!stray.exists() && known.exists());
+    let live = vault.live_segments(camera(1), span(0, 10), at(20)).unwrap();
+    assert!(vault.open_keys(&live, &house.officer, at(20)).is_ok());
+    assert!(house.faults(&[]).is_empty());
+}
+
+/// The records of a manifest but those that `keep` refuses, as a file.
+fn without(manifest: &Path, keep: impl Fn(&crate::segment::ManifestRecord) -> bool) -> Vec<u8> {
+    let whole = std::fs::read(manifest).unwrap();
+    let (header, records) = crate::segment::RecordReader::new(&whole).unwrap();
+    let kept = records.filter(|record| keep(record)).flat_map(|record| record.to_bytes());
+    header.to_bytes().into_iter().chain(kept).collect()
+}
+
+#[test]
+fn a_segment_taken_out_with_its_records_is_missed_by_the_next_one_even_without_a_checkpoint() {
+    use crate::segment::ManifestRecord;
+    let house = House::new();
+    let vault = house.start();
+    (0..3).for_each(|number| record(&vault, camera(1), number * 10));
+    let live = vault.live_segments(camera(1), span(0, 30), at(40)).unwrap();
+    vault.stop().unwrap();
+    drop(vault);
+    let manifest = house.volume_dir().join("manifests").join(&house.files("manifests")[0]);
+    let of = |taken: SegmentId| {
+        without(&manifest, |record| match record {
+            ManifestRecord::Opened { segment, .. } | ManifestRecord::Sealed { segment, .. } => *segment != taken,
+            _ => true,
+        })
+    };
+    let whole = std::fs::read(&manifest).unwrap();
+    for (at, is_missed) in [(0, true), (1, true), (2, false)] {
+        let taken = live[at].segment;
+        let path = house.path_of("rolling", taken);
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&manifest, of(taken)).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let faults = house.faults(&[]);
+        let missed = faults.iter().filter(|fault| fault.what.contains("it was taken out")).count();
+        assert_eq!(missed, usize::from(is_missed), "{at}: {faults:?}");
+        std::fs::write(&manifest, &whole).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+    }
+    assert!(house.faults(&[]).is_empty());
+}
+
+#[test]
+fn a_forged_summary_is_named() {
+    let house = House::new();
+    let vault = house.start();
+    record(&vault, camera(1), 0);
+    vault.stop().unwrap();
+    drop(vault);
+    assert!(house.faults(&[]).is_empty());
+    // The public half that today's segments would be sealed to, exchanged for the forger's own.
+    let summary = house.volume_dir().join("summary");
+    let text = std::fs::read_to_string(&summary).unwrap();
+    let (_, json) = text.split_once(' ').unwrap();
+    let mut forged: serde_json::Value = serde_json::from_str(json).unwrap();
+    let day_keys = forged["manifests"][0]["sum"]["day_keys"].as_object_mut().unwrap();
+    day_keys.values_mut().next().unwrap()["public"] = generate_pair().unwrap().1.to_string().into();
+    let json = forged.to_string();
+    std::fs::write(&summary, format!("{:08x} {json}", crc32c::crc32c(json.as_bytes()))).unwrap();
+    let faults = house.faults(&[]);
+    assert!(faults.len() == 1 && faults[0].what.contains("tells otherwise"), "{faults:?}");
+    std::fs::write(&summary, b"nothing").unwrap();
+    assert!(house.faults(&[])[0].what.contains("Delete it"));
+}
+
+#[test]
 fn a_grant_that_could_not_be_staged_leaves_nothing_and_the_next_one_takes_its_number() {
     let disk = crate::disk::FailingDisk::default();
     let dir = tempfile::tempdir().unwrap();
