@@ -70,6 +70,10 @@ impl Volume {
         if let Some(known) = state.day_keys.get(&(camera, day)) {
             return Ok(*known);
         }
+        if let Some(known) = self.day_key_on_record(state, camera, day)? {
+            state.day_keys.insert((camera, day), known);
+            return Ok(known);
+        }
         if recipients.is_empty() {
             return Err(VaultError::NoRecipients);
         }
@@ -88,6 +92,27 @@ impl Volume {
         }
         state.day_keys.insert((camera, day), (day_key, public));
         Ok((day_key, public))
+    }
+
+    /// The day key that was made for a camera and day before this process began, from the manifests' own records: its
+    /// public half must be nobody else's. One whose file a power cut took opens nothing, and another is made.
+    fn day_key_on_record(
+        &self,
+        state: &mut VolumeState,
+        camera: CameraNumber,
+        day: Day,
+    ) -> Result<Option<(DayKeyId, PublicKey)>, VaultError> {
+        for key in state.keys_of_day(day) {
+            let Some(manifest) = state.loaded(key)? else { continue };
+            let mut of_camera = manifest.sum().day_keys.iter().filter(|(_, known)| known.camera == camera);
+            let found = of_camera.find(|(day_key, _)| {
+                SlotFile::open_to_read(&*self.disk, &self.day_key_path(**day_key), SlotPurpose::DayKey).is_ok()
+            });
+            if let Some((day_key, known)) = found {
+                return Ok(Some((*day_key, known.public)));
+            }
+        }
+        Ok(None)
     }
 
     fn store_day_key(

@@ -171,7 +171,8 @@ impl ManifestFile {
         self.table.as_ref()
     }
 
-    /// The table, read again if it is not in memory.
+    /// The table, read again if it is not in memory. The sum is put together anew with it: what a summary told counts no
+    /// more from here on, since whoever can write to the disk can forge one.
     pub fn load(&mut self) -> Result<&SegmentTable, VaultError> {
         let table = match self.table.take() {
             Some(table) => table,
@@ -193,11 +194,15 @@ impl ManifestFile {
         Ok(())
     }
 
-    fn complete(&self, so_far: TableSoFar) -> Result<SegmentTable, VaultError> {
+    fn complete(&mut self, so_far: TableSoFar) -> Result<SegmentTable, VaultError> {
         let whole = so_far.read_on(&*self.file, self.end_bytes)?;
         if (whole.end_bytes, whole.head) != (self.end_bytes, self.head) {
             let file = PathBuf::from("manifests").join(&self.name);
             return Err(VaultError::ManifestDamaged { file, at_bytes: whole.end_bytes });
+        }
+        if whole.sum != self.sum {
+            tracing::error!(manifest = self.name, "the summary told otherwise of it: somebody changed one of the two");
+            self.sum = whole.sum;
         }
         Ok(whole.table)
     }
@@ -275,6 +280,7 @@ impl ManifestFile {
 /// A table of a manifest's records up to a place.
 pub(super) struct TableSoFar {
     table: SegmentTable,
+    sum: ManifestSum,
     end_bytes: u64,
     head: ManifestHead,
 }
@@ -282,7 +288,8 @@ pub(super) struct TableSoFar {
 impl TableSoFar {
     fn of_nothing(file: &dyn DiskFile) -> Result<Self, VaultError> {
         let (_, stream) = RecordStream::open(file)?;
-        Ok(Self { table: SegmentTable::default(), end_bytes: stream.offset_bytes(), head: stream.head() })
+        let (table, sum) = (SegmentTable::default(), ManifestSum::default());
+        Ok(Self { table, sum, end_bytes: stream.offset_bytes(), head: stream.head() })
     }
 
     /// Reads a manifest's table through a file handle of its own, up to `end_bytes`.
@@ -293,14 +300,14 @@ impl TableSoFar {
     }
 
     fn read_on(self, file: &dyn DiskFile, end_bytes: u64) -> Result<Self, VaultError> {
-        let mut table = self.table;
+        let (mut table, mut sum) = (self.table, self.sum);
         let mut stream = RecordStream::resume(file, self.end_bytes, self.head);
         while stream.offset_bytes() < end_bytes
             && let Some(RecordAt { record, at_bytes }) = stream.next_record()?
         {
-            table.apply(&record, place(at_bytes));
+            take_in(&mut sum, &mut table, &record, place(at_bytes));
         }
-        Ok(Self { table, end_bytes: stream.offset_bytes(), head: stream.head() })
+        Ok(Self { table, sum, end_bytes: stream.offset_bytes(), head: stream.head() })
     }
 }
 

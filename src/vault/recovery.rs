@@ -49,9 +49,6 @@ impl Volume {
                     *known = *newest;
                 }
             }
-            for (day_key, known) in &manifest.sum().day_keys {
-                state.day_keys.insert((known.camera, manifest.header.day), (*day_key, known.public));
-            }
             if state.manifests.insert(key, manifest).is_some() {
                 return Err(VaultError::ManifestTwice { file: path });
             }

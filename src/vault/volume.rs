@@ -105,6 +105,13 @@ impl VolumeState {
     }
 }
 
+impl VolumeState {
+    /// Keys of the manifests of a day, one a retention.
+    pub fn keys_of_day(&self, day: Day) -> Vec<ManifestKey> {
+        self.manifests.range((day, false, 0)..=(day, true, u64::MAX)).map(|(key, _)| *key).collect()
+    }
+}
+
 /// A segment that its manifest does not call sealed yet, or did so only in the commit before.
 #[derive(Debug)]
 pub(super) struct OpenSegment {

@@ -1,6 +1,7 @@
 //! What goes wrong around a volume: changed retention, moved files, damaged manifests, a volume that is away.
 
 use super::*;
+use crate::disk::Disk;
 
 /// Ten seconds of a camera from `from`, under a retention of its own.
 fn record_under(vault: &Arc<Vault>, of: CameraNumber, from: u64, retention: Retention) {
@@ -240,7 +241,7 @@ fn a_deleted_or_older_index_is_rebuilt_and_answers_as_before() {
 }
 
 pub(super) fn copy_dir(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
+    RealDisk.create_dir(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {

@@ -255,3 +255,40 @@ fn what_is_held_for_long_is_asked_for_without_its_days_table() {
     assert!(vault.due(expiry).is_empty());
     assert!(house.segments("held").is_empty() && house.faults(&[]).is_empty());
 }
+
+#[test]
+fn nothing_is_sealed_to_a_key_that_only_the_summary_names() {
+    let house = stopped();
+    let path = house.volume_dir().join("summary");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut told: serde_json::Value = serde_json::from_str(&text[9..]).unwrap();
+    let forger = generate_pair().unwrap();
+    for manifest in told["manifests"].as_array_mut().unwrap() {
+        for (_, known) in manifest["sum"]["day_keys"].as_object_mut().unwrap() {
+            known["public"] = serde_json::to_value(forger.1).unwrap();
+        }
+    }
+    let json = told.to_string();
+    std::fs::write(&path, format!("{:08x} {json}", crc32c::crc32c(json.as_bytes()))).unwrap();
+    let vault = Arc::new(start(&house).unwrap());
+    vault.set_recipients(vec![house.officer.public().unwrap()]);
+    record(&vault, camera(1), 86_400 + 10);
+    let live = vault.live_segments(camera(1), span(86_400, 86_500), at(86_420)).unwrap();
+    assert_eq!(live.len(), 2);
+    let head = vault.read(&live[1], at(86_420)).unwrap().head().clone();
+    assert!(head.open_key(&forger.0).is_err(), "sealed to the forger");
+    assert_eq!(vault.open_keys(&live, &house.officer, at(86_420)).unwrap().len(), 2);
+}
+
+#[test]
+fn a_day_key_whose_file_is_lost_seals_nothing_more() {
+    let house = stopped();
+    for name in house.files("keys") {
+        std::fs::remove_file(house.volume_dir().join("keys").join(name)).unwrap();
+    }
+    let vault = Arc::new(start(&house).unwrap());
+    vault.set_recipients(vec![house.officer.public().unwrap()]);
+    record(&vault, camera(1), 86_400 + 10);
+    let live = vault.live_segments(camera(1), span(86_411, 86_500), at(86_420)).unwrap();
+    assert_eq!(vault.open_keys(&live, &house.officer, at(86_420)).unwrap().len(), 1);
+}
