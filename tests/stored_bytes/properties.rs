@@ -19,8 +19,11 @@ use cctv_custodian::vault::{Holds, TrustedClock};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// What must hold of one parser, whatever bytes it is given.
+pub type Property = fn(&[u8]);
+
 /// Each by the name of its parser, which is also the ending of its vectors in `tests/vectors`.
-pub const ALL: [(&str, fn(&[u8])); 13] = [
+pub const ALL: [(&str, Property); 13] = [
     ("segment", segment),
     ("chunk", chunk),
     ("footer", footer),
