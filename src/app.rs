@@ -5,6 +5,8 @@
 //! HTTP. Order of a stop: HTTP → cameras (their segments are ended) → eraser → last commit → ledger's last row.
 
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use status::{CONTROL_NAME, Status, ask_status};
 

@@ -2,6 +2,7 @@
 
 use super::SiteArg;
 use crate::access::SiteFiles;
+use crate::clock::Clock;
 use crate::config::{Pace, Site};
 use crate::disk::{RealDisk, SharedDisk};
 use crate::ledger::{Act, Checkpoint, Row, Verified, verify_files};
@@ -52,7 +53,7 @@ impl Verify {
                 let heads = newest.iter().flat_map(|checkpoint| &checkpoint.manifests);
                 let heads: Vec<_> =
                     heads.filter(|head| head.volume == volume).map(|head| (head.manifest.clone(), head.head)).collect();
-                inspect(&disk, &place.path, files.site(), self.deep, &heads)
+                inspect(&disk, &place.path, files.site(), self.deep, &heads, Clock::system().wall())
             });
             match checked {
                 Ok(inspection) => volumes.push(inspection),

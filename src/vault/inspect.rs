@@ -5,7 +5,7 @@ use super::manifests::{self, ManifestFile};
 use super::table::{Life, SegmentRow};
 use super::volume::Volume;
 use crate::disk::{Access, SharedDisk, read_file};
-use crate::domain::{Digest, ManifestHead, SegmentId, SiteId, VolumeId};
+use crate::domain::{Digest, ManifestHead, SegmentId, SiteId, Utc, VolumeId};
 use crate::segment::{COMMIT_REGION_BYTES, CommitTable, HEAD_BYTES, RecordStream, SegmentHead, SegmentReader};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +33,8 @@ pub struct VolumeFault {
 }
 
 /// Reads the volume in `dir`. `deep` reads every sealed byte and holds it against the digest. `heads` are those of
-/// the newest ledger checkpoint: each manifest must have been there.
+/// the newest ledger checkpoint: each manifest must have been there. A segment whose period has ended by `now` may have
+/// lost its key already, a moment before the manifest says so.
 ///
 /// # Errors
 /// [`VaultError`] where there is no volume to read.
@@ -43,16 +44,17 @@ pub fn inspect(
     site: SiteId,
     deep: bool,
     heads: &[(String, ManifestHead)],
+    now: Utc,
 ) -> Result<Inspection, VaultError> {
     let volume = Volume::identify(disk, dir, site)?;
     let mut told = Inspection { volume: Some(volume), ..Inspection::default() };
     let mut checked_heads = BTreeSet::new();
     let mut named = BTreeMap::new();
     for path in manifests::list(disk, &dir.join("manifests"))? {
-        let mut one = OneManifest::inspect(disk, dir, &path, deep, heads);
+        let mut one = OneManifest::inspect(disk, dir, &path, deep, heads, now);
         if !one.told.faults.is_empty() {
             // Beside a running daemon a segment may have gone between the two looks. What is wrong stays wrong.
-            one = OneManifest::inspect(disk, dir, &path, deep, heads);
+            one = OneManifest::inspect(disk, dir, &path, deep, heads, now);
         }
         checked_heads.extend(one.checked_head);
         named.extend(one.named);
@@ -91,7 +93,14 @@ impl OneManifest {
         rows.map(|(segment, row)| (*segment, is_erased(row))).collect()
     }
 
-    fn inspect(disk: &SharedDisk, dir: &Path, path: &Path, deep: bool, heads: &[(String, ManifestHead)]) -> Self {
+    fn inspect(
+        disk: &SharedDisk,
+        dir: &Path,
+        path: &Path,
+        deep: bool,
+        heads: &[(String, ManifestHead)],
+        now: Utc,
+    ) -> Self {
         let mut one = Self { told: Inspection::default(), named: BTreeMap::new(), checked_head: None };
         // Read after the manifest: what the manifest calls open was committed in one of these, or not at all.
         let read = match ManifestFile::read(disk, path, false) {
@@ -123,10 +132,16 @@ impl OneManifest {
                 Err(e) => one.told.fault(path, e.to_string()),
             }
         }
+        let retention = read.manifest.header.retention;
         for (segment, row) in read.manifest.table().into_iter().flat_map(|table| &table.rows) {
             one.named.insert(*segment, matches!(row.life, Life::Erased { .. }));
             let place = if row.is_apart { "held" } else { "rolling" };
             let path = dir.join(place).join(&name).join(segment.to_string());
+            let is_over = row.span_at_least().is_some_and(|span| retention.expiry(span) <= now);
+            if is_over && row.life == Life::Sealed && is_keyless(disk, &path) {
+                one.told.segments_destroyed += 1;
+                continue;
+            }
             one.told.segment(disk, &path, *segment, (&read.manifest, row), &tables, deep);
         }
         one
@@ -232,6 +247,13 @@ fn strangers(disk: &SharedDisk, dir: &Path, named: &BTreeMap<SegmentId, bool>) -
         }
     }
     Ok(faults)
+}
+
+/// Whether a head was overwritten: what is due is made unreadable first, and then recorded so.
+fn is_keyless(disk: &SharedDisk, path: &Path) -> bool {
+    let mut block = vec![0xFF; HEAD_BYTES];
+    let read = disk.open(path, Access::Read).and_then(|file| file.read_at(&mut block, 0));
+    read.is_ok_and(|got| got == HEAD_BYTES) && block.iter().all(|byte| *byte == 0)
 }
 
 fn check_head(disk: &SharedDisk, path: &Path, manifest: &ManifestFile, row: &SegmentRow) -> Result<(), String> {

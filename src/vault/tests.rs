@@ -2,14 +2,17 @@
 
 use super::*;
 use crate::crypto::{PrivateKey, StreamOpener, generate_pair};
-use crate::disk::{RealDisk, SharedDisk};
+use crate::disk::{RealDisk, SharedDisk, SimulatedDisk};
 use crate::domain::{DestructionTrigger, GapCause, GrantId, Overwrite, RequestId, Retention, SiteId, Span, VolumeId};
 use crate::segment::FragmentFacts;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 mod damage;
+mod errors;
+mod model;
 mod starts;
 
 const SITE: SiteId = SiteId([1; 16]);
@@ -39,8 +42,17 @@ struct House {
 
 impl House {
     fn new() -> Self {
+        Self::on(tempfile::tempdir().unwrap(), Arc::new(RealDisk))
+    }
+
+    /// On a disk that can be made to fail; only the index is on a real one.
+    fn simulated() -> (Self, SimulatedDisk) {
         let dir = tempfile::tempdir().unwrap();
-        let disk: SharedDisk = Arc::new(RealDisk);
+        let disk = SimulatedDisk::new(&[dir.path()]);
+        (Self::on(dir, Arc::new(disk.clone())), disk)
+    }
+
+    fn on(dir: tempfile::TempDir, disk: SharedDisk) -> Self {
         let volume = Volume::create(&disk, &dir.path().join("v1"), SITE).unwrap();
         Self { dir, disk, officer: generate_pair().unwrap().0, volume }
     }
@@ -79,7 +91,11 @@ impl House {
     }
 
     fn faults(&self, heads: &[(String, crate::domain::ManifestHead)]) -> Vec<VolumeFault> {
-        inspect(&self.disk, &self.volume_dir(), SITE, true, heads).unwrap().faults
+        self.faults_at(heads, START)
+    }
+
+    fn faults_at(&self, heads: &[(String, crate::domain::ManifestHead)], now: Utc) -> Vec<VolumeFault> {
+        inspect(&self.disk, &self.volume_dir(), SITE, true, heads, now).unwrap().faults
     }
 }
 

@@ -1,0 +1,7 @@
+//! A whole site on the simulated disk, and the power cut at every operation.
+
+mod checks;
+mod crashes;
+mod flushes;
+mod play;
+mod scenarios;
