@@ -19,7 +19,7 @@ mod report;
 
 use anyhow::Context as _;
 use cctv_custodian::crypto::{DataKey, PublicKey, StreamOpener, generate_pair};
-use cctv_custodian::disk::{DiskFile, Extents};
+use cctv_custodian::disk::{DiskFile, Extents, FlushSite};
 use cctv_custodian::domain::{CameraNumber, DayKeyId, Digest, SegmentId, Utc, VolumeId};
 use cctv_custodian::segment::{CHUNK_LIMIT_BYTES, Ending, FragmentFacts, SegmentFacts, SegmentReader, SegmentWriter};
 use measure::{Pairs, thread_cpu_s};
@@ -43,7 +43,7 @@ const PAIRS: usize = 21;
 struct Nowhere;
 
 impl DiskFile for Nowhere {
-    fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
+    fn read_some_at(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
         Ok(0)
     }
 
@@ -64,7 +64,7 @@ impl DiskFile for Nowhere {
         Ok(0)
     }
 
-    fn sync_data(&self) -> io::Result<()> {
+    fn sync_data_at(&self, _: FlushSite) -> io::Result<()> {
         Ok(())
     }
 
@@ -78,7 +78,7 @@ impl DiskFile for Nowhere {
 struct InMemory(Arc<Mutex<Vec<u8>>>);
 
 impl DiskFile for InMemory {
-    fn read_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize> {
+    fn read_some_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize> {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let from = usize::try_from(offset_bytes).map_err(io::Error::other)?.min(bytes.len());
         let got = buffer.len().min(bytes.len() - from);
@@ -109,7 +109,7 @@ impl DiskFile for InMemory {
         Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).len() as u64)
     }
 
-    fn sync_data(&self) -> io::Result<()> {
+    fn sync_data_at(&self, _: FlushSite) -> io::Result<()> {
         Ok(())
     }
 

@@ -4,23 +4,24 @@
 //! Calls block; those who have an executor to keep free call from a blocking thread.
 
 mod aligned;
-#[cfg(test)]
-mod failing;
 mod kernel;
 mod lock;
 mod probe;
 mod real;
+#[cfg(test)]
+mod simulated;
 
 pub use aligned::AlignedBuffer;
-#[cfg(test)]
-pub(crate) use failing::FailingDisk;
 pub use kernel::clock_is_synchronised;
 pub use lock::SiteLock;
 pub use probe::{DeviceCheck, DeviceRefusal, check_device};
 pub use real::RealDisk;
+#[cfg(test)]
+pub(crate) use simulated::{Dice, Failure, Flush, Habit, Operation, OperationKind, PowerCut, SimulatedDisk, Snapshot};
 
 use std::fmt::Debug;
 use std::io;
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,18 +56,31 @@ pub enum Access {
     Direct,
 }
 
+/// Where in the program a flush is asked for. Nobody names it: what waits for a flush is `#[track_caller]`, and so is all
+/// that flushes for somebody else. A test leaves out the flush of one place and must notice.
+pub type FlushSite = &'static Location<'static>;
+
+/// What the system says of the file system that holds a directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileSystemFacts {
+    /// The magic number of its kind, as statfs(2) tells it.
+    pub magic: u64,
+    /// The options of the mount and of the file system together, parted by commas; empty where none are known.
+    pub options: String,
+}
+
 /// An open file. Positions are explicit; there is no cursor.
 pub trait DiskFile: Send + Sync + Debug {
-    /// Fills as much of `buffer` as the file has from `offset`; returns how many bytes that was.
-    fn read_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize>;
+    /// Reads from `offset`, for `read_at`: that one makes sure that only the file's end cuts it short.
+    fn read_some_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize>;
     /// Writes all of `bytes`, or fails.
     fn write_all_at(&self, bytes: &[u8], offset_bytes: u64) -> io::Result<()>;
     /// Reserves blocks so that the file is at least `length_bytes` long, and reads as zero where never written.
     fn allocate(&self, length_bytes: u64) -> io::Result<()>;
     fn set_len(&self, length_bytes: u64) -> io::Result<()>;
     fn len_bytes(&self) -> io::Result<u64>;
-    /// `fdatasync`: content, and the size if it grew, reach the device.
-    fn sync_data(&self) -> io::Result<()>;
+    /// `fdatasync`, for `sync_data`: who waits for it calls that.
+    fn sync_data_at(&self, site: FlushSite) -> io::Result<()>;
     fn extents(&self) -> io::Result<Extents>;
     /// Where the next byte at or behind `offset_bytes` stands that may be something else than a zero; `None` where none
     /// does to the file's end. Blocks that are reserved and were never written need not be read. A disk that cannot tell
@@ -91,15 +105,16 @@ pub trait Disk: Send + Sync + Debug {
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove_file(&self, path: &Path) -> io::Result<()>;
-    /// `fsync` of the directory: names that were made, moved or removed in it are durable.
-    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
-    /// `syncfs`: everything written to the file system that holds `dir` is durable. One device flush.
-    fn sync_file_system(&self, dir: &Path) -> io::Result<()>;
+    /// `fsync` of a directory, for `sync_dir`: who waits for it calls that.
+    fn sync_dir_at(&self, dir: &Path, site: FlushSite) -> io::Result<()>;
+    /// `syncfs`, for `sync_file_system`: who waits for it calls that.
+    fn sync_file_system_at(&self, dir: &Path, site: FlushSite) -> io::Result<()>;
     fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
     /// Who could reach a file or directory besides the running user. A disk that no other user shares has nobody.
     fn others_reach(&self, _path: &Path) -> io::Result<Option<Reach>> {
         Ok(None)
     }
+    fn file_system(&self, dir: &Path) -> io::Result<FileSystemFacts>;
 }
 
 /// Why a file or directory is not its owner's alone.
@@ -156,6 +171,50 @@ pub fn check_private_dir(disk: &dyn Disk, dir: &Path) -> Result<(), NotPrivate> 
     names.iter().try_for_each(|name| check_private(disk, &dir.join(name)))
 }
 
+impl dyn DiskFile + '_ {
+    /// Fills as much of `buffer` as the file has from `offset`; returns how many bytes that was.
+    ///
+    /// # Errors
+    /// What the disk says; `UnexpectedEof` for a read that came back short of the file's end. Taken for the end, it would
+    /// have what stands behind it cut off or overwritten.
+    pub fn read_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize> {
+        let got = self.read_some_at(buffer, offset_bytes)?;
+        if got < buffer.len() && offset_bytes.saturating_add(got as u64) < self.len_bytes()? {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a read came back short; check the disk"));
+        }
+        Ok(got)
+    }
+
+    /// `fdatasync`: content and size reach the device. Not the name: that is the directory's.
+    ///
+    /// # Errors
+    /// What the disk says. What was to be flushed may be lost for good then, and flushing again would not say so.
+    #[track_caller]
+    pub fn sync_data(&self) -> io::Result<()> {
+        self.sync_data_at(Location::caller())
+    }
+}
+
+impl dyn Disk + '_ {
+    /// `fsync` of the directory: names that were made, moved or removed in it are durable.
+    ///
+    /// # Errors
+    /// As [`DiskFile`]'s `sync_data`.
+    #[track_caller]
+    pub fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.sync_dir_at(dir, Location::caller())
+    }
+
+    /// `syncfs`: everything written to the file system that holds `dir` is durable. One device flush.
+    ///
+    /// # Errors
+    /// As [`DiskFile`]'s `sync_data`.
+    #[track_caller]
+    pub fn sync_file_system(&self, dir: &Path) -> io::Result<()> {
+        self.sync_file_system_at(dir, Location::caller())
+    }
+}
+
 /// A disk shared by the rooms.
 pub type SharedDisk = Arc<dyn Disk>;
 
@@ -182,7 +241,8 @@ pub fn read_file(disk: &dyn Disk, path: &Path, limit_bytes: u64) -> io::Result<V
 /// new file beside it, flush, rename, flush of the directory. For files without secrets: the old blocks are not erased.
 ///
 /// # Errors
-/// What the disk says. The old file is then still in its place.
+/// What the disk says. The old file is then still in its place, unless it was the flush of the directory that failed.
+#[track_caller]
 pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = parent(path)?;
     let fresh = path.with_extension("new");

@@ -8,8 +8,8 @@
 //! - L1 A row is flushed (`fdatasync`) before whoever asked for it gets an answer.
 //! - L2 After a failed write or flush the ledger takes no more rows until a restart: what cannot be recorded does not
 //!   happen.
-//! - L3 A torn last line (no line end) was never answered: it is cut off at the start. Any other line that does not
-//!   fit is a fault, and the ledger does not open.
+//! - L3 A torn last line (no line end, or a zero byte where a sector never reached the disk) was never answered: it is
+//!   cut off at the start. Any other line that does not fit is a fault, and the ledger does not open.
 //! - L4 No row holds a name, a contact or a key.
 
 #[cfg(test)]

@@ -15,6 +15,20 @@
 //! - V10 The summary is written from what a flush covered. A manifest that is longer is read, one that is shorter was
 //!   cut short; without a summary all are read. It is the only thing that a start believes unread.
 //! - V11 Questions are answered from the index only while it stands for the manifests; else from the manifests.
+//! - V12 A manifest's name never stands for less than a whole header: header written → flush → rename. What is torn behind
+//!   it lacks its end, or whole sectors; anything else is damage, and nothing is erased for it.
+//! - V13 A manifest names a day key only after its slots were flushed. A start destroys day keys that no manifest names, and
+//!   seals nothing more to those whose file a power cut took.
+//! - V14 After a failed write or flush nothing more is recorded on a volume: what it was about counts as lost, and no flush
+//!   is tried again and believed. Erasing goes on there. A full disk is no failure. A read that comes back short is one.
+//!
+//! What is done in which order stands with what does it: create, append, seal in `recorder`; commit in `commit`; start in
+//! `recovery`; hold in `holds` and `erase`; erase in `erase`; day keys in `day_keys`; grants in `grants`. The power goes
+//! at every operation of each in `app`'s tests, where each flush is left out in turn, too. A flush that is not there is not
+//! wanted: its place says why.
+//!
+//! One thing no order mends: what a power cut took the name of, before the first commit, stands as ciphertext in blocks
+//! that belong to nobody. Its day key's end is its end.
 //!
 //! Layout of a volume: `volume` (identity), `commits` (the commit table), `manifests/`, `summary`, `keys/` (day keys),
 //! `rolling/` and `held/` (segments, a directory a manifest: four million names in one directory would all have to be
@@ -295,8 +309,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError`]; the index is then rebuilt at the next start.
     pub fn stop(&self) -> Result<(), VaultError> {
-        // The first commit covers the last footers, the second the records that call them sealed.
-        self.commit()?;
+        // The commit covers the last footers, the summary's flush the records that call them sealed.
         self.commit()?;
         for volume in self.volumes.iter().filter(|volume| !volume.is_latched()) {
             volume.summarise(true)?;

@@ -82,7 +82,7 @@ fn the_instrument_loses_what_was_not_flushed_and_nothing_else() {
             assert!(!disk.counts().unwrap().has_power);
             assert!(
                 RealDisk.create_new(&place(&disk, "d")).is_err()
-                    || RealDisk.sync_file_system(&disk.mount_point()).is_err()
+                    || (&RealDisk as &dyn Disk).sync_file_system(&disk.mount_point()).is_err()
             );
             disk.restore().unwrap();
             let left = std::fs::read(place(&disk, "a")).unwrap();

@@ -1,6 +1,6 @@
 //! The disk with its flushes counted: each call that makes the device write its cache out.
 
-use cctv_custodian::disk::{Access, Disk, DiskFile, Extents, RealDisk};
+use cctv_custodian::disk::{Access, Disk, DiskFile, Extents, FileSystemFacts, FlushSite, RealDisk};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -56,13 +56,16 @@ impl Disk for CountedDisk {
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         RealDisk.remove_file(path)
     }
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+    fn sync_dir_at(&self, dir: &Path, site: FlushSite) -> io::Result<()> {
         self.flush();
-        RealDisk.sync_dir(dir)
+        RealDisk.sync_dir_at(dir, site)
     }
-    fn sync_file_system(&self, dir: &Path) -> io::Result<()> {
+    fn sync_file_system_at(&self, dir: &Path, site: FlushSite) -> io::Result<()> {
         self.flush();
-        RealDisk.sync_file_system(dir)
+        RealDisk.sync_file_system_at(dir, site)
+    }
+    fn file_system(&self, dir: &Path) -> io::Result<FileSystemFacts> {
+        RealDisk.file_system(dir)
     }
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
         RealDisk.free_bytes(dir)
@@ -70,8 +73,8 @@ impl Disk for CountedDisk {
 }
 
 impl DiskFile for CountedFile {
-    fn read_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize> {
-        self.file.read_at(buffer, offset_bytes)
+    fn read_some_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize> {
+        self.file.read_some_at(buffer, offset_bytes)
     }
     fn write_all_at(&self, bytes: &[u8], offset_bytes: u64) -> io::Result<()> {
         self.file.write_all_at(bytes, offset_bytes)
@@ -85,9 +88,9 @@ impl DiskFile for CountedFile {
     fn len_bytes(&self) -> io::Result<u64> {
         self.file.len_bytes()
     }
-    fn sync_data(&self) -> io::Result<()> {
+    fn sync_data_at(&self, site: FlushSite) -> io::Result<()> {
         self.flushes.flush();
-        self.file.sync_data()
+        self.file.sync_data_at(site)
     }
     fn extents(&self) -> io::Result<Extents> {
         self.file.extents()

@@ -5,7 +5,7 @@ use super::*;
 use crate::catalog::Catalog;
 use crate::clock::ManualClock;
 use crate::crypto::Strength;
-use crate::disk::{RealDisk, SharedDisk};
+use crate::disk::{RealDisk, SharedDisk, SimulatedDisk};
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
 use crate::domain::{Codec, Digest, Frame, GrantId, RequestId, Retention, SegmentId, Span, VolumeId};
 use crate::fragment::footage::{Footage, film};
@@ -71,8 +71,17 @@ struct Open {
 
 impl Clinic {
     fn new() -> Self {
+        Self::on(tempfile::tempdir().unwrap(), Arc::new(RealDisk))
+    }
+
+    /// On a disk that can be made to fail; only the index is on a real one.
+    fn simulated() -> (Self, SimulatedDisk) {
         let dir = tempfile::tempdir().unwrap();
-        let disk: SharedDisk = Arc::new(RealDisk);
+        let disk = SimulatedDisk::new(&[dir.path()]);
+        (Self::on(dir, Arc::new(disk.clone())), disk)
+    }
+
+    fn on(dir: tempfile::TempDir, disk: SharedDisk) -> Self {
         let hands = ManualClock::standing(START);
         let account = |(name, role): (&str, Role)| NewAccount {
             name: name.to_owned(),

@@ -66,7 +66,7 @@ impl Seal {
         let told = Self::read(folder).unwrap_or_default();
         match RealDisk.remove_file(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            removed => removed.and_then(|()| RealDisk.sync_dir(&parent(&path)?)).map_err(on(&path))?,
+            removed => removed.and_then(|()| (&RealDisk as &dyn Disk).sync_dir(&parent(&path)?)).map_err(on(&path))?,
         }
         Ok(told)
     }

@@ -47,20 +47,20 @@ impl DeviceCheck {
 /// # Errors
 /// What the disk says.
 pub fn check_device(disk: &dyn Disk, dir: &Path) -> io::Result<DeviceCheck> {
-    let file_system = match u64::try_from(rustix::fs::statfs(dir)?.f_type) {
-        Ok(EXT4_MAGIC) => "ext4",
-        Ok(XFS_MAGIC) => "xfs",
-        Ok(other) => return refused(DeviceRefusal::FileSystem { kind: kind_name(other) }),
-        Err(_) => return refused(DeviceRefusal::FileSystem { kind: "unknown".into() }),
+    let facts = disk.file_system(dir)?;
+    let file_system = match facts.magic {
+        EXT4_MAGIC => "ext4",
+        XFS_MAGIC => "xfs",
+        other => return refused(DeviceRefusal::FileSystem { kind: kind_name(other) }),
     };
-    if mount_options(dir)?.is_some_and(|options| options.split(',').any(|o| o == "data=journal")) {
+    if facts.options.split(',').any(|option| option == "data=journal") {
         return refused(DeviceRefusal::DataJournal);
     }
     let path = dir.join(PROBE_NAME);
     remove_left_over(disk, &path)?;
     let told = overwrite_probe(disk, &path);
+    // Not flushed: one that a power cut brings back is taken away by the next test.
     remove_left_over(disk, &path)?;
-    disk.sync_dir(dir)?;
     match told? {
         Some(refusal) => refused(refusal),
         None => Ok(DeviceCheck::Proven { file_system }),
@@ -90,9 +90,10 @@ fn overwrite_probe(disk: &dyn Disk, path: &Path) -> io::Result<Option<DeviceRefu
     if direct.extents()? != Extents::Known(before) {
         return Ok(Some(DeviceRefusal::Moved));
     }
-    content.as_mut_slice().fill(0xFF);
-    let read = direct.read_at(content.as_mut_slice(), 0)?;
-    let blank = read == PROBE_BYTES && content.as_slice().iter().all(|b| *b == 0);
+    let mut back = AlignedBuffer::zeroed(PROBE_BYTES);
+    back.as_mut_slice().fill(0xFF);
+    let read = direct.read_at(back.as_mut_slice(), 0)?;
+    let blank = read == PROBE_BYTES && back.as_slice() == content.as_slice();
     Ok(if blank { None } else { Some(DeviceRefusal::ReadBack) })
 }
 
@@ -114,24 +115,6 @@ fn kind_name(magic: u64) -> String {
         0xFF53_4D42 | 0xFE53_4D42 => "SMB".into(),
         other => format!("number {other:#x}"),
     }
-}
-
-/// The options of the mount that holds `dir`, those of the mount and of the file system together (proc(5), mountinfo).
-fn mount_options(dir: &Path) -> io::Result<Option<String>> {
-    let dir = dir.canonicalize()?;
-    let mut best: Option<(usize, String)> = None;
-    for line in std::fs::read_to_string("/proc/self/mountinfo")?.lines() {
-        let fields: Vec<&str> = line.split(' ').collect();
-        let (Some(point), Some(options), Some(special)) = (fields.get(4), fields.get(5), fields.last()) else {
-            continue;
-        };
-        // Later lines mount over earlier ones, so an equal length wins too.
-        let depth = point.len();
-        if dir.starts_with(point) && best.as_ref().is_none_or(|(found, _)| depth >= *found) {
-            best = Some((depth, format!("{options},{special}")));
-        }
-    }
-    Ok(best.map(|(_, options)| options))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The machine's own files.
 
-use super::{Access, Disk, DiskFile, Extents, Reach, kernel};
+use super::{Access, Disk, DiskFile, Extents, FileSystemFacts, FlushSite, Reach, kernel};
 use rustix::fs::{FallocateFlags, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use std::fs::File;
@@ -74,11 +74,11 @@ impl Disk for RealDisk {
         std::fs::remove_file(path)
     }
 
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+    fn sync_dir_at(&self, dir: &Path, _site: FlushSite) -> io::Result<()> {
         File::open(dir)?.sync_all()
     }
 
-    fn sync_file_system(&self, dir: &Path) -> io::Result<()> {
+    fn sync_file_system_at(&self, dir: &Path, _site: FlushSite) -> io::Result<()> {
         Ok(rustix::fs::syncfs(File::open(dir)?)?)
     }
 
@@ -100,10 +100,15 @@ impl Disk for RealDisk {
             None
         })
     }
+
+    fn file_system(&self, dir: &Path) -> io::Result<FileSystemFacts> {
+        let magic = u64::try_from(rustix::fs::statfs(dir)?.f_type).map_err(io::Error::other)?;
+        Ok(FileSystemFacts { magic, options: mount_options(dir)?.unwrap_or_default() })
+    }
 }
 
 impl DiskFile for RealFile {
-    fn read_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize> {
+    fn read_some_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
             match self.0.read_at(&mut buffer[filled..], offset_bytes + filled as u64) {
@@ -132,7 +137,7 @@ impl DiskFile for RealFile {
         Ok(self.0.metadata()?.len())
     }
 
-    fn sync_data(&self) -> io::Result<()> {
+    fn sync_data_at(&self, _site: FlushSite) -> io::Result<()> {
         self.0.sync_data()
     }
 
@@ -149,6 +154,24 @@ impl DiskFile for RealFile {
             Err(e) => Err(e.into()),
         }
     }
+}
+
+/// The options of the mount that holds `dir`, those of the mount and of the file system together (proc(5), mountinfo).
+fn mount_options(dir: &Path) -> io::Result<Option<String>> {
+    let dir = dir.canonicalize()?;
+    let mut best: Option<(usize, String)> = None;
+    for line in std::fs::read_to_string("/proc/self/mountinfo")?.lines() {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let (Some(point), Some(options), Some(special)) = (fields.get(4), fields.get(5), fields.last()) else {
+            continue;
+        };
+        // Later lines mount over earlier ones, so an equal length wins too.
+        let depth = point.len();
+        if dir.starts_with(point) && best.as_ref().is_none_or(|(found, _)| depth >= *found) {
+            best = Some((depth, format!("{options},{special}")));
+        }
+    }
+    Ok(best.map(|(_, options)| options))
 }
 
 #[cfg(test)]

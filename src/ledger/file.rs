@@ -140,13 +140,15 @@ impl Ledger {
     fn take_over(&mut self, name: &str, path: &Path, told: &VerifiedFile) -> io::Result<()> {
         if told.end_bytes == 0 {
             tracing::warn!(file = name, bytes = told.torn_bytes, "a month without a whole row is begun again");
-            self.disk.remove_file(path)?;
-            return self.disk.sync_dir(&self.dir);
+            // Not flushed: one that a power cut brings back is taken away again, and the flush of the next one's name
+            // covers this too.
+            return self.disk.remove_file(path);
         }
         let file = self.disk.open(path, Access::ReadWrite)?;
         if told.torn_bytes > 0 {
             tracing::warn!(file = name, bytes = told.torn_bytes, "a row that was never answered is cut off");
             file.set_len(told.end_bytes)?;
+            // Before a row is written in its place: what a power cut takes of that one must read as zeros (L3), not as this.
             file.sync_data()?;
         }
         self.next_sequence = told.next_sequence;
@@ -205,7 +207,15 @@ impl Ledger {
     /// [`LedgerError::Write`] the first time, [`LedgerError::Latched`] ever after (L2).
     pub fn append(&mut self, at: Utc, actor: Actor, act: Act) -> Result<Row, LedgerError> {
         self.turn_to(at)?;
-        self.write_row(at, actor, act)
+        let before = (self.next_sequence, self.head);
+        let row = self.write_row(at, actor, act)?;
+        let flushed = self.current.as_ref().map_or(Ok(()), |current| current.file.sync_data());
+        flushed.map_err(|source| {
+            // It was never answered.
+            (self.next_sequence, self.head) = before;
+            self.latch(source)
+        })?;
+        Ok(row)
     }
 
     fn begin_file(&mut self, month: &str, at: Utc) -> Result<(), LedgerError> {
@@ -216,20 +226,20 @@ impl Ledger {
         });
         let file = made.map_err(|source| self.latch(source))?;
         self.current = Some(Current { month: month.to_owned(), file, end_bytes: 0 });
+        // Flushed with the row that follows. The two begin in one sector, so a power cut leaves none without this one.
         let opened = Act::FileOpened { site: self.site, previous: self.head };
         self.write_row(at, Actor::Daemon, opened)?;
         Ok(())
     }
 
+    /// Writes a row. Not flushed.
     fn write_row(&mut self, at: Utc, actor: Actor, act: Act) -> Result<Row, LedgerError> {
         let row = Row { sequence: self.next_sequence, at, actor, act };
         let json = serde_json::to_string(&row)?;
         let head = chain(self.head, json.as_bytes());
         let line = Line { digest: head, json: &json }.to_text();
         let Some(current) = self.current.as_mut() else { return Err(LedgerError::Latched) };
-        let written =
-            current.file.write_all_at(line.as_bytes(), current.end_bytes).and_then(|()| current.file.sync_data());
-        if let Err(source) = written {
+        if let Err(source) = current.file.write_all_at(line.as_bytes(), current.end_bytes) {
             return Err(self.latch(source));
         }
         current.end_bytes += line.len() as u64;

@@ -2,9 +2,9 @@ use super::row::Checkpoint;
 use super::verify::FaultKind;
 use super::*;
 use crate::crypto::{PublicKey, Secret, SigningKey};
-use crate::disk::{FailingDisk, RealDisk, SharedDisk};
+use crate::disk::{RealDisk, SharedDisk, SimulatedDisk};
 use crate::domain::{AccountId, Digest, SiteId, Utc};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 const SITE: SiteId = SiteId([1; 16]);
@@ -155,14 +155,14 @@ fn another_sites_ledger_is_refused() {
 
 #[test]
 fn after_a_failed_flush_nothing_is_recorded_any_more() {
-    let dir = tempfile::tempdir().unwrap();
-    let disk = FailingDisk::default();
-    let mut ledger = Ledger::open(Arc::new(disk.clone()), &PathBuf::from(dir.path()), SITE, |_| {}).unwrap();
+    let dir = Path::new("/ledger");
+    let disk = SimulatedDisk::new(&[dir]);
+    let mut ledger = Ledger::open(Arc::new(disk.clone()), dir, SITE, |_| {}).unwrap();
     ledger.append(NOW, Actor::Daemon, Act::DaemonStopped).unwrap();
     let head = ledger.head();
-    disk.fail_after(0);
+    disk.fail_flushes_after(0);
     assert!(matches!(ledger.append(NOW, Actor::Daemon, Act::DaemonStopped), Err(LedgerError::Write { .. })));
-    disk.fail_after(u32::MAX);
+    disk.mend();
     assert!(matches!(ledger.append(NOW, Actor::Daemon, Act::DaemonStopped), Err(LedgerError::Latched)), "L2");
     assert_eq!(ledger.head(), head);
     assert!(!ledger.is_writable());

@@ -96,6 +96,12 @@ fn split_line(line: &[u8]) -> Option<Line<'_>> {
     (hex::encode(digest) == digits).then_some(Line { digest: Digest(digest), json })
 }
 
+/// Whether a power cut took a part of a last line: its end, or a sector before that, which reads as zeros then. No row
+/// holds a zero byte.
+fn is_torn(line: &[u8]) -> bool {
+    !line.ends_with(b"\n") || line.contains(&0)
+}
+
 pub(super) fn read_line(line: &[u8]) -> Option<(Digest, Row)> {
     let line = split_line(line)?;
     Some((line.digest, serde_json::from_str(line.json).ok()?))
@@ -111,9 +117,12 @@ pub(super) fn verify_file(
     // Without a whole row a file changes nothing: a power cut took its first one.
     let (next_sequence, head) = before.unwrap_or((1, Digest::ZERO));
     let mut told = VerifiedFile { next_sequence, head, end_bytes: 0, torn_bytes: 0 };
+    let mut end = 0;
     for (number, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let fault = |what| Fault { line: number as u64 + 1, what };
-        if !line.ends_with(b"\n") {
+        let is_last = end + line.len() == bytes.len();
+        end += line.len();
+        if is_last && is_torn(line) {
             told.torn_bytes = line.len() as u64;
             break;
         }

@@ -8,6 +8,8 @@ use crate::domain::ManifestHead;
 use bytes::Buf;
 
 const RECORD_LIMIT_BYTES: usize = 1 << 20;
+/// What a device writes whole or not at all, at the least.
+const SECTOR_BYTES: usize = 512;
 /// How much of a file is read at a time. Records are a few dozen bytes.
 const PIECE_BYTES: usize = 256 << 10;
 /// How far behind a torn end whole records are looked for. A crash leaves less than a commit's records there.
@@ -174,14 +176,39 @@ impl<'a> RecordStream<'a> {
         }
     }
 
-    /// Whether a whole record stands anywhere behind the end of what was read. A crash tears only the end of a manifest,
-    /// so what stands in between was damaged.
+    /// Whether a whole record stands behind the end of what was read, and nothing shows that a power cut made the gap: then
+    /// what stands in between was damaged.
     ///
     /// # Errors
     /// What the disk says.
     pub fn goes_on(&mut self) -> Result<bool, SegmentError> {
         while self.piece.len() - self.taken < LOOK_BEHIND_BYTES && self.read_on(LOOK_BEHIND_BYTES)? {}
+        if self.lacks_sector() {
+            return Ok(false);
+        }
         Ok((self.taken + 1..self.piece.len()).any(|at| record_at(&self.piece, at).is_some()))
+    }
+
+    /// Whether the record that is not whole lacks a sector: one that reads as zeros from the end of what is whole, or from
+    /// its own beginning, to its end. That is what a power cut leaves of records that were not flushed, whatever it kept
+    /// of those behind them. A byte that was changed leaves no such hole.
+    fn lacks_sector(&self) -> bool {
+        let rest = &self.piece[self.taken..];
+        let length = rest.get(..4).map_or(usize::MAX, |mut prefix| prefix.get_u32() as usize);
+        let end = rest.len().min(length.saturating_add(RECORD_PREFIX_BYTES));
+        let to_sector_end = SECTOR_BYTES - usize::try_from(self.at_bytes % SECTOR_BYTES as u64).unwrap_or(0);
+        let ends = (to_sector_end..).step_by(SECTOR_BYTES).take_while(|sector_end| *sector_end <= rest.len());
+        let mut from = 0;
+        for sector_end in ends {
+            if from >= end {
+                break;
+            }
+            if rest[from..sector_end].iter().all(|byte| *byte == 0) {
+                return true;
+            }
+            from = sector_end;
+        }
+        false
     }
 
     /// Reads up to `more_bytes` more; `false` at the end of the file.
@@ -270,6 +297,26 @@ mod tests {
         let began = std::time::Instant::now();
         assert!(stream.next_record().unwrap().is_none() && !stream.goes_on().unwrap());
         assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn a_sector_that_a_power_cut_took_is_an_end_and_no_damage() {
+        let (_dir, path, bytes) = written(100);
+        for (from, to) in [(512, 1024), (1024, 1536)] {
+            let mut torn = bytes.clone();
+            torn[from..to].fill(0);
+            std::fs::write(&path, &torn).unwrap();
+            let file = RealDisk.open(&path, Access::Read).unwrap();
+            let (_, mut stream) = RecordStream::open(&*file).unwrap();
+            while stream.next_record().unwrap().is_some() {}
+            assert!(stream.offset_bytes() <= from as u64);
+            assert!(!stream.goes_on().unwrap(), "whole records behind it were not flushed either");
+            torn[from + 300] = 1;
+            std::fs::write(&path, &torn).unwrap();
+            let (_, mut stream) = RecordStream::open(&*file).unwrap();
+            while stream.next_record().unwrap().is_some() {}
+            assert!(stream.goes_on().unwrap(), "no power cut leaves half a sector");
+        }
     }
 
     #[test]

@@ -243,6 +243,7 @@ impl SlotFile {
     ///
     /// # Errors
     /// [`SegmentError::Disk`].
+    #[track_caller]
     pub fn blank_file(disk: &dyn Disk, path: &Path) -> Result<(), SegmentError> {
         let file = disk.open(path, Access::Direct)?;
         let end = file.len_bytes()?.next_multiple_of(BLOCK_BYTES as u64);
@@ -259,6 +260,7 @@ impl SlotFile {
     ///
     /// # Errors
     /// [`SegmentError::Disk`].
+    #[track_caller]
     pub fn flush(&self) -> Result<(), SegmentError> {
         Ok(self.file.sync_data()?)
     }

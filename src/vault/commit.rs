@@ -3,6 +3,9 @@
 //! Order of commit N: progress of every open segment → commit table N → flush of the volume → "sealed" records of the
 //! segments whose footers that flush covered. Those records are durable with commit N + 1, and their entries stay in
 //! the table until then (V2).
+//!
+//! Table N may reach the disk before what it tells of: it says what was committed only once table N + 1 is begun, which is
+//! after its flush. A start believes of the newest one no more than the file bears out.
 
 use super::volume::{OpenSegment, Volume};
 use super::{Vault, VaultError, footage};
@@ -51,7 +54,7 @@ impl Vault {
 
 impl Volume {
     /// Writes the table of the next commit; returns its number and the segments that end with it.
-    fn write_commit_table(&self) -> Result<(u64, Vec<SegmentId>), VaultError> {
+    pub(super) fn write_commit_table(&self) -> Result<(u64, Vec<SegmentId>), VaultError> {
         let mut state = self.lock();
         state.commit_number += 1;
         let number = state.commit_number;
@@ -112,9 +115,8 @@ impl Volume {
             Ok(bytes) => Ok(CommitTable::read_all(&bytes)?),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 let file = self.disk.create_new(&path).map_err(self.on(&path))?;
+                // Durable with the first table, at the end of this start.
                 file.allocate(whole).map_err(self.on(&path))?;
-                file.sync_data().map_err(self.on(&path))?;
-                self.disk.sync_dir(&self.dir).map_err(self.on(&self.dir))?;
                 Ok(Vec::new())
             }
             Err(e) => Err(self.on(&path)(e)),

@@ -57,8 +57,8 @@ impl Volume {
         self.dir.join("keys").join(day_key.to_string())
     }
 
-    /// The day key of a camera and day, made if there is none. Durable with the next flush of the volume, as is all
-    /// that is sealed to it.
+    /// The day key of a camera and day, made if there is none. Its slots are flushed before the manifest names it (V13);
+    /// its name is durable with the next flush of the volume, as is all that is sealed to it.
     pub(super) fn day_key(
         &self,
         state: &mut VolumeState,
@@ -165,9 +165,8 @@ impl Volume {
             Err(crate::segment::SegmentError::Disk(e)) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(e.into()),
         }
-        self.disk.remove_file(&path).map_err(self.on(&path))?;
-        let dir = self.dir.join("keys");
-        self.disk.sync_dir(&dir).map_err(self.on(&dir))
+        // Not flushed: a name that a power cut brings back leads to blank slots, and no manifest names it.
+        self.disk.remove_file(&path).map_err(self.on(&path))
     }
 }
 
@@ -184,7 +183,8 @@ impl Volume {
         let names = self.disk.list_files(&dir).map_err(self.on(&dir))?;
         for day_key in names.iter().filter_map(|name| name.parse().ok()).filter(|day_key| !known.contains(day_key)) {
             tracing::warn!(volume = %self.id, day_key = %day_key, "a day key that was never committed is erased");
-            self.destroy_day_key(day_key)?;
+            // Whatever a power cut left of it.
+            self.overwrite_and_remove(&self.day_key_path(day_key))?;
         }
         Ok(())
     }

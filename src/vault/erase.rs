@@ -2,7 +2,13 @@
 //!
 //! Order for each segment (V5): key block overwritten → flush → manifest "key destroyed" → flush → the whole
 //! allocation overwritten, past the page cache → flush → read back, ranges compared → manifest "erased" → flush →
-//! unlink → directory flushed. A crash at any point leaves it due again; every step can be done twice.
+//! unlink. A crash at any point leaves it due again, or a blank file, which the next start takes away; every step can be
+//! done twice.
+//!
+//! Order for a held one (V7): file moved apart → manifest "set apart". Neither is flushed: whichever of the two a power cut
+//! takes, the next start puts the file where its record says, and the next round moves it.
+//!
+//! Order for a day key: every slot overwritten → flush → unlink → manifest "day key destroyed".
 
 use super::manifests::{ManifestFile, Whole};
 use super::table::{Life, SegmentRow, span_at_least};
@@ -90,7 +96,7 @@ impl Vault {
         let name = volume.name_of(due.manifest, due.segment)?;
         let _moving = volume.moving();
         volume.move_segment(&name, due.segment, true)?;
-        volume.record_flushed(due.manifest, &ManifestRecord::SetApart { segment: due.segment })?;
+        volume.record_in(due.manifest, &ManifestRecord::SetApart { segment: due.segment })?;
         self.index(volume, due);
         Ok(())
     }
@@ -132,7 +138,7 @@ impl Vault {
         // Recorded before the name goes: after a crash in between, the blank file is found and removed.
         let erased = ManifestRecord::Erased { segment: due.segment, at, trigger, overwrite, bytes };
         volume.record_flushed(due.manifest, &erased)?;
-        let removed = volume.remove(&path).and_then(|()| volume.remove_spent_dirs(due.manifest, at));
+        let removed = volume.unlink(&path).and_then(|()| volume.remove_spent_dirs(due.manifest, at));
         if removed.is_err() {
             // Nothing looks for it again while this runs.
             volume.lock().left_half_way = true;
@@ -162,8 +168,8 @@ impl Vault {
                 let mut state = volume.lock();
                 state.day_keys.retain(|_, (known, _)| *known != day_key);
                 if let Some(manifest) = state.manifests.get_mut(&key) {
+                    // Not flushed: a record that a power cut takes is made again, since no file is found for the key.
                     manifest.append(&ManifestRecord::DayKeyDestroyed { day_key, at: now })?;
-                    manifest.flush()?;
                 }
             }
         }
@@ -281,6 +287,12 @@ impl Volume {
         }
     }
 
+    /// Appends a record, durable with the next flush of the volume.
+    fn record_in(&self, key: ManifestKey, record: &ManifestRecord) -> Result<(), VaultError> {
+        self.lock().loaded(key)?.ok_or(VaultError::NoRoom)?.append(record)
+    }
+
+    #[track_caller]
     fn record_flushed(&self, key: ManifestKey, record: &ManifestRecord) -> Result<(), VaultError> {
         let mut state = self.lock();
         let manifest = state.loaded(key)?.ok_or(VaultError::NoRoom)?;
@@ -351,23 +363,16 @@ impl Volume {
         (batch, RunningDigest::new())
     }
 
-    /// Moves a segment apart from the rolling footage, or back. One that stands there already is no error.
+    /// Moves a segment apart from the rolling footage, or back. One that stands there already is no error. Not flushed: a
+    /// rename happens whole or not at all, and after a power cut the next start moves the file to where its record says.
     pub(super) fn move_segment(&self, manifest: &str, segment: SegmentId, is_apart: bool) -> Result<(), VaultError> {
         let (from_dir, to_dir) = (self.segments_dir(manifest, !is_apart), self.segments_dir(manifest, is_apart));
         let (from, to) = (from_dir.join(segment.to_string()), to_dir.join(segment.to_string()));
         self.disk.create_dir(&to_dir).map_err(self.on(&to_dir))?;
-        let parent = crate::disk::parent(&to_dir).map_err(self.on(&to_dir))?;
-        self.disk.sync_dir(&parent).map_err(self.on(&parent))?;
         match self.disk.rename(&from, &to) {
             // Moved before, and the record of it failed.
-            Err(e) if e.kind() == ErrorKind::NotFound && self.disk.open(&to, Access::Read).is_ok() => {}
-            moved => moved.map_err(self.on(&from))?,
-        }
-        // The new name first: in between the file has two, never none.
-        self.disk.sync_dir(&to_dir).map_err(self.on(&to_dir))?;
-        match self.disk.sync_dir(&from_dir) {
-            Err(e) if e.kind() != ErrorKind::NotFound => Err(self.on(&from_dir)(e)),
-            _ => Ok(()),
+            Err(e) if e.kind() == ErrorKind::NotFound && self.disk.open(&to, Access::Read).is_ok() => Ok(()),
+            moved => moved.map_err(self.on(&from)),
         }
     }
 
@@ -384,20 +389,18 @@ impl Volume {
         self.remove_empty_dir(&self.segments_dir(&name, true))
     }
 
-    /// One that is gone, or holds something that is no segment, is no error.
+    /// One that is gone, or holds something that is no segment, is no error. Not flushed: an empty directory that a power
+    /// cut brings back does no harm.
     pub(super) fn remove_empty_dir(&self, dir: &Path) -> Result<(), VaultError> {
         match self.disk.remove_dir(dir) {
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => Ok(()),
-            removed => {
-                removed.map_err(self.on(dir))?;
-                let parent = crate::disk::parent(dir).map_err(self.on(dir))?;
-                self.disk.sync_dir(&parent).map_err(self.on(&parent))
-            }
+            removed => removed.map_err(self.on(dir)),
         }
     }
 
     /// Overwrites a file's whole allocation and proves it where that can be done. `recorded` are the physical ranges
     /// noted when the segment was sealed; empty where none were.
+    #[track_caller]
     fn overwrite(&self, path: &Path, recorded: &[PhysicalRange]) -> Result<(Overwrite, u64), VaultError> {
         let file = match self.disk.open(path, Access::Direct) {
             Ok(file) => file,
@@ -421,24 +424,25 @@ impl Volume {
         Ok((told, length))
     }
 
-    /// Takes a name away for good. One that is gone already is no error.
-    fn remove(&self, path: &Path) -> Result<(), VaultError> {
+    /// Takes a name away. One that is gone already is no error. Not flushed: it leads to zeros, and where a power cut brings
+    /// it back, the next start takes it away again.
+    fn unlink(&self, path: &Path) -> Result<(), VaultError> {
         match self.disk.remove_file(path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(self.on(path)(e)),
-            _ => {}
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(self.on(path)(e)),
+            _ => Ok(()),
         }
-        let dir = crate::disk::parent(path).map_err(self.on(path))?;
-        self.disk.sync_dir(&dir).map_err(self.on(&dir))
     }
 
     /// Overwrites and removes a file that no receipt is wanted for: it was never committed.
+    #[track_caller]
     pub(super) fn overwrite_and_remove(&self, path: &Path) -> Result<Overwrite, VaultError> {
         let (overwrite, _) = self.overwrite(path, &[])?;
-        self.remove(path)?;
+        self.unlink(path)?;
         Ok(overwrite)
     }
 }
 
+#[track_caller]
 fn write_zeros(file: &dyn DiskFile, length: u64) -> std::io::Result<()> {
     let zeros = AlignedBuffer::zeroed(STRIDE_BYTES);
     let end = length.next_multiple_of(BLOCK_BYTES as u64);
@@ -458,11 +462,12 @@ fn reads_back_blank(file: &dyn DiskFile, length: u64) -> std::io::Result<bool> {
         let random = random_u64().map_err(std::io::Error::other)?;
         chosen.push(random % strides.max(1));
     }
+    let zeros = AlignedBuffer::zeroed(STRIDE_BYTES);
     let mut buffer = AlignedBuffer::zeroed(STRIDE_BYTES);
     for stride in chosen {
         buffer.as_mut_slice().fill(0xFF);
         let got = file.read_at(buffer.as_mut_slice(), stride * STRIDE_BYTES as u64)?;
-        if buffer.as_slice()[..got].iter().any(|byte| *byte != 0) {
+        if buffer.as_slice()[..got] != zeros.as_slice()[..got] {
             return Ok(false);
         }
     }

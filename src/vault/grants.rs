@@ -1,7 +1,8 @@
 //! A grant's file: the data key of each approved segment, sealed to the one viewer, a slot each.
 //!
-//! Order: slots filled → flush → (the caller's ledger row, which names their digest). Slots that no row names are
-//! erased at a start. A segment's slot goes when the segment does.
+//! Order: slots filled → flush → name flushed → (the caller's ledger row, which names their digest). Slots that no row
+//! names are erased at a start. A segment's slot goes when the segment does: overwritten → flush. Of a grant's end: all
+//! overwritten → flush → unlink.
 
 use super::VaultError;
 use crate::crypto::{DataKey, Label, PrivateKey, PublicKey, RunningDigest, Sealed};
@@ -167,8 +168,8 @@ impl GrantStore {
             Err(SegmentError::Disk(e)) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(e.into()),
         }
-        self.disk.remove_file(&path).map_err(self.on())?;
-        self.disk.sync_dir(&self.dir).map_err(self.on())
+        // Not flushed: a name that a power cut brings back leads to zeros, and the next start takes it away.
+        self.disk.remove_file(&path).map_err(self.on())
     }
 
     /// Overwrites the slots of segments, in every grant that has one.

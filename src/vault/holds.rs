@@ -1,4 +1,7 @@
 //! Holds: what must not be destroyed yet. One flushed file, read before any eraser runs (V7). It holds no person.
+//!
+//! Order: new file beside it → flush → rename → flush of the directory → (the caller's ledger row). A hold without its row
+//! was never answered, and is released at a start.
 
 use super::VaultError;
 use crate::disk::{SharedDisk, read_file, replace_file};

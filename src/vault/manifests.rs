@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// Places in a manifest are numbers of 32 bits. A day of a site is below 40 MB.
 const MANIFEST_LIMIT_BYTES: u64 = 1 << 30;
+const HALF_MADE: &str = "new";
 
 /// What is wanted of a segment that came to its end, and is not in the table.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,6 +56,8 @@ pub(super) struct ReadManifest {
 }
 
 impl ManifestFile {
+    /// Makes a manifest whose name never stands for less than a whole header (V12): header written → flush → rename. The
+    /// name is durable with the next flush of the volume.
     pub fn create(
         disk: &SharedDisk,
         dir: &Path,
@@ -66,8 +69,18 @@ impl ManifestFile {
         let path = dir.join(&name);
         let on = |source| VaultError::Disk { what: path.display().to_string(), source };
         let header = ManifestHeader { volume, day, retention };
-        let file = disk.create_new(&path).map_err(on)?;
-        file.write_all_at(&header.to_bytes(), 0).map_err(on)?;
+        let fresh = path.with_extension(HALF_MADE);
+        let file = disk.create_new(&fresh).map_err(on)?;
+        let made = file
+            .write_all_at(&header.to_bytes(), 0)
+            .and_then(|()| file.sync_data())
+            .and_then(|()| disk.rename(&fresh, &path));
+        if let Err(e) = made {
+            if let Err(left) = disk.remove_file(&fresh) {
+                tracing::error!(error = %left, "a manifest that was not made could not be removed");
+            }
+            return Err(on(e));
+        }
         let head = first_head(&header);
         let mut made = Self::at_its_beginning(header, name, file, head);
         made.table = Some(SegmentTable::default());
@@ -111,6 +124,7 @@ impl ManifestFile {
         drop(stream);
         if torn_bytes > 0 && mend {
             file.set_len(end_bytes).map_err(on)?;
+            // Before records are written in its place: what a power cut takes of those must read as zeros, not as this.
             file.sync_data().map_err(on)?;
         }
         let manifest = Self {
@@ -225,6 +239,7 @@ impl ManifestFile {
         Ok(())
     }
 
+    #[track_caller]
     pub fn flush(&mut self) -> Result<(), VaultError> {
         self.file.sync_data().map_err(|source| self.failed(source))?;
         // Before the first flush of the whole volume the file's name may still be lost.
@@ -335,8 +350,24 @@ pub(super) fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// The manifests of a directory, by file name.
+/// The manifests of a directory, by file name. What was only half made is none.
 pub(super) fn list(disk: &SharedDisk, dir: &Path) -> Result<Vec<PathBuf>, VaultError> {
+    Ok(all_files(disk, dir)?.into_iter().filter(|path| !is_half_made(path)).collect())
+}
+
+/// Removes what a crash left of the making of a manifest.
+pub(super) fn remove_half_made(disk: &SharedDisk, dir: &Path) -> Result<(), VaultError> {
+    for path in all_files(disk, dir)?.into_iter().filter(|path| is_half_made(path)) {
+        disk.remove_file(&path).map_err(|source| VaultError::Disk { what: path.display().to_string(), source })?;
+    }
+    Ok(())
+}
+
+fn is_half_made(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == HALF_MADE)
+}
+
+fn all_files(disk: &SharedDisk, dir: &Path) -> Result<Vec<PathBuf>, VaultError> {
     let on = |source| VaultError::Disk { what: dir.display().to_string(), source };
     Ok(disk.list_files(dir).map_err(on)?.into_iter().map(|name| dir.join(name)).collect())
 }

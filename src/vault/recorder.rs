@@ -1,7 +1,9 @@
 //! The write way of one camera.
 //!
 //! Order of making a segment: day key → file (`O_EXCL`), reserved, head, init → manifest "opened". All of it is
-//! durable with the next commit; until then the file is an orphan to a restart (V4).
+//! durable with the next commit; until then the file is an orphan to a restart (V4). Of appending: reserved → chunk; of
+//! sealing: footer, and then the commit's (V2). None of them flushes. What could not be begun is overwritten, flushed and
+//! removed: the next commit would make it durable with all else.
 
 use super::table::Newest;
 use super::volume::{OpenSegment, Volume, manifest_key};
@@ -195,6 +197,7 @@ impl CameraRecorder {
 }
 
 /// On a full disk a segment cannot be begun again and again: each time it must leave nothing behind.
+#[track_caller]
 fn leave_nothing(volume: &Volume, path: &Path) {
     if let Err(left) = volume.overwrite_and_remove(path) {
         tracing::error!(error = %left, "a file that was not begun could not be removed");

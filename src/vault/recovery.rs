@@ -3,7 +3,8 @@
 //! Order: summary → manifests (those to which something was appended since are read whole, torn tails cut off) → commit
 //! tables → nothing that was committed lacks its manifest, or the volume is left as it is → of each segment that is open
 //! in its manifest, what stands behind the newest commit that holds is overwritten → one flush → each is closed there
-//! (V3) → files that no manifest names are erased (V4) → one flush → summary.
+//! (V3) → files and day keys that no manifest names are erased (V4, V13) → one flush → summary → where there was no commit
+//! table, an empty one, and its flush. A start that is cut is a cut like any other: each step can be done twice.
 //!
 //! After a clean stop there is nothing to mend, and no directory is read. After any other, those of the manifests that
 //! had changed are looked through here, the others beside the work ([`super::Vault::catch_up`]).
@@ -25,6 +26,7 @@ const NEVER_SO_LONG_UNCOMMITTED: Duration = Duration::from_secs(3_600);
 impl Volume {
     /// Takes all manifests up, those that were summed up without reading them.
     pub(super) fn load_manifests(&self) -> Result<(), VaultError> {
+        manifests::remove_half_made(&self.disk, &self.dir.join("manifests"))?;
         let summary = self.read_summary()?;
         let mut is_clean = summary.is_clean;
         let mut missing: BTreeSet<&String> = summary.manifests.keys().collect();
@@ -132,7 +134,14 @@ impl Volume {
         for key in keys {
             self.survey(key, &tables)?;
         }
-        self.summarise(false)
+        self.summarise(false)?;
+        if tables.is_empty() {
+            // From here on a volume without a whole table has lost it. Only now: until what is open was closed above, an
+            // empty table would say that none of it was ever committed.
+            self.write_commit_table()?;
+            self.flush()?;
+        }
+        Ok(())
     }
 
     /// The newest ends of cameras in manifests, where they are newer than what is known.
@@ -145,11 +154,12 @@ impl Volume {
             .collect()
     }
 
-    /// Whether a segment was certainly in a commit: it stands in a table, or is far older than the newest one.
+    /// Whether a segment was certainly in a commit: it stands in the table of one that was flushed, or is far older than
+    /// the newest one.
     fn was_committed(tables: &[CommitTable], segment: SegmentId, start: Option<Utc>) -> bool {
         let newest = tables.first().and_then(|table| table.entries.iter().map(|entry| entry.progress.end).max());
         let is_old = |start: Utc| newest.is_some_and(|end| start.saturating_add(NEVER_SO_LONG_UNCOMMITTED) < end);
-        tables.iter().any(|table| table.entry(segment).is_some()) || start.is_some_and(is_old)
+        flushed(tables).is_some_and(|table| table.entry(segment).is_some()) || start.is_some_and(is_old)
     }
 
     /// What no manifest names is erased, so it is looked at first: a file that was committed once lost its record. Segments
@@ -331,13 +341,19 @@ impl Volume {
             return Ok(never_committed(segment, now, overwrite));
         };
         let holds = |at: usize| self.holds_for(path, &committed[at], committed.get(at + 1));
-        let progress = match (0..committed.len()).find(|at| holds(*at)) {
-            Some(at) => committed[at],
-            None => {
-                // Neither commit holds: the disk lost flushed data. What is left is kept, and named.
+        let holding = (0..committed.len()).find(|at| holds(*at).unwrap_or(true));
+        let known = flushed(tables).map_or(Some(newest), |table| table.entry(segment).copied());
+        let progress = match (holding, known) {
+            (Some(at), _) => committed[at],
+            (None, Some(known)) => {
+                // The disk lost flushed data. What is left is kept, and named.
                 tracing::error!(volume = %self.id, segment = %segment,
                     "committed footage is damaged: the disk lost what it had flushed; replace it");
-                newest
+                known
+            }
+            (None, None) => {
+                let overwrite = self.overwrite_and_remove(path)?;
+                return Ok(never_committed(segment, now, overwrite));
             }
         };
         self.overwrite_beyond(path, progress.bytes)?;
@@ -374,7 +390,10 @@ impl Volume {
 
     /// Whether the file has what a commit says. With the commit before it only what came since is read: what that one
     /// covered was flushed before this one's table was written.
-    fn holds_for(&self, path: &Path, progress: &Progress, before: Option<&Progress>) -> bool {
+    ///
+    /// # Errors
+    /// What the disk says: whether it holds is not known then, and nothing that was committed may be overwritten for it.
+    fn holds_for(&self, path: &Path, progress: &Progress, before: Option<&Progress>) -> Result<bool, VaultError> {
         let chunks = progress.chunks;
         let ending = if progress.complete { Ending::Footer { chunks } } else { Ending::Cut { chunks } };
         let told = self.disk.open(path, Access::Read).map_err(crate::segment::SegmentError::from).and_then(|file| {
@@ -383,7 +402,15 @@ impl Volume {
             let (crc, from_bytes) = before.map_or((0, 0), |before| (before.crc, before.bytes.min(end_bytes)));
             Ok((end_bytes, reader.crc_from(crc, from_bytes, end_bytes)?))
         });
-        matches!(told, Ok((bytes, crc)) if bytes == progress.bytes && crc == progress.crc)
+        match told {
+            Ok((bytes, crc)) => Ok(bytes == progress.bytes && crc == progress.crc),
+            Err(e @ crate::segment::SegmentError::Disk(_)) => {
+                tracing::error!(volume = %self.id, file = %path.display(), error = %e,
+                    "committed footage could not be read: it is kept as it stands; check the disk");
+                Err(e.into())
+            }
+            Err(_) => Ok(false),
+        }
     }
 
     /// Overwrites what stands behind the last committed chunk. Blocks that are reserved and were never written read as
@@ -405,6 +432,13 @@ impl Volume {
         }
         Ok(())
     }
+}
+
+/// The newest table whose commit came to its end for certain. A table is written before the flush of its own commit, so the
+/// newest one that is whole tells nothing of what else reached the disk; the one before it was flushed before that one
+/// was written. Where that one is gone, another was being written in its place, after the flush of the one that is left.
+fn flushed(tables: &[CommitTable]) -> Option<&CommitTable> {
+    tables.get(1).or(tables.first())
 }
 
 fn never_committed(segment: SegmentId, at: Utc, overwrite: Overwrite) -> ManifestRecord {

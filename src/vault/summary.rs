@@ -51,6 +51,7 @@ impl Volume {
     }
 
     /// Flushes the volume, and writes the summary of what that covered.
+    #[track_caller]
     pub(super) fn summarise(&self, is_clean: bool) -> Result<(), VaultError> {
         let (manifests, left_half_way) = {
             let state = self.lock();

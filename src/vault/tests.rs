@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::crypto::{PrivateKey, StreamOpener, generate_pair};
-use crate::disk::{RealDisk, SharedDisk};
+use crate::disk::{RealDisk, SharedDisk, SimulatedDisk};
 use crate::domain::{DestructionTrigger, GapCause, GrantId, Overwrite, RequestId, Retention, SiteId, Span, VolumeId};
 use crate::segment::FragmentFacts;
 use std::collections::BTreeMap;
@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod damage;
+mod errors;
+mod model;
 mod recipients;
 mod starts;
 
@@ -41,8 +43,17 @@ struct House {
 
 impl House {
     fn new() -> Self {
+        Self::on(tempfile::tempdir().unwrap(), Arc::new(RealDisk))
+    }
+
+    /// On a disk that can be made to fail; only the index is on a real one.
+    fn simulated() -> (Self, SimulatedDisk) {
         let dir = tempfile::tempdir().unwrap();
-        let disk: SharedDisk = Arc::new(RealDisk);
+        let disk = SimulatedDisk::new(&[dir.path()]);
+        (Self::on(dir, Arc::new(disk.clone())), disk)
+    }
+
+    fn on(dir: tempfile::TempDir, disk: SharedDisk) -> Self {
         let volume = Volume::create(&disk, &dir.path().join("v1"), SITE).unwrap();
         Self { dir, disk, officer: generate_pair().unwrap().0, volume }
     }
@@ -81,8 +92,12 @@ impl House {
     }
 
     fn faults(&self, heads: &[(String, crate::domain::ManifestHead)]) -> Vec<VolumeFault> {
+        self.faults_at(heads, START)
+    }
+
+    fn faults_at(&self, heads: &[(String, crate::domain::ManifestHead)], now: Utc) -> Vec<VolumeFault> {
         let granted = BTreeMap::new();
-        let look = Look { deep: true, heads, ..Look::at(&self.disk, SITE, &granted) };
+        let look = Look { deep: true, heads, now: Some(now), ..Look::at(&self.disk, SITE, &granted) };
         inspect(&self.volume_dir(), &look).unwrap().faults
     }
 }

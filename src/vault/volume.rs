@@ -4,7 +4,7 @@ use super::VaultError;
 use super::manifests::{ManifestFile, TableSoFar};
 use super::table::Newest;
 use crate::crypto::{PublicKey, random_array};
-use crate::disk::{Access, DeviceCheck, SharedDisk, check_device, check_private_dir, read_file};
+use crate::disk::{Access, DeviceCheck, SharedDisk, check_device, check_private_dir, read_file, replace_file};
 use crate::domain::{CameraNumber, Day, DayKeyId, ManifestHead, Retention, SegmentId, SiteId, VolumeId};
 use crate::ledger::ManifestCheckpoint;
 use crate::segment::{ManifestRecord, Progress, SegmentError, VolumeIdentity};
@@ -138,14 +138,16 @@ impl Volume {
     /// [`VaultError::Disk`]; also where the directory holds a volume already.
     pub fn create(disk: &SharedDisk, dir: &Path, site: SiteId) -> Result<VolumeId, VaultError> {
         let on = |source| VaultError::Disk { what: dir.display().to_string(), source };
+        if Self::is_there(disk, dir) {
+            return Err(on(std::io::ErrorKind::AlreadyExists.into()));
+        }
         for sub in [ROLLING, HELD, "manifests", "keys"] {
             disk.create_dir(&dir.join(sub)).map_err(on)?;
         }
-        let id = VolumeId(random_array()?);
-        let file = disk.create_new(&dir.join(IDENTITY_NAME)).map_err(on)?;
-        file.write_all_at(&VolumeIdentity { volume: id, site }.to_bytes(), 0).map_err(on)?;
-        file.sync_data().map_err(on)?;
         disk.sync_file_system(dir).map_err(on)?;
+        let id = VolumeId(random_array()?);
+        // Last of all: with this name the volume is there.
+        replace_file(&**disk, &dir.join(IDENTITY_NAME), &VolumeIdentity { volume: id, site }.to_bytes()).map_err(on)?;
         Ok(id)
     }
 
@@ -325,6 +327,7 @@ impl Volume {
     }
 
     /// Flushes the whole volume: all that was written up to the call is durable.
+    #[track_caller]
     pub(super) fn flush(&self) -> Result<(), VaultError> {
         let heads: Vec<_> = self.lock().manifests.iter().map(|(key, manifest)| (*key, manifest.head())).collect();
         self.disk.sync_file_system(&self.dir).map_err(self.on(&self.dir))?;

@@ -1,7 +1,7 @@
 //! A disk in memory: stored bytes for the program's own readers, without a file.
 #![allow(dead_code, reason = "each test uses its own part of this")]
 
-use cctv_custodian::disk::{Access, Disk, DiskFile, Extents, SharedDisk};
+use cctv_custodian::disk::{Access, Disk, DiskFile, Extents, FileSystemFacts, FlushSite, SharedDisk};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub fn stored(disk: &dyn Disk, path: &str) -> Vec<u8> {
 }
 
 impl DiskFile for MemoryFile {
-    fn read_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize> {
+    fn read_some_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize> {
         let bytes = self.0.lock().unwrap();
         let from = usize::try_from(offset_bytes).unwrap_or(usize::MAX).min(bytes.len());
         let got = buffer.len().min(bytes.len() - from);
@@ -69,7 +69,7 @@ impl DiskFile for MemoryFile {
         Ok(self.0.lock().unwrap().len() as u64)
     }
 
-    fn sync_data(&self) -> io::Result<()> {
+    fn sync_data_at(&self, _: FlushSite) -> io::Result<()> {
         Ok(())
     }
 
@@ -127,12 +127,16 @@ impl Disk for MemoryDisk {
         self.0.lock().unwrap().remove(path).map(drop).ok_or_else(not_there)
     }
 
-    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+    fn sync_dir_at(&self, _: &Path, _: FlushSite) -> io::Result<()> {
         Ok(())
     }
 
-    fn sync_file_system(&self, _: &Path) -> io::Result<()> {
+    fn sync_file_system_at(&self, _: &Path, _: FlushSite) -> io::Result<()> {
         Ok(())
+    }
+
+    fn file_system(&self, _: &Path) -> io::Result<FileSystemFacts> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn free_bytes(&self, _: &Path) -> io::Result<u64> {

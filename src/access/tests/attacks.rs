@@ -185,16 +185,15 @@ fn a_camera_is_asked_for_once() {
 
 #[test]
 fn a_request_that_has_its_row_keeps_its_hold_when_the_next_row_fails() {
-    let disk = crate::disk::FailingDisk::default();
-    let clinic = Clinic { disk: Arc::new(disk.clone()), ..Clinic::new() };
+    let (clinic, disk) = Clinic::simulated();
     let open = clinic.open();
     open.record(camera(1));
     clinic.hands.advance(Duration::from_secs(100));
     let desk = open.sign_in("desk");
     // Flushed in turn: persons, hold, the row of the submission; then the row of the hold fails.
-    disk.fail_after(3);
+    disk.fail_flushes_after(3);
     assert!(matches!(open.access.submit(&desk, new_request(1, span(10, 20))), Err(AccessError::NotRecorded(_))));
-    disk.fail_after(u32::MAX);
+    disk.mend();
     assert!(open.access.find_request(RequestId(1)).is_ok(), "the request is on record");
     assert_eq!(open.access.holds().list().len(), 1, "so what it asks for stays");
 }

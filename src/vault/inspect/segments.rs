@@ -185,6 +185,7 @@ impl Place<'_, '_> {
                     named.digest = entry.complete.then(|| beginning(entry.digest));
                 }
             }
+            Life::Sealed if self.is_just_made_unreadable(&path, row) => told.segments_destroyed += 1,
             Life::Sealed => {
                 told.segments_kept += 1;
                 told.segments_held += u64::from(row.is_apart);
@@ -196,6 +197,18 @@ impl Place<'_, '_> {
             }
         }
         named
+    }
+
+    /// Whether a segment is past its day and its key block is overwritten: that is recorded a moment later, so a power cut
+    /// in between leaves it so until the next start.
+    fn is_just_made_unreadable(&self, path: &Path, row: &SegmentRow) -> bool {
+        let is_over = |now| row.span_at_least().is_some_and(|span| self.retention.expiry(span) <= now);
+        let is_blank = || {
+            let mut block = vec![0xFF; HEAD_BYTES];
+            let read = self.look.disk.open(path, Access::Read).and_then(|file| file.read_at(&mut block, 0));
+            read.is_ok_and(|got| got == HEAD_BYTES) && block.iter().all(|byte| *byte == 0)
+        };
+        self.look.now.is_some_and(is_over) && is_blank()
     }
 
     /// Holds a sealed segment's file against its record; what its head says of the one before it.

@@ -117,7 +117,8 @@ fn a_manifest_cut_short_or_taken_away_erases_nothing() {
     let manifest = house.volume_dir().join("manifests").join(&house.files("manifests")[0]);
     let whole = std::fs::read(&manifest).unwrap();
     std::fs::remove_file(&manifest).unwrap();
-    assert!(refusal(&house).contains("5 segments"), "taken away");
+    // The one that was being written is in the newest commit alone, and whether that was flushed is not known.
+    assert!(refusal(&house).contains("4 segments"), "taken away");
     for length in [64, 100, whole.len() / 3, whole.len() / 2] {
         std::fs::write(&manifest, &whole[..length]).unwrap();
         assert!(refusal(&house).contains("Nothing was erased"), "{length}");
@@ -143,15 +144,9 @@ fn a_damaged_volume_stops_no_other() {
     assert_eq!(vault.live_segments(camera(1), span(10_800, 10_810), at(10_820)).unwrap().len(), 1);
 }
 
-/// A house on a disk that can be made to fail.
-fn on_failing_disk() -> (House, crate::disk::FailingDisk) {
-    let disk = crate::disk::FailingDisk::default();
-    (House { disk: Arc::new(disk.clone()), ..House::new() }, disk)
-}
-
 #[test]
 fn recording_stops_before_the_last_block_that_erasing_needs() {
-    let (house, disk) = on_failing_disk();
+    let (house, disk) = House::simulated();
     let vault = house.start();
     let mut recorder = CameraRecorder::new(Arc::clone(&vault), camera(1), RETENTION);
     recorder.begin(at(0), b"init").unwrap();
@@ -172,10 +167,10 @@ fn a_failed_flush_condemns_the_volume_and_a_want_of_descriptors_does_not() {
     let failed = |number| VaultError::Disk { what: "x".into(), source: std::io::Error::from_raw_os_error(number) };
     let (mfile, nospc, io) = (24, 28, 5);
     assert!(!failed(mfile).condemns() && !failed(nospc).condemns() && failed(io).condemns());
-    let (house, disk) = on_failing_disk();
+    let (house, disk) = House::simulated();
     let vault = house.start();
     record(&vault, camera(1), 0);
-    disk.fail_after(0);
+    disk.fail_flushes_after(0);
     let mut recorder = CameraRecorder::new(Arc::clone(&vault), camera(2), RETENTION);
     assert!(recorder.begin(at(0), b"init").is_err(), "a day key is flushed");
     assert!(vault.volumes()[0].is_latched());

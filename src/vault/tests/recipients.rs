@@ -324,14 +324,14 @@ fn a_forged_summary_is_named() {
 
 #[test]
 fn a_grant_that_could_not_be_staged_leaves_nothing_and_the_next_one_takes_its_number() {
-    let disk = crate::disk::FailingDisk::default();
-    let dir = tempfile::tempdir().unwrap();
-    let store = GrantStore::new(Arc::new(disk.clone()), dir.path().to_path_buf());
+    let dir = Path::new("/grants");
+    let disk = crate::disk::SimulatedDisk::new(&[dir]);
+    let store = GrantStore::new(Arc::new(disk.clone()), dir.to_path_buf());
     let (_, viewer) = generate_pair().unwrap();
     let key = crate::crypto::DataKey::random().unwrap();
     let slot = StagedSlot::seal(GrantId(1), &viewer, VolumeId([1; 16]), SegmentId(7), &key).unwrap();
-    disk.fail_after(0);
+    disk.fail_flushes_after(0);
     assert!(store.stage(GrantId(1), &viewer, std::slice::from_ref(&slot)).is_err());
-    disk.fail_after(u32::MAX);
+    disk.mend();
     store.stage(GrantId(1), &viewer, &[slot]).unwrap();
 }

@@ -208,8 +208,8 @@ fn an_older_image_of_a_volume_and_a_copy_beside_it_are_refused_and_the_others_go
 #[test]
 fn cameras_spread_over_volumes_by_their_room() {
     let house = House::new();
-    let disks = [crate::disk::FailingDisk::default(), crate::disk::FailingDisk::default()];
-    let open = |(number, disk): (usize, &crate::disk::FailingDisk)| {
+    let disks = [0, 1].map(|_| SimulatedDisk::new(&[house.dir.path()]));
+    let open = |(number, disk): (usize, &SimulatedDisk)| {
         let (disk, dir): (SharedDisk, _) = (Arc::new(disk.clone()), house.dir.path().join(format!("w{number}")));
         Volume::create(&disk, &dir, SITE).unwrap();
         Volume::open(disk, &dir, SITE, true).unwrap()

@@ -1,0 +1,8 @@
+//! A whole site on the simulated disk, and the power cut at every operation; what is done regularly, and fails.
+
+mod checks;
+mod crashes;
+mod flushes;
+mod play;
+mod regular;
+mod scenarios;

@@ -1,0 +1,314 @@
+//! What must hold of a site after a power cut, whenever it came.
+
+use super::super::Built;
+use super::play::{CAMERAS, Fate, Ground, Promises, RETENTION, START, Trace, at, camera, picture, span};
+use crate::access::SiteFiles;
+use crate::clock::ManualClock;
+use crate::crypto::{PrivateKey, StreamOpener};
+use crate::disk::{Access, Disk, Operation, OperationKind, PowerCut, SharedDisk, SimulatedDisk};
+use crate::domain::{RequestId, Utc};
+use crate::ledger::{Act, Row};
+use crate::segment::{FragmentFacts, SlotFile, SlotPurpose};
+use crate::vault::{Availability, CameraRecorder, Holds, LiveSegment, Look, TrustedClock, VaultError, inspect};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const DESTROYED_BEYOND_BYTES: usize = 64 << 10;
+
+type Told = Result<(), String>;
+
+fn must(holds: bool, what: impl FnOnce() -> String) -> Told {
+    if holds { Ok(()) } else { Err(what()) }
+}
+
+/// Starts the site on a disk as a power cut left it, and holds it against everything that was promised.
+pub fn check(ground: &Ground, disk: &SimulatedDisk, promises: &Promises, recovery: &PrivateKey) -> Told {
+    let all_gone = |traces: &[Trace], when: &str| {
+        let left = traces.iter().find(|trace| disk.device_holds(&trace.bytes, trace.offset));
+        left.map_or(Ok(()), |left| Err(format!("V5, E3: {} is on the device {when}", left.what)))
+    };
+    all_gone(&promises.gone, "after it was said to be gone")?;
+    trusted_time(ground, disk, promises)?;
+    holds_file(ground, disk, promises)?;
+    let hands = ManualClock::standing(promises.now);
+    let before = disk.operations();
+    let built = ground.start(disk, &hands)?;
+    is_quick(ground, &disk.log()[before..], promises)?;
+    let mut checked = Checked { ground, disk, promises, recovery, built };
+    checked.segments(false)?;
+    checked.built.vault.catch_up(&|| false).map_err(|e| format!("what the cut left is not made good: {e}"))?;
+    checked.is_sound("after the start")?;
+    checked.day_keys()?;
+    checked.rows()?;
+    checked.holds()?;
+    checked.grants()?;
+    checked.persons()?;
+    checked.gaps()?;
+    if !checked.built.vault.due(promises.now).is_empty() || !promises.going.is_empty() {
+        for _ in 0..3 {
+            checked.built.eraser.round().map_err(|e| format!("erasing does not go on: {e}"))?;
+        }
+        checked.segments(true)?;
+        all_gone(&promises.going, "though its time is over")?;
+        checked.receipts()?;
+        checked.is_sound("after erasing")?;
+    }
+    let told = checked.goes_on();
+    drop(checked.built);
+    told
+}
+
+/// What a start need not do: after a clean stop it looks through no directory of segments, and manifests that were summed
+/// up are not read behind their header.
+fn is_quick(ground: &Ground, operations: &[Operation], promises: &Promises) -> Told {
+    let count = |kind, sub: &str| {
+        let below = ground.volume().join(sub);
+        operations.iter().filter(|operation| operation.kind == kind && operation.path.starts_with(&below)).count()
+    };
+    let listed = count(OperationKind::List, "rolling") + count(OperationKind::List, "held");
+    must(!promises.is_clean || listed == 0, || "it looks through directories after a clean stop".into())?;
+    let reads = count(OperationKind::Read, "manifests");
+    must(!promises.is_summed || reads <= 1, || format!("a manifest that was summed up is read {reads} times"))
+}
+
+/// The holds' own file holds them: the ledger, from which they could be placed again, may be damaged.
+fn holds_file(ground: &Ground, disk: &SimulatedDisk, promises: &Promises) -> Told {
+    let shared: SharedDisk = Arc::new(disk.clone());
+    let holds = Holds::open(shared, ground.state().join("holds")).map_err(|e| e.to_string())?;
+    let is_there = |request: &RequestId| holds.list().iter().any(|hold| hold.request == *request);
+    must(promises.holds.iter().all(is_there), || "V7: a hold is not in its file".into())
+}
+
+/// The anchor does not go back behind what was written down of it, wherever the wall clock stands.
+fn trusted_time(ground: &Ground, disk: &SimulatedDisk, promises: &Promises) -> Told {
+    let fork: SharedDisk = Arc::new(disk.after(PowerCut::Kept));
+    let clock = ManualClock::standing(Utc::from_micros(0)).clock();
+    let path = ground.state().join("clock");
+    let told = TrustedClock::start(clock, fork, path, Duration::ZERO, || false, Some(START));
+    let trusted = told.map_err(|e| format!("the clock's state: {e}"))?.trusted();
+    must(trusted >= promises.trusted, || format!("E1: the trusted time is {trusted}, and was {}", promises.trusted))
+}
+
+struct Checked<'a> {
+    ground: &'a Ground,
+    disk: &'a SimulatedDisk,
+    promises: &'a Promises,
+    recovery: &'a PrivateKey,
+    built: Built,
+}
+
+impl Checked<'_> {
+    fn is_sound(&self, when: &str) -> Told {
+        let disk: SharedDisk = Arc::new(self.disk.clone());
+        let site = SiteFiles::open(Arc::clone(&disk), &self.ground.state()).map_err(|e| e.to_string())?.site();
+        let mut rows = Vec::new();
+        self.built.ledger.rows(|row| rows.push(row)).map_err(|e| e.to_string())?;
+        let newest = rows.iter().rev().find_map(|row| match &row.act {
+            Act::Checkpoint(checkpoint) => Some(checkpoint.manifests.clone()),
+            _ => None,
+        });
+        let heads: Vec<_> = newest.unwrap_or_default().into_iter().map(|one| (one.manifest, one.head)).collect();
+        let nothing = BTreeMap::new();
+        let now = Some(self.promises.now);
+        let look = Look { deep: true, heads: &heads, now, ..Look::at(&disk, site, &nothing) };
+        let told = inspect(&self.ground.volume(), &look);
+        let told = told.map_err(|e| format!("verify: {e}"))?;
+        must(told.faults.is_empty(), || format!("verify {when}: {:?}", told.faults))
+    }
+
+    /// V8: no day key stands there that no manifest names.
+    fn day_keys(&self) -> Told {
+        let dir = self.ground.volume().join("keys");
+        let files = self.disk.files().into_iter().filter(|path| path.starts_with(&dir)).count();
+        let named = self.built.vault.day_key_count();
+        must(files <= named, || format!("V4: {files} day keys are there, and {named} are named"))
+    }
+
+    /// What is recorded from here on opens, too.
+    fn goes_on(&self) -> Told {
+        let now = self.promises.now;
+        let start = u64::try_from((now.micros() - START.micros()) / 1_000_000).unwrap() + 60;
+        let cameras: std::collections::BTreeSet<u16> = self.promises.segments.keys().map(|(of, _)| *of).collect();
+        for of in cameras {
+            let what = |e: &dyn std::fmt::Display| format!("V13: what camera {of} records after the start: {e}");
+            let vault = &self.built.vault;
+            let mut recorder = CameraRecorder::new(Arc::clone(vault), camera(of), RETENTION);
+            recorder.begin(at(start), b"init").map_err(|e| what(&e))?;
+            let facts = FragmentFacts { first_pts_90k: 0, duration_90k: 90_000, frames: 10, sync: true };
+            recorder.append(facts, &picture(of, start, 0)).map_err(|e| what(&e))?;
+            vault.commit().map_err(|e| what(&e))?;
+            let live = vault.live_segments(camera(of), span(start, start + 1), now).map_err(|e| what(&e))?;
+            must(live.len() == 1, || what(&"it is not there"))?;
+            self.opened(of, start, &live[0]).map_err(|e| what(&e))?;
+        }
+        Ok(())
+    }
+
+    fn rows(&self) -> Told {
+        let mut rows: Vec<Row> = Vec::new();
+        self.built.ledger.rows(|row| rows.push(row)).map_err(|e| e.to_string())?;
+        must(self.built.ledger.is_writable(), || "the ledger is damaged".into())?;
+        must(rows.starts_with(&self.promises.rows), || {
+            format!("L1: {} rows were answered, {} are there", self.promises.rows.len(), rows.len())
+        })
+    }
+
+    fn holds(&self) -> Told {
+        let holds = self.built.holds.lock().unwrap();
+        let is_lost = |request: &&_| !holds.list().iter().any(|hold| hold.request == **request);
+        match self.promises.holds.iter().find(is_lost) {
+            Some(request) => Err(format!("V7: the hold of request {request} is lost")),
+            None => Ok(()),
+        }
+    }
+
+    fn grants(&self) -> Told {
+        for (grant, digest) in &self.promises.grants {
+            let path = self.ground.state().join("grants").join(format!("{:08x}", grant.0));
+            let used = SlotFile::open_to_read(self.disk, &path, SlotPurpose::Grant).and_then(|file| file.used());
+            let used = used.map_err(|e| format!("A4: grant {grant}: {e}"))?;
+            let mut running = crate::crypto::RunningDigest::new();
+            for slot in &used {
+                running.update(&slot.owner);
+                running.update(&slot.sealed.encapsulated);
+                running.update(&slot.sealed.ciphertext);
+            }
+            must(running.so_far() == *digest, || format!("A4: slots of grant {grant} are lost"))?;
+        }
+        Ok(())
+    }
+
+    fn persons(&self) -> Told {
+        let Some(last) = self.promises.persons.last() else { return Ok(()) };
+        let access = &self.built.access;
+        let told = access.sign_in("desk", "desk-password", HERE).and_then(|(token, _)| {
+            let desk = access.caller(&token, HERE)?;
+            access.request(&desk, *last)
+        });
+        let told = told.map_err(|e| format!("what request {last} holds of persons: {e}"))?;
+        must(told.person.is_some(), || format!("request {last} holds nothing of persons"))
+    }
+
+    fn gaps(&self) -> Told {
+        for (of, gap, _) in self.promises.gaps.iter().filter(|(_, _, is_committed)| *is_committed) {
+            let told =
+                self.built.vault.availability(camera(*of), *gap, self.promises.now).map_err(|e| e.to_string())?;
+            let is_there = told.iter().any(|piece| matches!(piece, Availability::Gap { span, .. } if span == gap));
+            must(is_there, || format!("V1: a gap of camera {of} is lost"))?;
+        }
+        Ok(())
+    }
+
+    fn segments(&mut self, erased: bool) -> Told {
+        let now = self.promises.now;
+        let (vault, known) = (&self.built.vault, &self.promises.segments);
+        let mut seen = std::collections::BTreeSet::new();
+        for of in 1..=CAMERAS {
+            let live = vault.live_segments(camera(of), span(0, 40 * 86_400), now).map_err(|e| e.to_string())?;
+            for live in live {
+                let start = u64::try_from((live.span.from().micros() - START.micros()) / 1_000_000).unwrap();
+                let Some(recorded) = known.get(&(of, start)) else {
+                    return Err(format!("camera {of} from {start} was never recorded, and is there"));
+                };
+                if erased && recorded.fate == Fate::Due {
+                    return Err(format!("P1: camera {of} from {start} is there after its time"));
+                }
+                let found = match self.opened(of, start, &live) {
+                    // On its way out: set apart, released, and its key overwritten a moment before the record of it.
+                    Err(_) if recorded.fate != Fate::Kept && !erased => continue,
+                    found => found?,
+                };
+                must(recorded.tried.contains(&found), || {
+                    format!("V3: camera {of} from {start} has {found} fragments, commits came at {:?}", recorded.tried)
+                })?;
+                must(found >= recorded.committed, || {
+                    format!("V1: camera {of} from {start} has {found} of {} fragments", recorded.committed)
+                })?;
+                seen.insert((of, start));
+            }
+        }
+        for ((of, start), recorded) in known {
+            let is_held = self.is_held_back(*of, *start, recorded.appended);
+            let must_be_there = recorded.fate == Fate::Kept && recorded.committed > 0 && (!is_held || erased);
+            must(!must_be_there || seen.contains(&(*of, *start)), || {
+                format!("V1: camera {of} from {start}, with {} fragments committed, is lost", recorded.committed)
+            })?;
+            let Some(id) = recorded.id else { continue };
+            let whole = span(*start, start + u64::from(recorded.appended.max(1)));
+            if matches!(vault.find(camera(*of), whole, id, now), Err(VaultError::Destroyed { .. })) {
+                let key = recorded.key.as_ref().unwrap();
+                // What was never committed may have lost its name before its blocks: they are nobody's then, and only its
+                // day key's end destroys it.
+                let had_a_name = recorded.committed > 0;
+                must(!had_a_name || !self.disk.device_holds(&key.bytes, key.offset), || {
+                    format!("V5: {} is on the device, and recorded as destroyed", key.what)
+                })?;
+                let content = recorded.content.as_ref().unwrap();
+                must(!erased || !had_a_name || !self.disk.device_holds(&content.bytes, content.offset), || {
+                    format!("P1: {} is on the device, and recorded as erased", content.what)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Held, its period over, and not set apart yet: it is refused until the next round.
+    fn is_held_back(&self, of: u16, start: u64, seconds: u32) -> bool {
+        let whole = span(start, start + u64::from(seconds.max(1)));
+        let is_over = super::play::RETENTION.expiry(whole) <= self.promises.now;
+        is_over && self.built.holds.lock().unwrap().covers(camera(of), whole)
+    }
+
+    /// Opens a segment with the recovery key; how many fragments it has.
+    fn opened(&self, of: u16, start: u64, live: &LiveSegment) -> Result<u32, String> {
+        let (vault, now) = (&self.built.vault, self.promises.now);
+        let what =
+            |e: &dyn std::fmt::Display| format!("V1: camera {of} from {start} is visible and does not open: {e}");
+        let keys = vault.open_keys(&[*live], self.recovery, now).map_err(|e| what(&e))?;
+        let reader = vault.read(live, now).map_err(|e| what(&e))?;
+        let opener = StreamOpener::new(&keys[0].1).map_err(|e| what(&e))?;
+        let init = reader.open_init(&opener).map_err(|e| what(&e))?;
+        must(init == b"init", || what(&"its init segment differs"))?;
+        let fragments = reader.fragments().map_err(|e| what(&e))?;
+        for (number, fragment) in (0..).zip(&fragments) {
+            let bytes = reader.open_fragment(&opener, fragment).map_err(|e| what(&e))?;
+            must(bytes == picture(of, start, number), || what(&"its pictures differ"))?;
+        }
+        let (_, end) = reader.digest().map_err(|e| what(&e))?;
+        self.is_blank_beyond(live, end).map_err(|e| what(&e))?;
+        Ok(u32::try_from(fragments.len()).unwrap())
+    }
+
+    fn is_blank_beyond(&self, live: &LiveSegment, end: u64) -> Told {
+        let name = live.segment.to_string();
+        let path = self.disk.files().into_iter().find(|path| path.ends_with(&name)).ok_or("it has no file")?;
+        let mut beyond = vec![0xFF; DESTROYED_BEYOND_BYTES];
+        let file = self.disk.open(&path, Access::Read).map_err(|e| e.to_string())?;
+        let got = file.read_at(&mut beyond, end).map_err(|e| e.to_string())?;
+        must(beyond[..got] == vec![0; got], || "V3: what stands beyond its end was not overwritten".into())
+    }
+
+    /// Every segment that was destroyed has its receipt, and none that is there has one.
+    fn receipts(&self) -> Told {
+        let mut receipts = Vec::new();
+        let each = |row: Row| {
+            if let Act::FootageDestroyed(receipt) = row.act {
+                receipts.push(receipt);
+            }
+        };
+        self.built.ledger.rows(each).map_err(|e| e.to_string())?;
+        for ((of, start), recorded) in &self.promises.segments {
+            let from = super::play::at(*start);
+            let is_named = receipts.iter().any(|receipt| {
+                receipt.camera == camera(*of) && receipt.span.from() <= from && from < receipt.span.to()
+            });
+            must(is_named || recorded.fate != Fate::Due || recorded.committed == 0, || {
+                format!("E4: camera {of} from {start} was destroyed without a receipt")
+            })?;
+        }
+        Ok(())
+    }
+}

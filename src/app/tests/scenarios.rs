@@ -1,0 +1,478 @@
+//! What a site does, once each: everything in the program that writes takes part in one of these.
+
+use super::play::{DAY, Ground, Play, Played, Trace, span};
+use crate::disk::{Dice, Disk, Flush, PowerCut};
+use crate::domain::GrantId;
+use crate::ledger::{Act, Actor};
+use std::time::Duration;
+
+/// A scenario: what is done, noted from its [`Play::begin`] on.
+pub struct Scenario {
+    pub name: &'static str,
+    pub play: fn(&Ground, Option<Flush>) -> Played,
+    /// How long it takes, about, against the others.
+    pub weight: u32,
+}
+
+pub const ALL: [Scenario; 18] = [
+    Scenario { name: "a first start", play: first_start, weight: 2 },
+    Scenario { name: "create, append, commit, seal, stop", play: recording, weight: 4 },
+    Scenario { name: "expire: key, blocks, name, grant's slot, day key, receipt", play: erasing, weight: 3 },
+    Scenario { name: "hold, set apart, grant, close, erase", play: holding, weight: 5 },
+    Scenario { name: "the ledger turns to a new month", play: months, weight: 1 },
+    Scenario { name: "a start after a cut while recording", play: start_after_recording, weight: 8 },
+    Scenario { name: "a start after a cut while erasing", play: start_after_erasing, weight: 3 },
+    Scenario { name: "a start after a cut in a decision", play: start_after_deciding, weight: 1 },
+    Scenario { name: "a start after a start that was cut", play: start_after_start, weight: 2 },
+    Scenario { name: "many cameras begin at once", play: many_begin, weight: 9 },
+    Scenario { name: "a start after a cut in a commit", play: start_after_half_a_commit, weight: 2 },
+    Scenario { name: "a day key that could not be made", play: no_day_key, weight: 2 },
+    Scenario { name: "segments that could not be begun", play: no_segment, weight: 2 },
+    Scenario { name: "a start after a clean stop", play: start_after_stop, weight: 2 },
+    Scenario { name: "a start without the first manifest", play: start_without_manifest, weight: 2 },
+    Scenario { name: "a start after half a move", play: start_after_half_a_move, weight: 3 },
+    Scenario { name: "a start after a first commit that lost a segment", play: start_after_lost_segment, weight: 2 },
+    Scenario { name: "an hour of commits", play: hour_of_commits, weight: 6 },
+];
+
+const AFTER_EXPIRY: Duration = Duration::from_secs(86_400 + 60);
+
+fn first_start(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let disk = ground.empty_disk();
+    let (_, recovery) = ground.make_site(&disk);
+    let mut play = Play::on(ground, disk.after(PowerCut::Kept), recovery, left_out);
+    play.begin();
+    play.start();
+    play.note_rows();
+    play.begin_segment(1, 0);
+    play.append(1);
+    play.commit();
+    play.end()
+}
+
+fn recording(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    play.begin();
+    record_some(&mut play);
+    play.stop();
+    play.end()
+}
+
+/// What is appended to a manifest between two commits is longer than a sector.
+fn many_begin(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    play.record(1, 0, 1);
+    play.begin();
+    play.begin_many(2..=5, 10);
+    play.commit();
+    play.begin_many(1..=5, 20);
+    play.end()
+}
+
+fn record_some(play: &mut Play) {
+    play.begin_segment(1, 0);
+    play.append(1);
+    play.commit();
+    play.begin_segment(2, 2);
+    play.append(1);
+    play.append(2);
+    play.commit();
+    play.append(1);
+    play.finish(1);
+    play.commit();
+    play.begin_segment(1, 10);
+    play.append(1);
+    play.gap(2, span(20, 30));
+    play.commit();
+    play.checkpoint();
+    play.append(2);
+    play.append(1);
+}
+
+fn erasing(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    ready_to_erase(&mut play);
+    play.begin();
+    play.advance(AFTER_EXPIRY);
+    play.round();
+    play.round();
+    play.end()
+}
+
+/// Two segments of one camera and one of another; the keys of the first are in a grant.
+fn ready_to_erase(play: &mut Play) {
+    play.record(1, 0, 2);
+    play.record(1, 10, 1);
+    play.record(2, 0, 1);
+    play.commit();
+    play.promises.going = play.stage(GrantId(900), 1, span(0, 2));
+    let slots = play.day_key_slots();
+    play.promises.going.extend(slots);
+}
+
+fn holding(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    play.record(1, 0, 2);
+    play.record(1, 10, 1);
+    play.commit();
+    play.advance(Duration::from_secs(20));
+    play.begin();
+    let desk = play.sign_in("desk");
+    let request = play.submit(&desk, 1, span(0, 2));
+    play.identify(&desk, request);
+    play.advance(AFTER_EXPIRY);
+    play.round();
+    let officer = play.sign_in("officer");
+    let grant = play.approve(&officer, request);
+    let desk = play.sign_in("desk");
+    play.close(&desk, request, grant);
+    play.promises.going = play.day_key_slots();
+    play.advance(Duration::ZERO);
+    play.round();
+    play.end()
+}
+
+fn months(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    play.begin();
+    play.sign_in("desk");
+    play.advance(DAY * 9);
+    play.checkpoint();
+    play.sign_in("desk");
+    play.keep_time();
+    let now = play.hands.clock().wall();
+    play.built().ledger.append(now, Actor::Daemon, Act::LedgerRead).unwrap();
+    play.note_rows();
+    play.end()
+}
+
+/// The power goes while a site records: what was not flushed is kept in part.
+fn start_after_recording(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    record_some(&mut play);
+    // A row that was never answered, and records that were not flushed.
+    play.try_commit();
+    play.built().vault.commit().unwrap();
+    play.begin_segment(3, 5);
+    play.append(3);
+    // What stands beyond the last commit.
+    play.append(1);
+    let mut play = play.cut(PowerCut::Kept);
+    tear_tails(&mut play);
+    play.begin();
+    play.start();
+    // V4: what was never committed is destroyed.
+    let orphan = Trace { what: "the orphan".into(), bytes: b"an orphan".to_vec(), offset: 0 };
+    let never = play.promises.segments[&(3, 5)].clone();
+    play.promises.gone.extend([never.key, never.content, Some(orphan)].into_iter().flatten());
+    play.note_rows();
+    // Written over the torn tails.
+    play.begin_many(4..=7, 40);
+    play.checkpoint();
+    play.commit();
+    play.checkpoint();
+    play.end()
+}
+
+/// The table of a commit reached the disk, and what it is about did not: the segment ends at the commit before (V1, V3),
+/// also when the next commit, which takes that one's place in the file, is cut.
+fn start_after_half_a_commit(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    play.begin_segment(1, 0);
+    play.append(1);
+    play.commit();
+    play.append(1);
+    play.try_commit();
+    let disk = play.disk.clone();
+    disk.keep_snapshots();
+    play.built().vault.commit().unwrap();
+    let table_written = disk.take_snapshots().remove(1);
+    let half = table_written.after_keeping("commits");
+    let mut play = play.cut(PowerCut::Kept);
+    play.disk = half;
+    play.begin();
+    play.start();
+    play.note();
+    play.begin_segment(2, 5);
+    play.append(2);
+    play.commit();
+    play.end()
+}
+
+const HEAD_OF_SEGMENT: &[u8] = b"CUSTODSG";
+const HEAD_OF_DAY_KEY: &[u8] = b"CUSTODSL\0\x01\0\x01";
+
+/// What must not be left of a file that begins so.
+fn nothing_that_begins_with(magic: &[u8]) -> Trace {
+    Trace { what: format!("a file of {}", String::from_utf8_lossy(magic)), bytes: magic.to_vec(), offset: 0 }
+}
+
+/// The disk is full when the record of the first day key is written.
+fn no_day_key(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    play.begin();
+    // The manifest's header is the first write there, the record the second.
+    play.fail_to_begin(1, 0, "manifests", 1);
+    play.promises.gone.push(nothing_that_begins_with(HEAD_OF_DAY_KEY));
+    play.note();
+    play.gap(1, span(1, 2));
+    play.gap(1, span(2, 3));
+    play.commit();
+    play.gap(1, span(3, 4));
+    play.end()
+}
+
+/// The disk is full when a segment's init chunk is written, and when its record is.
+fn no_segment(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    play.begin();
+    play.promises.gone.push(nothing_that_begins_with(HEAD_OF_SEGMENT));
+    for (below, skip) in [("rolling", 1), ("manifests", 0)] {
+        // While it is begun there is one.
+        let gone = std::mem::take(&mut play.promises.gone);
+        play.note();
+        play.fail_to_begin(1, 0, below, skip);
+        play.promises.gone = gone;
+        play.note();
+        play.gap(1, span(1, 2));
+        play.gap(1, span(2, 3));
+        play.commit();
+        play.gap(1, span(3, 4));
+    }
+    play.end()
+}
+
+fn start_after_stop(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, None);
+    record_some(&mut play);
+    play.stop();
+    let mut play = play.cut(PowerCut::Kept);
+    play.leave_out(left_out);
+    play.begin();
+    play.start();
+    play.note_rows();
+    play.begin_segment(3, 40);
+    play.append(3);
+    play.commit();
+    play.end()
+}
+
+/// A power cut took the first manifest, and not the segments that it named.
+fn start_without_manifest(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, None);
+    play.begin_segment(1, 0);
+    play.append(1);
+    let never = play.promises.segments[&(1, 0)].clone();
+    let mut play = play.cut(PowerCut::Kept);
+    play.leave_out(left_out);
+    let manifest = play.files("manifests").remove(0);
+    play.disk.remove_file(&manifest).unwrap();
+    let whole: &dyn Disk = &play.disk;
+    whole.sync_file_system(&play.ground.volume()).unwrap();
+    play.begin();
+    play.start();
+    play.promises
+        .gone
+        .extend([never.key, never.content, Some(nothing_that_begins_with(HEAD_OF_DAY_KEY))].into_iter().flatten());
+    play.note_rows();
+    play.checkpoint();
+    play.end()
+}
+
+/// The power goes between the move of a held segment and the record of it.
+fn start_after_half_a_move(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, None);
+    play.record(1, 0, 2);
+    play.commit();
+    play.advance(Duration::from_secs(20));
+    let desk = play.sign_in("desk");
+    play.submit(&desk, 1, span(0, 2));
+    play.advance(AFTER_EXPIRY);
+    let vault = std::sync::Arc::clone(&play.built().vault);
+    let due = vault.due(play.hands.clock().wall());
+    let disk = play.disk.clone();
+    disk.keep_snapshots();
+    vault.set_apart(&due[0]).unwrap();
+    drop(vault);
+    // The last changes: the rename, the record.
+    let snapshots = disk.take_snapshots();
+    let moved = snapshots[snapshots.len() - 2].after(PowerCut::Kept);
+    let mut play = play.cut(PowerCut::Kept);
+    play.disk = moved;
+    assert!(play.files("rolling").is_empty() && play.files("held").len() == 1);
+    play.leave_out(left_out);
+    play.begin();
+    play.start();
+    play.note_rows();
+    play.round();
+    play.end()
+}
+
+/// The first commit of a segment: its entry and its record reached the disk, and its content did not.
+fn start_after_lost_segment(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, None);
+    play.record(2, 0, 1);
+    play.begin_segment(1, 5);
+    play.append(1);
+    play.append(1);
+    let recorded = play.promises.segments[&(1, 5)].clone();
+    play.try_commit();
+    let disk = play.disk.clone();
+    disk.keep_snapshots();
+    play.built().vault.commit().unwrap();
+    let table_written = disk.take_snapshots().remove(1);
+    let lost = table_written.after_losing(&recorded.id.unwrap().to_string());
+    let mut play = play.cut(PowerCut::Kept);
+    play.disk = lost;
+    // A part of it was kept.
+    let name = recorded.id.unwrap().to_string();
+    let path = play.files("rolling").into_iter().find(|path| path.ends_with(&name)).unwrap();
+    let file = play.disk.open(&path, crate::disk::Access::ReadWrite).unwrap();
+    file.allocate(8192).unwrap();
+    file.write_all_at(b"a part of it", 4096).unwrap();
+    let whole: &dyn Disk = &play.disk;
+    whole.sync_file_system(&play.ground.volume()).unwrap();
+    play.leave_out(left_out);
+    play.begin();
+    play.start();
+    let part = Trace { what: "a part of what was never committed".into(), bytes: b"a part of it".to_vec(), offset: 0 };
+    play.promises.gone.push(part);
+    play.note_rows();
+    play.checkpoint();
+    play.end()
+}
+
+/// Once in 1,800 commits all manifests are summed up.
+fn hour_of_commits(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, None);
+    play.record(1, 0, 1);
+    for _ in play.commit_number()..1_799 {
+        play.built().vault.commit().unwrap();
+    }
+    play.leave_out(left_out);
+    play.begin();
+    play.begin_segment(1, 10);
+    play.append(1);
+    play.finish(1);
+    play.commit();
+    play.promises.is_summed = true;
+    play.note();
+    play.promises.is_summed = false;
+    play.note();
+    play.begin_segment(2, 20);
+    play.append(2);
+    play.commit();
+    play.end()
+}
+
+/// Half a record at the end of the manifest, half a row at the end of the ledger, and a file that was never committed.
+fn tear_tails(play: &mut Play) {
+    use crate::disk::Access;
+    let ledger = play.ground.state().join("ledger/2026-11.ledger");
+    let manifest = play.files("manifests").remove(0);
+    // Longer than a sector: what is written over it may be kept in part.
+    let row = b"0123 {\"torn".repeat(200);
+    let record = [&[0, 0, 8, 0][..], &[7; 1_500][..]].concat();
+    for (path, tail) in [(ledger, row), (manifest, record)] {
+        let file = play.disk.open(&path, Access::ReadWrite).unwrap();
+        let end = file.len_bytes().unwrap();
+        file.write_all_at(&tail, end).unwrap();
+    }
+    let of_segment = play.files("rolling").remove(0);
+    let orphan = of_segment.with_file_name("00000000000000aa");
+    let file = play.disk.create_new(&orphan).unwrap();
+    file.write_all_at(b"an orphan", 0).unwrap();
+    let whole: &dyn Disk = &play.disk;
+    whole.sync_file_system(play.ground.root()).unwrap();
+    whole.sync_file_system(&play.ground.volume()).unwrap();
+}
+
+/// The power goes between a segment's record "erased" and the end of its name.
+fn start_after_erasing(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    ready_to_erase(&mut play);
+    play.advance(AFTER_EXPIRY);
+    let now = play.hands.clock().wall();
+    let vault = std::sync::Arc::clone(&play.built().vault);
+    let due = vault.due(now);
+    for due in &due {
+        vault.destroy_key(due, now).unwrap();
+    }
+    let disk = play.disk.clone();
+    disk.keep_snapshots();
+    vault.erase(&due[0], crate::domain::DestructionTrigger::Expiry, now).unwrap();
+    drop(vault);
+    // The last change but two: unlink, then the flush of the directory.
+    let snapshots = disk.take_snapshots();
+    let before_unlink = snapshots[snapshots.len() - 3].after(PowerCut::Kept);
+    let mut play = play.cut(PowerCut::Kept);
+    play.disk = before_unlink;
+    // Somebody puts the file back from a copy.
+    let name = due[0].segment.to_string();
+    let path = play.files("rolling").into_iter().find(|path| path.ends_with(&name)).unwrap();
+    play.disk.open(&path, crate::disk::Access::ReadWrite).unwrap().write_all_at(b"put back", 0).unwrap();
+    let whole: &dyn Disk = &play.disk;
+    whole.sync_file_system(&play.ground.volume()).unwrap();
+    play.begin();
+    play.start();
+    play.promises.gone.push(Trace { what: "what was put back".into(), bytes: b"put back".to_vec(), offset: 0 });
+    play.note();
+    play.round();
+    play.end()
+}
+
+/// The power goes between the staging of a grant, or a hold, and its row.
+fn start_after_deciding(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    play.record(1, 0, 2);
+    play.commit();
+    let staged = play.stage(GrantId(900), 1, span(0, 2));
+    let hold = crate::vault::Hold {
+        request: crate::domain::RequestId(900),
+        cameras: vec![super::play::camera(1)],
+        span: span(0, 2),
+    };
+    play.built().holds.lock().unwrap().place(hold).unwrap();
+    let mut play = play.cut(PowerCut::Kept);
+    play.begin();
+    play.start();
+    play.promises.gone.extend(staged);
+    play.note();
+    play.end()
+}
+
+/// A start is cut in its middle, and the next one too.
+fn start_after_start(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, None);
+    record_some(&mut play);
+    play.try_commit();
+    let mut play = play.cut(PowerCut::Mixed(11));
+    let mut dice = Dice::new(7);
+    for seed in 0..2 {
+        play.disk.keep_snapshots();
+        play.start();
+        let snapshots = play.disk.take_snapshots();
+        let chosen = &snapshots[dice.below(snapshots.len())];
+        let left = chosen.after(PowerCut::Mixed(seed));
+        play = play.cut(PowerCut::Kept);
+        play.disk = left;
+    }
+    play.leave_out(left_out);
+    play.begin();
+    play.start();
+    play.note();
+    play.end()
+}
+
+/// The making of a site: kept apart, since until it is made there is none to be checked.
+pub fn making(ground: &Ground, left_out: Option<Flush>) -> (Played, usize) {
+    let disk = ground.empty_disk();
+    let (_, recovery) = ground.make_site(&ground.empty_disk());
+    let mut play = Play::on(ground, disk.clone(), recovery, left_out);
+    play.begin();
+    let (_, recovery) = ground.make_site(&disk);
+    play.recovery = recovery;
+    play.note();
+    let made_at = play.disk.operations();
+    (play.end(), made_at)
+}
