@@ -25,7 +25,9 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// # Errors
 /// When the child does not come so far.
 pub fn cut_power(site: &Site) -> Result<()> {
-    let mut child = Command::new(std::env::current_exe()?)
+    let mut child = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "--"])
+        .arg(std::env::current_exe()?)
         .arg(ROLE)
         .arg(site.dir())
         .arg(site.plan().start().micros().to_string())

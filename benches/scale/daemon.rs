@@ -49,8 +49,9 @@ impl Daemon {
     /// # Errors
     /// When it ends before, or `limit` passes; with the end of its log.
     pub fn start(site: &Path, limit: Duration) -> Result<Self> {
-        let mut command = Command::new(PROGRAM);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--site"]).arg(site);
+        // setpriv becomes the program, and a bench that is killed leaves no daemon behind.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--", PROGRAM, "serve", "--listen", "127.0.0.1:0", "--site"]).arg(site);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let began = Instant::now();
         let mut child = command.spawn().context(PROGRAM)?;

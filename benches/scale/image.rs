@@ -6,11 +6,14 @@ use anyhow::{Context, Result, ensure};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-/// What the image may grow to; the file is sparse.
-const IMAGE_BYTES: u64 = 64 << 30;
+/// What the image may grow to; the file is sparse, and gives back what is deleted on it.
+const IMAGE_BYTES: u64 = 32 << 30;
 /// A site of 4.19 million segments with its heads, room for what is recorded on it, and some left.
 const WANTED_FREE_BYTES: u64 = 30 << 30;
+const UNMOUNT_TRIES: u32 = 20;
+const UNMOUNT_AGAIN_AFTER: Duration = Duration::from_millis(500);
 const INODES: &str = "4800000";
 
 /// The mounted disk. Unmounted when dropped.
@@ -53,6 +56,14 @@ impl Image {
         &self.mount_point
     }
 
+    /// Gives the room of deleted files back to the disk that the image stands on.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub fn trim(&self) -> Result<()> {
+        output(Command::new("fstrim").arg(&self.mount_point)).map(drop)
+    }
+
     /// How many flushes the device has been asked for (Documentation/ABI/stable/sysfs-block, `stat`, field 16).
     ///
     /// # Errors
@@ -67,7 +78,14 @@ impl Image {
 
 impl Drop for Image {
     fn drop(&mut self) {
-        let unmounted = output(Command::new("umount").arg(&self.mount_point));
+        // Whoever looks at all mounts of a machine keeps this one busy for a moment.
+        let unmount = || output(Command::new("umount").arg(&self.mount_point));
+        let unmounted = (0..UNMOUNT_TRIES).fold(unmount(), |told, _| {
+            told.or_else(|_| {
+                std::thread::sleep(UNMOUNT_AGAIN_AFTER);
+                unmount()
+            })
+        });
         let freed = unmounted.and_then(|_| output(Command::new("losetup").arg("--detach").arg(&self.device)));
         if let Err(e) = freed {
             eprintln!("scale: {} stays mounted: {e:#}", self.mount_point.display());

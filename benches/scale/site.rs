@@ -119,7 +119,7 @@ impl Site {
         for sub in ["manifests", "keys", "rolling", &newest] {
             self.remove_strangers(sub)?;
         }
-        Ok(())
+        self.image.trim()
     }
 
     /// Adds a day whose period is over: the daemon will destroy it.
