@@ -7,11 +7,12 @@
 use super::registry::Request;
 use super::requests::A_VOLUME_IS_AWAY;
 use super::{Access, AccessError, Caller, RequestView};
-use crate::crypto::PrivateKey;
+use crate::crypto::{DataKey, PrivateKey};
 use crate::domain::request::{RefusalGround, RequestKind};
 use crate::domain::{AccountId, CameraNumber, RequestId, Role, Span, Utc};
 use crate::ledger::{Act, Decision, GrantedView};
-use crate::vault::{GRANT_SEGMENTS_LIMIT, LiveSegment, StagedSlot};
+use crate::segment::SegmentHead;
+use crate::vault::{GRANT_SEGMENTS_LIMIT, LiveSegment, StagedSlot, VaultError};
 use std::time::Duration;
 
 /// How long a grant lasts where the officer names no end.
@@ -167,34 +168,29 @@ impl Access {
             return Err(bad("ends", "is in the past"));
         }
         let mut views = Vec::new();
-        let mut segments: Vec<LiveSegment> = Vec::new();
+        let mut heads: Vec<(LiveSegment, SegmentHead)> = Vec::new();
         for camera in cameras {
-            let mut live = self.vault.live_segments(camera, span, now)?;
-            live.retain(|segment| match self.vault.read(segment, now) {
-                Ok(_) => true,
-                Err(e) => {
-                    // One bad segment must not keep its neighbours from who asked for them.
-                    tracing::error!(segment = %segment.segment, error = %e, "a segment is left out: it is damaged");
-                    false
-                }
-            });
+            let found = self.vault.live_segments(camera, span, now)?;
+            let whole: Vec<_> = self.vault.heads(&found, now).into_iter().filter_map(unless_damaged).collect();
+            let live: Vec<LiveSegment> = whole.iter().map(|(live, _)| *live).collect();
             if let Some(from) = self.decodable_from(&live, span.from(), now)? {
                 let span = Span::new(from, span.to()).map_err(|_| bad("span", "is empty"))?;
                 views.push(GrantedView { camera, span });
-                segments.extend(live);
+                heads.extend(whole);
             }
         }
-        if segments.is_empty() {
-            let why = if self.vault.away().is_empty() { "nothing is left of it" } else { A_VOLUME_IS_AWAY };
-            return Err(AccessError::Unavailable { why: why.into() });
-        }
-        if segments.len() > GRANT_SEGMENTS_LIMIT {
+        if heads.len() > GRANT_SEGMENTS_LIMIT {
             return Err(bad(
                 "span",
                 "is more than one grant can hold (16,384 segments); approve fewer cameras or a part",
             ));
         }
-        let keys = self.vault.open_keys(&segments, release, now)?;
+        let keys = self.vault.open_keys_of(&heads, release)?;
+        let keys: Vec<(LiveSegment, DataKey)> = keys.into_iter().filter_map(unless_damaged).collect();
+        if keys.is_empty() {
+            let why = if self.vault.away().is_empty() { "nothing is left of it" } else { A_VOLUME_IS_AWAY };
+            return Err(AccessError::Unavailable { why: why.into() });
+        }
         let _turn = self.turn();
         let grant = self.registry().next_grant();
         let staged = keys
@@ -226,6 +222,17 @@ impl Access {
             }
         }
         Ok(None)
+    }
+}
+
+/// One bad segment must not keep its neighbours from who asked for them.
+fn unless_damaged<T>((live, told): (LiveSegment, Result<T, VaultError>)) -> Option<(LiveSegment, T)> {
+    match told {
+        Ok(what) => Some((live, what)),
+        Err(e) => {
+            tracing::error!(segment = %live.segment, error = %e, "a segment is left out: it is damaged");
+            None
+        }
     }
 }
 

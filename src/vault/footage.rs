@@ -6,11 +6,14 @@ use super::volume::{ManifestKey, OpenSegment, Volume, manifest_key};
 use super::{Vault, VaultError};
 use crate::catalog::{CatalogEntry, Fate};
 use crate::crypto::{DataKey, PrivateKey};
-use crate::disk::Access;
 use crate::domain::{CameraNumber, DayKeyId, GapCause, Retention, SegmentId, Span, Utc, VolumeId};
-use crate::segment::{Ending, SegmentReader};
+use crate::segment::{Ending, SegmentHead, SegmentReader};
 use serde::Serialize;
 use std::collections::HashMap;
+
+/// So many heads are read side by side where there are more than [`HEADS_A_READER`].
+const HEAD_READERS: usize = 8;
+const HEADS_A_READER: usize = 64;
 
 /// A segment that can still be opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -161,9 +164,26 @@ impl Vault {
     pub fn read(&self, live: &LiveSegment, now: Utc) -> Result<SegmentReader, VaultError> {
         let volume = self.volume(live.volume, live.segment)?;
         let live = volume.as_it_stands(live)?.unexpired(now)?;
-        let path = volume.where_stands(live.manifest, live.segment, live.is_apart)?;
-        let file = volume.disk.open(&path, Access::Read).map_err(volume.on(&path))?;
+        let file = volume.open_where_it_stands(live.manifest, live.segment, live.is_apart)?;
         Ok(SegmentReader::open(file, live.ending)?)
+    }
+
+    /// The heads of segments, in their order. Many are read side by side: one after the other, a day of a camera would be
+    /// 1,440 turns of a hard disk.
+    pub fn heads(&self, segments: &[LiveSegment], now: Utc) -> Vec<(LiveSegment, Result<SegmentHead, VaultError>)> {
+        let read = |live: &LiveSegment| (*live, self.read(live, now).map(|reader| reader.head().clone()));
+        if segments.len() < HEADS_A_READER {
+            return segments.iter().map(read).collect();
+        }
+        let share = segments.len().div_ceil(HEAD_READERS);
+        std::thread::scope(|scope| {
+            let readers: Vec<_> = segments
+                .chunks(share)
+                .map(|part| scope.spawn(move || part.iter().map(read).collect::<Vec<_>>()))
+                .collect();
+            // A reader that broke off leaves its share out: nothing is handed over that was not read.
+            readers.into_iter().flat_map(|reader| reader.join().unwrap_or_default()).collect()
+        })
     }
 
     /// Opens the data keys of segments with an officer's release key, or the recovery key.
@@ -176,19 +196,31 @@ impl Vault {
         release: &PrivateKey,
         now: Utc,
     ) -> Result<Vec<(LiveSegment, DataKey)>, VaultError> {
+        let heads = self.heads(segments, now).into_iter();
+        let heads = heads.map(|(live, head)| Ok((live, head?))).collect::<Result<Vec<_>, VaultError>>()?;
+        self.open_keys_of(&heads, release)?.into_iter().map(|(live, key)| Ok((live, key?))).collect()
+    }
+
+    /// The same for segments whose heads were read. One whose own key does not open stands in no other's way.
+    ///
+    /// # Errors
+    /// [`VaultError::WrongKey`] where a day key is not sealed to `release`; what the disk says of a day key.
+    pub fn open_keys_of(
+        &self,
+        heads: &[(LiveSegment, SegmentHead)],
+        release: &PrivateKey,
+    ) -> Result<Vec<(LiveSegment, Result<DataKey, VaultError>)>, VaultError> {
         let mut day_keys: HashMap<DayKeyId, PrivateKey> = HashMap::new();
-        let mut keys = Vec::with_capacity(segments.len());
-        for live in segments {
-            let head = self.read(live, now)?.head().clone();
-            let segment = live.segment;
-            let volume = self.volume(live.volume, segment)?;
+        let mut keys = Vec::with_capacity(heads.len());
+        for (live, head) in heads {
+            let volume = self.volume(live.volume, live.segment)?;
             let day_key = match day_keys.entry(live.day_key) {
                 std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
                 std::collections::hash_map::Entry::Vacant(place) => {
-                    place.insert(volume.open_day_key(live.day_key, segment, release)?)
+                    place.insert(volume.open_day_key(live.day_key, live.segment, release)?)
                 }
             };
-            keys.push((*live, head.open_key(day_key)?));
+            keys.push((*live, head.open_key(day_key).map_err(VaultError::from)));
         }
         Ok(keys)
     }

@@ -148,6 +148,35 @@ fn what_was_recorded_is_found_and_opens_for_the_officer_alone() {
 }
 
 #[test]
+fn a_day_of_segments_is_read_side_by_side_and_a_bad_one_stands_in_no_others_way() {
+    let house = House::new();
+    let vault = house.start();
+    let mut recorder = CameraRecorder::new(Arc::clone(&vault), camera(1), RETENTION);
+    for number in 0..100 {
+        recorder.begin(at(number * 10), b"init").unwrap();
+        append(&mut recorder, 0);
+        recorder.finish().unwrap();
+    }
+    vault.commit().unwrap();
+    let live = vault.live_segments(camera(1), span(0, 1_000), at(1_000)).unwrap();
+    let bad = house.path_of("rolling", live[37].segment);
+    let mut bytes = std::fs::read(&bad).unwrap();
+    bytes[100] ^= 1;
+    let crc = crc32c::crc32c(&bytes[..168]).to_be_bytes();
+    bytes[168..172].copy_from_slice(&crc);
+    std::fs::write(&bad, bytes).unwrap();
+    std::fs::remove_file(house.path_of("rolling", live[64].segment)).unwrap();
+    let told = vault.heads(&live, at(1_000));
+    assert_eq!(told.iter().map(|(one, _)| *one).collect::<Vec<_>>(), live, "in their order, none left out");
+    let heads: Vec<_> = told.into_iter().filter_map(|(one, head)| Some((one, head.ok()?))).collect();
+    assert_eq!(heads.len(), 99, "the lost one");
+    let keys = vault.open_keys_of(&heads, &house.officer).unwrap();
+    let opened: Vec<_> = keys.iter().filter(|(_, key)| key.is_ok()).map(|(one, _)| *one).collect();
+    let expected: Vec<_> = (0..100).filter(|number| ![37, 64].contains(number)).map(|number| live[number]).collect();
+    assert_eq!(opened, expected, "the forged one");
+}
+
+#[test]
 fn a_segment_that_is_being_written_can_be_asked_for_and_opened_so_far() {
     let house = House::new();
     let vault = house.start();

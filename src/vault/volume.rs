@@ -4,7 +4,9 @@ use super::VaultError;
 use super::manifests::{ManifestFile, TableSoFar};
 use super::table::Newest;
 use crate::crypto::{PublicKey, random_array};
-use crate::disk::{Access, DeviceCheck, SharedDisk, check_device, check_private_dir, read_file, replace_file};
+use crate::disk::{
+    Access, DeviceCheck, DiskFile, SharedDisk, check_device, check_private_dir, read_file, replace_file,
+};
 use crate::domain::{CameraNumber, Day, DayKeyId, ManifestHead, Retention, SegmentId, SiteId, VolumeId};
 use crate::ledger::ManifestCheckpoint;
 use crate::segment::{ManifestRecord, Progress, SegmentError, VolumeIdentity};
@@ -279,6 +281,24 @@ impl Volume {
         let (recorded, other) = (place(is_apart), place(!is_apart));
         let is_missing = |path: &Path| matches!(self.disk.open(path, Access::Read), Err(e) if e.kind() == std::io::ErrorKind::NotFound);
         Ok(if is_missing(&recorded) && !is_missing(&other) { other } else { recorded })
+    }
+
+    /// Opens a segment's file to read it, wherever it stands.
+    pub(super) fn open_where_it_stands(
+        &self,
+        key: ManifestKey,
+        segment: SegmentId,
+        is_apart: bool,
+    ) -> Result<Box<dyn DiskFile>, VaultError> {
+        let name = self.name_of(key, segment)?;
+        let place = |is_apart| self.segment_path(&name, segment, is_apart);
+        match self.disk.open(&place(is_apart), Access::Read) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                // Should it be in neither place, it is missed where it is recorded.
+                self.disk.open(&place(!is_apart), Access::Read).map_err(|_| self.on(&place(is_apart))(e))
+            }
+            opened => opened.map_err(self.on(&place(is_apart))),
+        }
     }
 
     /// The manifest of a day and retention, with the directory of its segments; made if it is the first segment's.
