@@ -58,7 +58,7 @@ pub use anchor::TrustedClock;
 pub use bare::{BareSegment, BareVolume, DayKeys, ToldBy};
 pub use day_keys::RECIPIENTS_LIMIT;
 pub use erase::DueSegment;
-pub use footage::{Availability, LiveSegment};
+pub use footage::{Availability, EachSegment, LiveSegment};
 pub use grants::{GRANT_SEGMENTS_LIMIT, GrantFile, GrantStore, StagedSlot};
 pub use holds::{Hold, Holds};
 pub use inspect::{

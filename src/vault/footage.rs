@@ -29,6 +29,9 @@ pub struct LiveSegment {
     is_apart: bool,
 }
 
+/// What was read of each of several segments.
+pub type EachSegment<T> = Vec<(LiveSegment, Result<T, VaultError>)>;
+
 /// What can be said of a stretch of time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "state")]
@@ -170,7 +173,7 @@ impl Vault {
 
     /// The heads of segments, in their order. Many are read side by side: one after the other, a day of a camera would be
     /// 1,440 turns of a hard disk.
-    pub fn heads(&self, segments: &[LiveSegment], now: Utc) -> Vec<(LiveSegment, Result<SegmentHead, VaultError>)> {
+    pub fn heads(&self, segments: &[LiveSegment], now: Utc) -> EachSegment<SegmentHead> {
         let read = |live: &LiveSegment| (*live, self.read(live, now).map(|reader| reader.head().clone()));
         if segments.len() < HEADS_A_READER {
             return segments.iter().map(read).collect();
@@ -209,7 +212,7 @@ impl Vault {
         &self,
         heads: &[(LiveSegment, SegmentHead)],
         release: &PrivateKey,
-    ) -> Result<Vec<(LiveSegment, Result<DataKey, VaultError>)>, VaultError> {
+    ) -> Result<EachSegment<DataKey>, VaultError> {
         let mut day_keys: HashMap<DayKeyId, PrivateKey> = HashMap::new();
         let mut keys = Vec::with_capacity(heads.len());
         for (live, head) in heads {
