@@ -24,7 +24,7 @@ mod site;
 mod tests;
 mod viewing;
 
-pub use decisions::{Approval, Refusal};
+pub use decisions::{Approval, Refusal, Steps};
 pub use desk::StoredPersons;
 pub use facts::LedgerFacts;
 pub use people::{Account, NewAccount, Password, Person};

@@ -69,7 +69,7 @@ pub fn router(routes: Routes) -> Router {
         .route("/v1/requests", get(requests::list).post(requests::submit))
         .route("/v1/requests/{request}", get(requests::show))
         .route("/v1/requests/{request}/identity", post(requests::check_identity))
-        .route("/v1/requests/{request}/decision", post(requests::decide))
+        .route("/v1/requests/{request}/decision", post(requests::decide).get(requests::decision_steps))
         .route("/v1/requests/{request}/close", post(requests::close))
         .route("/v1/grants", get(footage::grants))
         .route("/v1/grants/{grant}/cameras/{camera}/playlist.m3u8", get(footage::playlist))

@@ -13,6 +13,10 @@ use crate::domain::{AccountId, CameraNumber, RequestId, Role, Span, Utc};
 use crate::ledger::{Act, Decision, GrantedView};
 use crate::segment::SegmentHead;
 use crate::vault::{GRANT_SEGMENTS_LIMIT, LiveSegment, StagedSlot, VaultError};
+use serde::Serialize;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// How long a grant lasts where the officer names no end.
@@ -36,6 +40,35 @@ pub struct Refusal {
     pub reason: String,
 }
 
+/// How far a decision under way has come: on a hard disk, to hand over a day of a camera takes many seconds.
+#[derive(Debug, Default)]
+pub(super) struct Deciding {
+    done: AtomicU32,
+    total: AtomicU32,
+}
+
+/// The same as it is told: steps done, and all that there are; none are known before the footage was looked up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Steps {
+    pub done: u32,
+    pub total: u32,
+}
+
+impl Deciding {
+    pub(super) fn steps(&self) -> Steps {
+        Steps { done: self.done.load(Ordering::Relaxed), total: self.total.load(Ordering::Relaxed) }
+    }
+
+    /// There are so many steps more.
+    pub(super) fn expect(&self, steps: usize) {
+        self.total.fetch_add(u32::try_from(steps).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    pub(super) fn step(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl Access {
     /// Approves a request. The officer's password opens the release key for this one decision.
     ///
@@ -49,10 +82,10 @@ impl Access {
         approval: &Approval,
         password: &str,
     ) -> Result<RequestView, AccessError> {
-        let found = self.begin_decision(caller, request, password)?;
+        let (found, deciding) = self.begin_decision(caller, request, password)?;
         let done = self.with_release_key(caller, password, |release| match found.kind {
             RequestKind::ExistenceCheck => self.confirm(caller, &found),
-            RequestKind::Viewing => self.hand_over(caller, &found, approval, release),
+            RequestKind::Viewing => self.hand_over(caller, &found, approval, (release, &deciding)),
         });
         self.registry().deciding.remove(&request);
         done?;
@@ -86,7 +119,12 @@ impl Access {
     }
 
     /// Checks who decides what, and marks the request, so that of two officers one is told to wait (trap 10).
-    fn begin_decision(&self, caller: &Caller, request: RequestId, password: &str) -> Result<Request, AccessError> {
+    fn begin_decision(
+        &self,
+        caller: &Caller,
+        request: RequestId,
+        password: &str,
+    ) -> Result<(Request, Arc<Deciding>), AccessError> {
         caller.must_be(&[Role::Officer])?;
         if password.is_empty() {
             return Err(AccessError::WrongCredentials);
@@ -100,10 +138,10 @@ impl Access {
         if found.entered_by == Some(caller.account()) {
             return Err(AccessError::FourEyes);
         }
-        if !registry.deciding.insert(request) {
-            return Err(AccessError::WrongState { state: "being decided by somebody else" });
+        match registry.deciding.entry(request) {
+            Entry::Occupied(_) => Err(AccessError::WrongState { state: "being decided by somebody else" }),
+            Entry::Vacant(place) => Ok((found, Arc::clone(place.insert(Arc::default())))),
         }
-        Ok(found)
     }
 
     fn with_release_key(
@@ -153,7 +191,7 @@ impl Access {
         caller: &Caller,
         found: &Request,
         approval: &Approval,
-        release: &PrivateKey,
+        (release, deciding): (&PrivateKey, &Deciding),
     ) -> Result<(), AccessError> {
         let bad = |field, what| AccessError::BadInput { field, what };
         let viewer = approval
@@ -171,7 +209,10 @@ impl Access {
         let mut heads: Vec<(LiveSegment, SegmentHead)> = Vec::new();
         for camera in cameras {
             let found = self.vault.live_segments(camera, span, now)?;
-            let whole: Vec<_> = self.vault.heads(&found, now).into_iter().filter_map(unless_damaged).collect();
+            // Each is read and opened.
+            deciding.expect(2 * found.len());
+            let read = self.vault.heads(&found, now, &|| deciding.step());
+            let whole: Vec<_> = read.into_iter().filter_map(unless_damaged).collect();
             let live: Vec<LiveSegment> = whole.iter().map(|(live, _)| *live).collect();
             if let Some(from) = self.decodable_from(&live, span.from(), now)? {
                 let span = Span::new(from, span.to()).map_err(|_| bad("span", "is empty"))?;
@@ -185,7 +226,7 @@ impl Access {
                 "is more than one grant can hold (16,384 segments); approve fewer cameras or a part",
             ));
         }
-        let keys = self.vault.open_keys_of(&heads, release)?;
+        let keys = self.vault.open_keys_of(&heads, release, &|| deciding.step())?;
         let keys: Vec<(LiveSegment, DataKey)> = keys.into_iter().filter_map(unless_damaged).collect();
         if keys.is_empty() {
             let why = if self.vault.away().is_empty() { "nothing is left of it" } else { A_VOLUME_IS_AWAY };

@@ -1,11 +1,13 @@
 //! What the rows add up to: requests, grants, rights. Built by applying every row at a start, and each new one.
 
+use super::decisions::Deciding;
 use crate::crypto::{PublicKey, VerifyingKey};
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
 use crate::domain::{AccountId, CameraNumber, Digest, GrantId, RequestId, Role, Span, Utc};
 use crate::ledger::{Act, Actor, Decision, GrantedView, Row};
 use crate::vault::Hold;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Where a request stands.
 ///
@@ -174,7 +176,7 @@ pub(super) struct Registry {
     pub requests: BTreeMap<RequestId, Request>,
     pub grants: BTreeMap<GrantId, Grant>,
     /// Requests whose decision is being carried out: a second one is told to wait.
-    pub deciding: BTreeSet<RequestId>,
+    pub deciding: BTreeMap<RequestId, Arc<Deciding>>,
 }
 
 impl Registry {

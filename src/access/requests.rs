@@ -1,5 +1,6 @@
 //! A request's way from the counter to its end, except for the decision itself.
 
+use super::decisions::Steps;
 use super::registry::{Request, RequestState, existence_answer};
 use super::{Access, AccessError, Caller};
 use crate::domain::request::{IdentityDocument, RequestKind};
@@ -73,6 +74,9 @@ pub struct RequestView {
     /// The hull of what was granted.
     pub granted_span: Option<Span>,
     pub held: bool,
+    /// How far the decision has come, while it is being carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deciding: Option<Steps>,
     pub purpose: Option<String>,
     pub person: Option<PersonFields>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -331,6 +335,22 @@ impl Access {
         self.desk.read(&self.requests_dir, request.number, request.persons, desk).map(Some)
     }
 
+    fn deciding(&self, request: RequestId) -> Option<Steps> {
+        self.registry().deciding.get(&request).map(|deciding| deciding.steps())
+    }
+
+    /// How far the decision of a request has come; `None` while nobody decides it.
+    ///
+    /// # Errors
+    /// [`AccessError::Forbidden`] for others than officers; [`AccessError::NoSuchRequest`].
+    pub fn decision_steps(&self, caller: &Caller, request: RequestId) -> Result<Option<Steps>, AccessError> {
+        caller.must_be(&[Role::Officer])?;
+        if !self.registry().requests.contains_key(&request) {
+            return Err(AccessError::NoSuchRequest);
+        }
+        Ok(self.deciding(request))
+    }
+
     fn view(&self, request: &Request, persons: Option<Persons>) -> RequestView {
         let (document, answer, grant) = match &request.state {
             RequestState::Submitted => (None, None, None),
@@ -361,6 +381,7 @@ impl Access {
             document,
             answer,
             grant,
+            deciding: self.deciding(request.number),
             granted_span: granted.iter().map(|view| view.span).reduce(Span::hull),
             granted,
             held: self.holds().list().iter().any(|hold| hold.request == request.number),

@@ -4,7 +4,7 @@ use super::Routes;
 use super::answers::{SignedIn, ask, ask_with_password};
 use super::bodies::{Asked, Body, Ends, Place};
 use super::problem::Problem;
-use crate::access::{Access, Approval, NewRequest, Password, PersonFields, Refusal, RequestView};
+use crate::access::{Access, Approval, NewRequest, Password, PersonFields, Refusal, RequestView, Steps};
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
 use crate::domain::{AccountId, CameraNumber, Digest, RequestId, Utc};
 use crate::ledger::{Act, Row};
@@ -107,6 +107,22 @@ pub(super) async fn decide(
         }
     };
     view.map(Json).map_err(Problem::not_a_sign_in)
+}
+
+#[derive(Serialize)]
+pub(super) struct DecisionUnderWay {
+    /// `null` while nobody decides.
+    steps: Option<Steps>,
+}
+
+/// How far a decision under way has come. What an approval hands over is read from the disk first.
+pub(super) async fn decision_steps(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Place(request): Place<RequestId>,
+) -> Result<Json<DecisionUnderWay>, Problem> {
+    let steps = ask(&routes.access, move |access| access.decision_steps(&caller, request)).await?;
+    Ok(Json(DecisionUnderWay { steps }))
 }
 
 #[derive(Deserialize)]

@@ -172,9 +172,13 @@ impl Vault {
     }
 
     /// The heads of segments, in their order. Many are read side by side: one after the other, a day of a camera would be
-    /// 1,440 turns of a hard disk.
-    pub fn heads(&self, segments: &[LiveSegment], now: Utc) -> EachSegment<SegmentHead> {
-        let read = |live: &LiveSegment| (*live, self.read(live, now).map(|reader| reader.head().clone()));
+    /// 1,440 turns of a hard disk. `step` is called for each.
+    pub fn heads(&self, segments: &[LiveSegment], now: Utc, step: &(dyn Fn() + Sync)) -> EachSegment<SegmentHead> {
+        let read = |live: &LiveSegment| {
+            let head = self.read(live, now).map(|reader| reader.head().clone());
+            step();
+            (*live, head)
+        };
         if segments.len() < HEADS_A_READER {
             return segments.iter().map(read).collect();
         }
@@ -199,12 +203,13 @@ impl Vault {
         release: &PrivateKey,
         now: Utc,
     ) -> Result<Vec<(LiveSegment, DataKey)>, VaultError> {
-        let heads = self.heads(segments, now).into_iter();
+        let heads = self.heads(segments, now, &|| {}).into_iter();
         let heads = heads.map(|(live, head)| Ok((live, head?))).collect::<Result<Vec<_>, VaultError>>()?;
-        self.open_keys_of(&heads, release)?.into_iter().map(|(live, key)| Ok((live, key?))).collect()
+        self.open_keys_of(&heads, release, &|| {})?.into_iter().map(|(live, key)| Ok((live, key?))).collect()
     }
 
-    /// The same for segments whose heads were read. One whose own key does not open stands in no other's way.
+    /// The same for segments whose heads were read. One whose own key does not open stands in no other's way. `step` is
+    /// called for each.
     ///
     /// # Errors
     /// [`VaultError::WrongKey`] where a day key is not sealed to `release`; what the disk says of a day key.
@@ -212,6 +217,7 @@ impl Vault {
         &self,
         heads: &[(LiveSegment, SegmentHead)],
         release: &PrivateKey,
+        step: &dyn Fn(),
     ) -> Result<EachSegment<DataKey>, VaultError> {
         let mut day_keys: HashMap<DayKeyId, PrivateKey> = HashMap::new();
         let mut keys = Vec::with_capacity(heads.len());
@@ -224,6 +230,7 @@ impl Vault {
                 }
             };
             keys.push((*live, head.open_key(day_key).map_err(VaultError::from)));
+            step();
         }
         Ok(keys)
     }

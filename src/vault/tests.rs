@@ -166,11 +166,17 @@ fn a_day_of_segments_is_read_side_by_side_and_a_bad_one_stands_in_no_others_way(
     bytes[168..172].copy_from_slice(&crc);
     std::fs::write(&bad, bytes).unwrap();
     std::fs::remove_file(house.path_of("rolling", live[64].segment)).unwrap();
-    let told = vault.heads(&live, at(1_000));
+    let steps = std::sync::atomic::AtomicU32::new(0);
+    let step = || {
+        steps.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    };
+    let told = vault.heads(&live, at(1_000), &step);
+    assert_eq!(steps.load(std::sync::atomic::Ordering::SeqCst), 100, "each is a step, read or not");
     assert_eq!(told.iter().map(|(one, _)| *one).collect::<Vec<_>>(), live, "in their order, none left out");
     let heads: Vec<_> = told.into_iter().filter_map(|(one, head)| Some((one, head.ok()?))).collect();
     assert_eq!(heads.len(), 99, "the lost one");
-    let keys = vault.open_keys_of(&heads, &house.officer).unwrap();
+    let keys = vault.open_keys_of(&heads, &house.officer, &step).unwrap();
+    assert_eq!(steps.load(std::sync::atomic::Ordering::SeqCst), 199);
     let opened: Vec<_> = keys.iter().filter(|(_, key)| key.is_ok()).map(|(one, _)| *one).collect();
     let expected: Vec<_> = (0..100).filter(|number| ![37, 64].contains(number)).map(|number| live[number]).collect();
     assert_eq!(opened, expected, "the forged one");

@@ -98,3 +98,26 @@ fn every_state_takes_the_acts_of_the_diagram_and_no_other() {
         assert_eq!(next, wanted, "{}", state.name());
     }
 }
+
+#[test]
+fn how_far_a_decision_has_come_is_told_to_officers_while_it_is_carried_out() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    open.record(camera(1));
+    clinic.hands.advance(Duration::from_secs(100));
+    let number = open.ask(1, span(10, 20)).number;
+    let (officer, desk) = (open.sign_in("officer"), open.sign_in("desk"));
+    let steps = || open.access.decision_steps(&officer, number).unwrap();
+    assert_eq!(steps(), None);
+    // As it stands half-way: one of two segments read, none opened.
+    let deciding = Arc::new(super::super::decisions::Deciding::default());
+    deciding.expect(4);
+    deciding.step();
+    open.access.registry().deciding.insert(number, deciding);
+    assert_eq!(steps(), Some(Steps { done: 1, total: 4 }));
+    assert_eq!(open.access.request(&officer, number).unwrap().deciding, steps());
+    assert!(matches!(open.access.decision_steps(&desk, number), Err(AccessError::Forbidden { .. })));
+    assert!(matches!(open.access.decision_steps(&officer, RequestId(99)), Err(AccessError::NoSuchRequest)));
+    open.access.registry().deciding.clear();
+    assert_eq!(steps(), None);
+}

@@ -9,13 +9,28 @@ import { cameraText } from './cameras.js';
 /// PIPA 35(4), the whole list.
 const GROUNDS = ['forbidden-by-law', 'harm-to-others', 'already-destroyed', 'other-just-cause'];
 
-async function decide(request, decision) {
+const STEPS_EVERY_MS = 500;
+
+/// Sends a decision; while its footage is read, `element` tells how far that is. It goes on should the page be closed.
+async function decide(request, decision, element) {
+  const place = `/v1/requests/${request.number}/decision`;
+  const told = h('p', { class: 'steps', role: 'status' });
+  element.append(told);
+  const timer = setInterval(async () => {
+    const { steps } = await get(place).catch(() => ({ steps: null }));
+    if (!steps || steps.total === 0 || !told.isConnected) return;
+    const percent = Math.floor((steps.done / steps.total) * 100);
+    told.replaceChildren(h('progress', { value: steps.done, max: steps.total }), ` ${t('decide.steps', { percent })}`);
+  }, STEPS_EVERY_MS);
   try {
-    return await post(`/v1/requests/${request.number}/decision`, decision);
+    return await post(place, decision);
   } catch (problem) {
     // At sign-in the name could be wrong as well; here it is the password.
     if (problem instanceof Problem && problem.slug === 'wrong-credentials') problem.slug = 'wrong-password';
     throw problem;
+  } finally {
+    clearInterval(timer);
+    told.remove();
   }
 }
 
@@ -62,7 +77,7 @@ function approveForm(house, request, cameras, viewers) {
     const ends = fromLocalInput(typed(element, 'ends'));
     const decided = await decide(request, {
       decision: 'approve', viewer: Number(viewer.value), ...narrowed(element, request), ...(ends && { ends }), password: takePassword(password),
-    });
+    }, element);
     await house.refresh(t('decide.approved', { span: spanText(decided.granted_span ?? request.span) }));
   },
   field(t('decide.viewer'), viewer),
@@ -81,7 +96,7 @@ function refuseForm(house, request) {
   return section(t('decide.refuse'), form({ id: 'refuse' }, async (element) => {
     await decide(request, {
       decision: 'refuse', ground: element.elements.ground.value, reason: typed(element, 'reason'), password: takePassword(password),
-    });
+    }, element);
     await house.refresh(t('decide.refused'));
   },
   choices(t('decide.ground'), 'radio', 'ground', GROUNDS.map((one) => [one, word('ground', one)]), t('decide.ground.hint')),
@@ -93,8 +108,8 @@ function refuseForm(house, request) {
 /// An existence check is answered by looking; there is nothing to hand over.
 function answerForm(house, request) {
   const [password, passwordLine] = passwordField(house, t('decide.password.answer'));
-  return section(t('decide.answer'), form({ id: 'approve' }, async () => {
-    await decide(request, { decision: 'approve', password: takePassword(password) });
+  return section(t('decide.answer'), form({ id: 'approve' }, async (element) => {
+    await decide(request, { decision: 'approve', password: takePassword(password) }, element);
     await house.refresh(t('decide.answered'));
   },
   h('p', {}, t('decide.answer.how')),

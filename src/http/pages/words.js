@@ -194,6 +194,7 @@ const TABLE = {
   ],
   'decide.password.refuse': ['이 결정을 본인이 했음을 확인합니다.', 'Confirms that this decision is yours.'],
   'decide.approve.send': ['승인하기', 'Approve'],
+  'decide.steps': ['영상을 읽는 중 {percent}%', 'Reading the footage, {percent} %'],
   'decide.approved': [
     '승인했습니다. 열람할 수 있는 시간은 {span}입니다.',
     'Approved. What may be watched: {span}.',
