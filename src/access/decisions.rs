@@ -60,7 +60,7 @@ impl Deciding {
     }
 
     /// There are so many steps more.
-    pub(super) fn expect(&self, steps: usize) {
+    pub(super) fn await_steps(&self, steps: usize) {
         self.total.fetch_add(u32::try_from(steps).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
@@ -210,7 +210,7 @@ impl Access {
         for camera in cameras {
             let found = self.vault.live_segments(camera, span, now)?;
             // Each is read and opened.
-            deciding.expect(2 * found.len());
+            deciding.await_steps(2 * found.len());
             let read = self.vault.heads(&found, now, &|| deciding.step());
             let whole: Vec<_> = read.into_iter().filter_map(unless_damaged).collect();
             let live: Vec<LiveSegment> = whole.iter().map(|(live, _)| *live).collect();

@@ -111,12 +111,12 @@ fn how_far_a_decision_has_come_is_told_to_officers_while_it_is_carried_out() {
     assert_eq!(steps(), None);
     // As it stands half-way: one of two segments read, none opened.
     let deciding = Arc::new(super::super::decisions::Deciding::default());
-    deciding.expect(4);
+    deciding.await_steps(4);
     deciding.step();
     open.access.registry().deciding.insert(number, deciding);
     assert_eq!(steps(), Some(Steps { done: 1, total: 4 }));
     assert_eq!(open.access.request(&officer, number).unwrap().deciding, steps());
-    assert!(matches!(open.access.decision_steps(&desk, number), Err(AccessError::Forbidden { .. })));
+    assert!(matches!(open.access.decision_steps(&desk, number), Err(AccessError::Forbidden)));
     assert!(matches!(open.access.decision_steps(&officer, RequestId(99)), Err(AccessError::NoSuchRequest)));
     open.access.registry().deciding.clear();
     assert_eq!(steps(), None);
