@@ -191,7 +191,7 @@ impl SlotFile {
             let mut blocks = buffer.as_slice()[..got].chunks_exact(BLOCK_BYTES);
             for index in first..self.slots.min(first.saturating_add(a_stride)) {
                 match blocks.next() {
-                    Some(block) if block.iter().all(|byte| *byte == 0) => read.blank.push(index),
+                    Some(block) if block == [0; BLOCK_BYTES] => read.blank.push(index),
                     Some(block) => match parse_slot(block) {
                         Some((owner, sealed)) => read.used.push(UsedSlot { index, owner, sealed }),
                         None => read.damaged.push(index),

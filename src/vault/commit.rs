@@ -115,7 +115,7 @@ impl Volume {
             Ok(bytes) => Ok(CommitTable::read_all(&bytes)?),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 let file = self.disk.create_new(&path).map_err(self.on(&path))?;
-                // Durable with the first table, at the end of this start.
+                // Durable with the first table. Until then it is made again.
                 file.allocate(whole).map_err(self.on(&path))?;
                 Ok(Vec::new())
             }

@@ -134,8 +134,9 @@ impl Vault {
         let volume = self.volume(due.volume, due.segment)?;
         let ranges = volume.whole_of_keyless(due)?.ranges;
         let path = volume.where_stands(due.manifest, due.segment, due.is_apart)?;
-        let (overwrite, bytes) = volume.overwrite(&path, &ranges)?;
-        // Recorded before the name goes: after a crash in between, the blank file is found and removed.
+        let (overwrite, bytes) = volume.overwrite_blocks(&path, &ranges)?;
+        // Recorded before the name goes: after a crash in between, the blank file is found and removed. A name that is gone
+        // without its record would be receipted as a file that was never overwritten here.
         let erased = ManifestRecord::Erased { segment: due.segment, at, trigger, overwrite, bytes };
         volume.record_flushed(due.manifest, &erased)?;
         let removed = volume.unlink(&path).and_then(|()| volume.remove_spent_dirs(due.manifest, at));
@@ -401,7 +402,7 @@ impl Volume {
     /// Overwrites a file's whole allocation and proves it where that can be done. `recorded` are the physical ranges
     /// noted when the segment was sealed; empty where none were.
     #[track_caller]
-    fn overwrite(&self, path: &Path, recorded: &[PhysicalRange]) -> Result<(Overwrite, u64), VaultError> {
+    fn overwrite_blocks(&self, path: &Path, recorded: &[PhysicalRange]) -> Result<(Overwrite, u64), VaultError> {
         let file = match self.disk.open(path, Access::Direct) {
             Ok(file) => file,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((Overwrite::NothingThere, 0)),
@@ -436,7 +437,7 @@ impl Volume {
     /// Overwrites and removes a file that no receipt is wanted for: it was never committed.
     #[track_caller]
     pub(super) fn overwrite_and_remove(&self, path: &Path) -> Result<Overwrite, VaultError> {
-        let (overwrite, _) = self.overwrite(path, &[])?;
+        let (overwrite, _) = self.overwrite_blocks(path, &[])?;
         self.unlink(path)?;
         Ok(overwrite)
     }

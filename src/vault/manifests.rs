@@ -123,9 +123,9 @@ impl ManifestFile {
         }
         drop(stream);
         if torn_bytes > 0 && mend {
+            // What a power cut takes of records that are written in its place must read as zeros, not as this. A start
+            // flushes the volume before it writes any.
             file.set_len(end_bytes).map_err(on)?;
-            // Before records are written in its place: what a power cut takes of those must read as zeros, not as this.
-            file.sync_data().map_err(on)?;
         }
         let manifest = Self {
             sum,

@@ -100,7 +100,7 @@ impl Volume {
         let tables = self.read_commit_tables()?;
         self.lock().commit_number = tables.first().map_or(0, |newest| newest.number);
         if self.lock().was_left_clean {
-            return self.summarise(false);
+            return self.take_back_clean();
         }
         // Those in memory have changed since they were summed up; those with open segments must be closed.
         let keys: Vec<ManifestKey> = {

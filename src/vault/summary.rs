@@ -53,16 +53,32 @@ impl Volume {
     /// Flushes the volume, and writes the summary of what that covered.
     #[track_caller]
     pub(super) fn summarise(&self, is_clean: bool) -> Result<(), VaultError> {
+        let stored = self.sum_up(is_clean);
+        self.flush()?;
+        self.write_summary(&stored)
+    }
+
+    /// Takes back that the volume was left clean, before anything is written. Nothing is flushed for it: what the summary
+    /// tells of the manifests was flushed before it was written, and is so still.
+    #[track_caller]
+    pub(super) fn take_back_clean(&self) -> Result<(), VaultError> {
+        self.write_summary(&self.sum_up(false))
+    }
+
+    fn sum_up(&self, is_clean: bool) -> Stored {
         let (manifests, left_half_way) = {
             let state = self.lock();
             let summed: Vec<Summed> = state.manifests.values().map(super::manifests::ManifestFile::summed).collect();
             let is_open = summed.iter().any(|summed| summed.sum.open > 0);
             (summed, state.left_half_way || is_open || !state.unsurveyed.is_empty())
         };
-        self.flush()?;
-        let stored = Stored { version: StateVersion, is_clean: is_clean && !left_half_way, manifests };
+        Stored { version: StateVersion, is_clean: is_clean && !left_half_way, manifests }
+    }
+
+    #[track_caller]
+    fn write_summary(&self, stored: &Stored) -> Result<(), VaultError> {
         let path = self.dir.join(NAME);
-        let json = serde_json::to_string(&stored)
+        let json = serde_json::to_string(stored)
             .map_err(|e| VaultError::State { file: path.display().to_string(), what: e.to_string() })?;
         let bytes = format!("{:08x} {json}", crc32c::crc32c(json.as_bytes())).into_bytes();
         replace_file(&*self.disk, &path, &bytes).map_err(self.on(&path))

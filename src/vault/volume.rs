@@ -146,9 +146,8 @@ impl Volume {
         for sub in [ROLLING, HELD, "manifests", "keys"] {
             disk.create_dir(&dir.join(sub)).map_err(on)?;
         }
-        disk.sync_file_system(dir).map_err(on)?;
         let id = VolumeId(random_array()?);
-        // Last of all: with this name the volume is there.
+        // Last of all: with this name the volume is there. The flush of the name covers those of the directories beside it.
         replace_file(&**disk, &dir.join(IDENTITY_NAME), &VolumeIdentity { volume: id, site }.to_bytes()).map_err(on)?;
         Ok(id)
     }

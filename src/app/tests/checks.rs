@@ -6,7 +6,7 @@ use crate::access::SiteFiles;
 use crate::clock::ManualClock;
 use crate::crypto::{PrivateKey, StreamOpener};
 use crate::disk::{Access, Disk, Operation, OperationKind, PowerCut, SharedDisk, SimulatedDisk};
-use crate::domain::{RequestId, Utc};
+use crate::domain::{Overwrite, RequestId, Utc};
 use crate::ledger::{Act, Row};
 use crate::segment::{FragmentFacts, SlotFile, SlotPurpose};
 use crate::vault::{Availability, CameraRecorder, Holds, LiveSegment, Look, TrustedClock, VaultError, inspect};
@@ -42,6 +42,7 @@ pub fn check(ground: &Ground, disk: &SimulatedDisk, promises: &Promises, recover
     checked.built.vault.catch_up(&|| false).map_err(|e| format!("what the cut left is not made good: {e}"))?;
     checked.is_sound("after the start")?;
     checked.day_keys()?;
+    checked.admitted()?;
     checked.rows()?;
     checked.holds()?;
     checked.grants()?;
@@ -125,6 +126,18 @@ impl Checked<'_> {
         let files = self.disk.files().into_iter().filter(|path| path.starts_with(&dir)).count();
         let named = self.built.vault.day_key_count();
         must(files <= named, || format!("V4: {files} day keys are there, and {named} are named"))
+    }
+
+    /// R1: who was admitted has a slot in every day key.
+    fn admitted(&self) -> Told {
+        let Some(admitted) = self.promises.admitted else { return Ok(()) };
+        let dir = self.ground.volume().join("keys");
+        for path in self.disk.files().into_iter().filter(|path| path.starts_with(&dir)) {
+            let file = SlotFile::open_to_read(self.disk, &path, SlotPurpose::DayKey).map_err(|e| e.to_string())?;
+            let found = file.find(&admitted.0).map_err(|e| e.to_string())?;
+            must(found.is_some(), || format!("R1: {} is not sealed to who was admitted", path.display()))?;
+        }
+        Ok(())
     }
 
     /// What is recorded from here on opens, too.
@@ -305,6 +318,12 @@ impl Checked<'_> {
             let is_named = receipts.iter().any(|receipt| {
                 receipt.camera == camera(*of) && receipt.span.from() <= from && from < receipt.span.to()
             });
+            // One that cannot be told any more what became of it would say so.
+            let is_known = |receipt: &&crate::ledger::DestructionReceipt| receipt.overwrite != Overwrite::NothingThere;
+            let unknown = receipts.iter().find(|receipt| receipt.camera == camera(*of) && !is_known(receipt));
+            must(unknown.is_none() || recorded.committed == 0, || {
+                format!("E4: what was destroyed of camera {of} is said to have been gone: {unknown:?}")
+            })?;
             must(is_named || recorded.fate != Fate::Due || recorded.committed == 0, || {
                 format!("E4: camera {of} from {start} was destroyed without a receipt")
             })?;

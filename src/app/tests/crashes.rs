@@ -7,10 +7,21 @@ use crate::clock::ManualClock;
 use crate::disk::{PowerCut, SimulatedDisk, Snapshot};
 use std::collections::HashSet;
 
+/// Disks that a power cut may leave.
+pub type Images = fn(&Snapshot) -> Vec<(PowerCut, SimulatedDisk)>;
+
 /// How many random parts of what was not flushed are tried at each instant.
 const MIXED: u64 = 1;
 /// So many files are lost, and kept, each by itself.
 const FILES_APART: usize = 3;
+
+/// Those that tell nearly every flush that is missing: nothing of what was not flushed is kept, names or contents alone, or
+/// half of all sectors.
+pub fn few_images(snapshot: &Snapshot) -> Vec<(PowerCut, SimulatedDisk)> {
+    let all = [PowerCut::Lost, PowerCut::Names, PowerCut::Contents, PowerCut::Torn(0), PowerCut::Torn(1)];
+    let different = if snapshot.is_flushed() { 1 } else { usize::MAX };
+    all.into_iter().take(different).map(|cut| (cut, snapshot.after(cut))).collect()
+}
 
 /// The disks that a power cut at an instant may leave.
 pub fn images(snapshot: &Snapshot) -> Vec<(PowerCut, SimulatedDisk)> {
@@ -27,6 +38,11 @@ pub fn images(snapshot: &Snapshot) -> Vec<(PowerCut, SimulatedDisk)> {
 
 /// What does not hold after a power cut at each instant of a play, until so many faults are found.
 pub fn faults(ground: &Ground, played: &Played, limit: usize) -> (usize, Vec<String>) {
+    faults_in(ground, played, limit, images)
+}
+
+/// The same, for some of the disks.
+pub fn faults_in(ground: &Ground, played: &Played, limit: usize, images: Images) -> (usize, Vec<String>) {
     let mut seen = HashSet::new();
     let (mut faults, mut checked) = (Vec::new(), 0);
     for (snapshot, promised) in &played.instants {
@@ -83,6 +99,7 @@ survive! {
     a_cut_in_a_start_after_half_a_move: 15,
     a_cut_in_a_start_after_a_lost_segment: 16,
     a_cut_after_an_hour_of_commits: 17,
+    a_cut_while_hands_change: 18,
 }
 
 /// What is wrong with a site whose making was cut.

@@ -4,9 +4,9 @@ use super::super::{Built, Doors};
 use crate::access::{Approval, Caller, NewAccount, NewRequest, NewSite, Password, PersonFields, SiteFiles};
 use crate::clock::ManualClock;
 use crate::config::{Pace, SITE_FILE, Site, VolumePlace};
-use crate::crypto::{PrivateKey, Strength};
+use crate::crypto::{PrivateKey, PublicKey, Strength};
 use crate::disk::{
-    Access as Opened, Disk, Failure, Flush, OperationKind, PowerCut, SharedDisk, SimulatedDisk, Snapshot,
+    Access as Opened, Disk, Failure, Flush, Operation, OperationKind, PowerCut, SharedDisk, SimulatedDisk, Snapshot,
 };
 use crate::domain::request::{IdentityDocument, RequestKind};
 use crate::domain::{AccountId, CameraNumber, Digest, GapCause, GrantId, RequestId, Retention, Role, SegmentId};
@@ -176,6 +176,8 @@ pub struct Promises {
     pub is_summed: bool,
     /// Requests whose persons the desk can read.
     pub persons: BTreeSet<RequestId>,
+    /// Who has a slot in every day key.
+    pub admitted: Option<PublicKey>,
 }
 
 /// A site at work, and everything that was noted of it.
@@ -224,6 +226,7 @@ impl<'a> Play<'a> {
             is_clean: false,
             is_summed: false,
             persons: BTreeSet::new(),
+            admitted: None,
         };
         let hands = ManualClock::standing(START);
         let (recorders, timeline) = (BTreeMap::new(), Vec::new());
@@ -276,7 +279,10 @@ impl<'a> Play<'a> {
             (snapshot, known - 1)
         };
         let instants = self.disk.take_snapshots();
-        let first = self.timeline[0].0;
+        // Before a flush is left out for the first time, all is as it is with it.
+        let is_left_out = |op: &Operation| op.site.map(|site| (site, op.kind)) == self.left_out;
+        let left_out = self.left_out.and(self.disk.log()[begun_at..].iter().position(is_left_out));
+        let first = left_out.map_or(self.timeline[0].0, |at| begun_at + at);
         let instants = instants.into_iter().filter(|snapshot| snapshot.operations >= first).map(instant).collect();
         let promises = self.timeline.iter().map(|(_, promises)| Arc::clone(promises)).collect();
         Played { instants, promises, flushes, recovery: self.recovery }
@@ -309,7 +315,13 @@ impl<'a> Play<'a> {
 
     /// The sealed keys in a file of slots.
     pub fn slots(&self, path: &Path, purpose: SlotPurpose) -> Vec<Trace> {
-        let used = SlotFile::open_to_read(&self.disk, path, purpose).unwrap().used().unwrap();
+        self.slots_of(path, purpose, |_| true)
+    }
+
+    /// Those of some owners.
+    pub fn slots_of(&self, path: &Path, purpose: SlotPurpose, whose: impl Fn(PublicKey) -> bool) -> Vec<Trace> {
+        let mut used = SlotFile::open_to_read(&self.disk, path, purpose).unwrap().used().unwrap();
+        used.retain(|slot| whose(PublicKey(slot.owner)));
         let what = format!("a slot of {}", path.display());
         let trace = |slot: crate::segment::UsedSlot| Trace {
             what: what.clone(),
@@ -427,6 +439,16 @@ impl<'a> Play<'a> {
         self.built().access.record_daemon(Act::DaemonStopped).unwrap();
         self.note_rows();
         self.keep_time();
+    }
+
+    /// All manifests are summed up just now: a start would read none.
+    pub fn is_summed(&mut self) {
+        self.promises.is_summed = true;
+        self.note();
+        self.promises.is_summed = false;
+        // Of two notes at one operation the second counts.
+        self.commit_number();
+        self.note();
     }
 
     pub fn checkpoint(&mut self) {

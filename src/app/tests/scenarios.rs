@@ -1,9 +1,11 @@
 //! What a site does, once each: everything in the program that writes takes part in one of these.
 
 use super::play::{DAY, Ground, Play, Played, Trace, span};
+use crate::crypto::{PublicKey, generate_pair};
 use crate::disk::{Dice, Disk, Flush, PowerCut};
 use crate::domain::GrantId;
 use crate::ledger::{Act, Actor};
+use crate::segment::{SlotFile, SlotPurpose};
 use std::time::Duration;
 
 /// A scenario: what is done, noted from its [`Play::begin`] on.
@@ -14,7 +16,7 @@ pub struct Scenario {
     pub weight: u32,
 }
 
-pub const ALL: [Scenario; 18] = [
+pub const ALL: [Scenario; 19] = [
     Scenario { name: "a first start", play: first_start, weight: 2 },
     Scenario { name: "create, append, commit, seal, stop", play: recording, weight: 4 },
     Scenario { name: "expire: key, blocks, name, grant's slot, day key, receipt", play: erasing, weight: 3 },
@@ -33,6 +35,7 @@ pub const ALL: [Scenario; 18] = [
     Scenario { name: "a start after half a move", play: start_after_half_a_move, weight: 3 },
     Scenario { name: "a start after a first commit that lost a segment", play: start_after_lost_segment, weight: 2 },
     Scenario { name: "an hour of commits", play: hour_of_commits, weight: 6 },
+    Scenario { name: "who opens the day keys and the desk changes", play: hands_change, weight: 1 },
 ];
 
 const AFTER_EXPIRY: Duration = Duration::from_secs(86_400 + 60);
@@ -166,6 +169,7 @@ fn start_after_recording(ground: &Ground, left_out: Option<Flush>) -> Played {
     let never = play.promises.segments[&(3, 5)].clone();
     play.promises.gone.extend([never.key, never.content, Some(orphan)].into_iter().flatten());
     play.note_rows();
+    play.is_summed();
     // Written over the torn tails.
     play.begin_many(4..=7, 40);
     play.checkpoint();
@@ -251,6 +255,7 @@ fn start_after_stop(ground: &Ground, left_out: Option<Flush>) -> Played {
     play.begin();
     play.start();
     play.note_rows();
+    play.is_summed();
     play.begin_segment(3, 40);
     play.append(3);
     play.commit();
@@ -355,13 +360,42 @@ fn hour_of_commits(ground: &Ground, left_out: Option<Flush>) -> Played {
     play.append(1);
     play.finish(1);
     play.commit();
-    play.promises.is_summed = true;
-    play.note();
-    play.promises.is_summed = false;
-    play.note();
+    play.is_summed();
     play.begin_segment(2, 20);
     play.append(2);
     play.commit();
+    play.end()
+}
+
+/// An officer joins and leaves again, and somebody leaves the desk.
+fn hands_change(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    play.record(1, 0, 1);
+    play.record(2, 0, 1);
+    play.commit();
+    play.begin();
+    let vault = std::sync::Arc::clone(&play.built().vault);
+    let (recovery, (_, newcomer)) = (play.recovery.public().unwrap(), generate_pair().unwrap());
+    let round = vault.admit_officer(&play.recovery, newcomer).unwrap();
+    assert!(round.is_complete() && round.changed == 2, "{round:?}");
+    play.promises.admitted = Some(newcomer);
+    play.note();
+    let keys = play.files("keys");
+    let theirs = keys.iter().flat_map(|path| play.slots_of(path, SlotPurpose::DayKey, |owner| owner == newcomer));
+    let theirs: Vec<Trace> = theirs.collect();
+    play.promises.admitted = None;
+    play.note();
+    let round = vault.forget_officer(newcomer, recovery).unwrap();
+    assert!(round.is_complete() && round.changed == 2 && theirs.len() == 2, "{round:?}");
+    play.promises.gone.extend(theirs);
+    play.note();
+    let desk = play.ground.state().join("desk");
+    let used = SlotFile::open_to_read(&play.disk, &desk, SlotPurpose::Desk).unwrap().used().unwrap();
+    let leaver = used.iter().map(|slot| PublicKey(slot.owner)).find(|owner| *owner != recovery).unwrap();
+    let theirs = play.slots_of(&desk, SlotPurpose::Desk, |owner| owner == leaver);
+    assert!(play.built().access.forget_at_desk(leaver).unwrap());
+    play.promises.gone.extend(theirs);
+    play.note();
     play.end()
 }
 

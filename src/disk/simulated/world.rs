@@ -28,7 +28,8 @@ pub enum PowerCut {
     AllBut(usize),
     /// Names are kept, and of contents those of one file.
     Only(usize),
-    /// Names and sizes are kept, and of blocks every other sector: the even ones, or the odd ones.
+    /// Names and sizes are kept, and of blocks every other sector: the even ones of even blocks and the odd ones of odd blocks, or the
+    /// others.
     Torn(usize),
     /// A random part of it is kept, in any order, blocks torn at sectors.
     Mixed(u64),
@@ -63,12 +64,66 @@ struct FileState {
     pending: BTreeMap<u64, Vec<Arc<Block>>>,
     pending_lengths: Vec<u64>,
     /// Where blocks stand on the device.
-    physical: BTreeMap<u64, u64>,
+    physical: Placement,
     /// No name leads here any more: `syncfs` passes it over.
     is_unlinked: bool,
     is_encoded: bool,
     /// A flush failed: readers still see what it was to cover, the device never will.
     has_lost: bool,
+}
+
+/// Where a file's blocks stand, in runs: the number of the first, where that one stands, and how many follow each other.
+#[derive(Clone, Debug, Default)]
+struct Placement(BTreeMap<u64, (u64, u64)>);
+
+impl Placement {
+    /// The number of the first block of the run that holds a block.
+    fn run_of(&self, number: u64) -> Option<u64> {
+        let (first, (_, blocks)) = self.0.range(..=number).next_back()?;
+        (number - first < *blocks).then_some(*first)
+    }
+
+    fn has(&self, number: u64) -> bool {
+        self.run_of(number).is_some()
+    }
+
+    /// Places a block that stands nowhere yet.
+    fn put(&mut self, number: u64, physical: u64) {
+        if let Some((first, (at, blocks))) = self.0.range_mut(..=number).next_back()
+            && first + *blocks == number
+            && *at + *blocks * BLOCK_BYTES as u64 == physical
+        {
+            *blocks += 1;
+        } else {
+            self.0.insert(number, (physical, 1));
+        }
+    }
+
+    fn take(&mut self, number: u64) {
+        let Some(first) = self.run_of(number) else { return };
+        let (at, blocks) = self.0[&first];
+        self.cut(first, number - first);
+        if number + 1 < first + blocks {
+            let behind = number + 1 - first;
+            self.0.insert(number + 1, (at + behind * BLOCK_BYTES as u64, blocks - behind));
+        }
+    }
+
+    /// Leaves a run so many blocks.
+    fn cut(&mut self, first: u64, left: u64) {
+        match self.0.get_mut(&first) {
+            Some((_, blocks)) if left > 0 => *blocks = left,
+            _ => drop(self.0.remove(&first)),
+        }
+    }
+
+    /// Forgets all blocks from `number` on.
+    fn truncate(&mut self, number: u64) {
+        self.0.retain(|first, _| *first < number);
+        if let Some((first, (_, blocks))) = self.0.iter_mut().next_back() {
+            *blocks = (*blocks).min(number - first);
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -339,10 +394,10 @@ impl World {
     }
 
     fn place(&mut self, inode: Inode, number: u64) {
-        if !self.files[inode].physical.contains_key(&number) {
+        if !self.files[inode].physical.has(number) {
             let at = self.next_physical;
             self.next_physical += BLOCK_BYTES as u64;
-            self.file(inode).physical.insert(number, at);
+            self.file(inode).physical.put(number, at);
         }
     }
 
@@ -379,7 +434,7 @@ impl World {
             // Freed blocks keep on the device what they held there, and pages that were never written are dropped.
             let whole = length.div_ceil(BLOCK_BYTES as u64);
             file.pending.retain(|number, _| *number < whole);
-            file.physical.retain(|number, _| *number < whole);
+            file.physical.truncate(whole);
             if let Some((number, block)) = file.current.blocks.last_key_value() {
                 let (number, block) = (*number, Arc::clone(block));
                 file.pending.entry(number).or_default().push(block);
@@ -393,12 +448,13 @@ impl World {
             return None;
         }
         let mut ranges: Vec<PhysicalRange> = Vec::new();
-        for physical in self.files[inode].physical.values() {
+        for (physical, blocks) in self.files[inode].physical.0.values() {
+            let length_bytes = blocks * BLOCK_BYTES as u64;
             match ranges.last_mut() {
                 Some(last) if last.offset_bytes + last.length_bytes == *physical => {
-                    last.length_bytes += BLOCK_BYTES as u64;
+                    last.length_bytes += length_bytes;
                 }
-                _ => ranges.push(PhysicalRange { offset_bytes: *physical, length_bytes: BLOCK_BYTES as u64 }),
+                _ => ranges.push(PhysicalRange { offset_bytes: *physical, length_bytes }),
             }
         }
         Some(ranges)
@@ -411,7 +467,7 @@ impl World {
         }
         if self.habit == Habit::Moves {
             for number in self.files[inode].pending.keys().copied().collect::<Vec<_>>() {
-                self.file(inode).physical.remove(&number);
+                self.file(inode).physical.take(number);
                 self.place(inode, number);
             }
         }
@@ -576,7 +632,9 @@ impl FileState {
         kept.length = self.pending_lengths.last().copied().unwrap_or(kept.length);
         for (number, versions) in &self.pending {
             let mut block: Block = self.durable.block(*number).map_or([0; BLOCK_BYTES], |block| **block);
-            for sector in (parity..BLOCK_BYTES / SECTOR_BYTES).step_by(2) {
+            // Not the same ones of each block: what stands at the same place of all of them would be kept together.
+            let first = (parity + usize::from(number % 2 == 1)) % 2;
+            for sector in (first..BLOCK_BYTES / SECTOR_BYTES).step_by(2) {
                 let part = sector * SECTOR_BYTES..(sector + 1) * SECTOR_BYTES;
                 block[part.clone()].copy_from_slice(&versions[versions.len() - 1][part]);
             }

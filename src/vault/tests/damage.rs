@@ -38,6 +38,27 @@ fn a_day_key_stays_while_a_longer_retention_of_the_same_day_needs_it() {
     assert!(house.files("keys").is_empty());
 }
 
+/// A power cut between the end of a day key's slots and the record of it leaves blanks: nothing is lost with them.
+#[test]
+fn a_day_key_that_is_gone_is_missed_while_something_is_sealed_to_it_and_no_longer() {
+    let house = House::new();
+    let vault = house.start();
+    record(&vault, camera(1), 0);
+    let key = house.volume_dir().join("keys").join(&house.files("keys")[0]);
+    let whole = std::fs::read(&key).unwrap();
+    std::fs::write(&key, vec![0; whole.len()]).unwrap();
+    let faults = house.faults(&[]);
+    assert!(faults.iter().any(|fault| fault.what.contains("nobody can open")), "{faults:?}");
+    std::fs::remove_file(&key).unwrap();
+    assert!(house.faults(&[]).iter().any(|fault| fault.what.contains("is missing")));
+    std::fs::write(&key, &whole).unwrap();
+    destroy_due(&vault, START.saturating_add(DAY * 2));
+    std::fs::write(&key, vec![0; whole.len()]).unwrap();
+    assert_eq!(house.faults(&[]), vec![]);
+    std::fs::remove_file(&key).unwrap();
+    assert_eq!(house.faults(&[]), vec![]);
+}
+
 #[test]
 fn a_file_that_stands_in_the_other_directory_is_destroyed_all_the_same() {
     let house = House::new();
