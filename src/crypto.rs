@@ -8,7 +8,7 @@
 //! | the recovery key as shares | Shamir's scheme over GF(256), written in Bech32m | Shamir 1979, BIP 350 |
 //! | digests, commitments, signatures | SHA-256, HMAC-SHA-256, Ed25519 | FIPS 180-4, RFC 2104, RFC 8032 |
 //!
-//! The libraries leave copies of keys on the stack; [`stack::cleared`] goes around every act that is given a private or a
+//! The libraries leave copies of keys on the stack; `stack::cleared` goes around every act that is given a private or a
 //! data key. What they leave on the heap is overwritten by the program's allocator when it is freed (`main.rs`).
 //!
 //! Every failure to authenticate is the one opaque [`Unopened`]: it never says which part did not fit.

@@ -196,8 +196,12 @@ impl SlotFile {
                         Some((owner, sealed)) => read.used.push(UsedSlot { index, owner, sealed }),
                         None => read.damaged.push(index),
                     },
-                    // The file ends before its last slot.
-                    None => read.damaged.push(index),
+                    // The file ends before its last slot. The first that is missing stands for all: how many there should
+                    // be is only a claim.
+                    None => {
+                        read.damaged.push(index);
+                        return Ok(read);
+                    }
                 }
             }
             first = first.saturating_add(a_stride);
@@ -345,6 +349,16 @@ mod tests {
             read.used().unwrap().iter().map(|slot| slot.index).collect::<Vec<_>>(),
             [0, 255, 256, 511, 512, 599]
         );
+    }
+
+    #[test]
+    fn a_file_that_claims_more_slots_than_it_has_is_told_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("slots");
+        SlotFile::create(&RealDisk, &path, SlotPurpose::Grant, SLOTS_LIMIT, [0; 64]).unwrap().flush().unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(3 * BLOCK_BYTES as u64 + 7).unwrap();
+        let read = SlotFile::open_to_read(&RealDisk, &path, SlotPurpose::Grant).unwrap().read().unwrap();
+        assert_eq!((read.used.len(), read.blank, read.damaged), (0, vec![0, 1], vec![2]));
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub struct DueSegment {
 const DUE_AT_A_TIME: usize = 100_000;
 
 impl Vault {
-    /// What must go by `now`, the trusted time, oldest first: more than [`DUE_AT_A_TIME`] in parts, and first what still
+    /// What must go by `now`, the trusted time, oldest first: more than 100,000 in parts, and first what still
     /// has its key. A manifest that cannot be read stands in no other's way; [`Vault::due_is_known`] names it.
     pub fn due(&self, now: Utc) -> Vec<DueSegment> {
         let mut due = Vec::new();

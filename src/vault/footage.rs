@@ -163,7 +163,7 @@ impl Vault {
     /// Opens a segment's file for reading.
     ///
     /// # Errors
-    /// As [`Vault::live`]; what the disk says.
+    /// As [`Vault::find`]; what the disk says.
     pub fn read(&self, live: &LiveSegment, now: Utc) -> Result<SegmentReader, VaultError> {
         let volume = self.volume(live.volume, live.segment)?;
         let live = volume.as_it_stands(live)?.unexpired(now)?;
