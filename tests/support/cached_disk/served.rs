@@ -21,6 +21,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 const SECTOR_BYTES: u64 = 512;
+/// Where a file system keeps its superblock: one checksum over two sectors, written in place. ext4 takes it for granted that
+/// such a block is written whole (the disks of today do), and does not mount one that was torn.
+const SUPERBLOCK_BYTES: u64 = 4096;
 const DISK: INodeNo = INodeNo(2);
 const FOR_EVER: Duration = Duration::from_secs(3600);
 const COMMAND_LIMIT: Duration = Duration::from_secs(20);
@@ -33,6 +36,15 @@ pub enum Kept {
     Half {
         seed: u64,
     },
+}
+
+/// The parts of a write that a power cut keeps or loses one by one.
+fn sectors_of(at: u64, bytes: &[u8]) -> Vec<(u64, &[u8])> {
+    let (whole, rest) = bytes.split_at(SUPERBLOCK_BYTES.saturating_sub(at).min(bytes.len() as u64) as usize);
+    let behind = at + whole.len() as u64;
+    let parts = rest.chunks(SECTOR_BYTES as usize).enumerate();
+    let parts = parts.map(|(n, part)| (behind + n as u64 * SECTOR_BYTES, part));
+    (!whole.is_empty()).then_some((at, whole)).into_iter().chain(parts).collect()
 }
 
 /// What the disk refuses, as a dying one does.
@@ -142,8 +154,7 @@ impl Served {
             let mut dice = Dice(seed);
             let mut sectors: Vec<(u64, &[u8])> = Vec::new();
             for (at, bytes) in &writes {
-                let parts = bytes.chunks(SECTOR_BYTES as usize).enumerate();
-                sectors.extend(parts.map(|(n, part)| (at + n as u64 * SECTOR_BYTES, part)));
+                sectors.extend(sectors_of(*at, bytes));
             }
             // In any order: of two writes to one sector either may be the one that is left.
             for last in (1..sectors.len()).rev() {
