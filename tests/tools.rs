@@ -162,7 +162,7 @@ fn after_a_kill_a_bare_disk_and_a_key_bring_every_committed_frame_back() {
     for one in cut {
         let of_camera = |other: &&Value| other["camera"] == one["camera"];
         assert_eq!(cut.iter().filter(of_camera).count(), 1, "one a camera at most: {first}");
-        let newest = first["files"].as_array().unwrap().iter().filter(of_camera).next_back().unwrap();
+        let newest = first["files"].as_array().unwrap().iter().rfind(of_camera).unwrap();
         assert_eq!(one["to"], newest["to"], "and its newest: {first}");
     }
     for ((number, path, _), footage) in CAMERAS.into_iter().zip(&footage) {
