@@ -2,6 +2,7 @@
 
 pub mod camera;
 pub mod destruction;
+pub mod hours;
 pub mod ids;
 pub mod people;
 pub mod request;
@@ -12,6 +13,7 @@ pub mod video;
 
 pub use camera::{CameraClass, FilmedArea, Retention, RetentionError};
 pub use destruction::{DestructionTrigger, ManifestHead, Overwrite};
+pub use hours::{FilmingHours, NoHours};
 pub use ids::{AccountId, CameraNumber, DayKeyId, Digest, GrantId, RequestId, SegmentId, SiteId, VolumeId};
 pub use people::Role;
 pub use source::{Credentials, Driver, Password, Source, Transport};
