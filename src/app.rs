@@ -19,7 +19,7 @@ use crate::disk::{SharedDisk, SiteLock};
 use crate::http::{self, KnownCameras, Routes};
 use crate::ingest::{Cameras, Limits, Receiving};
 use crate::ledger::{Act, ManifestCheckpoint, NewestKnown};
-use crate::retention::Eraser;
+use crate::retention::{Eraser, RetentionError, Round};
 use crate::vault::{Holds, TrustedClock, Vault, VaultError, Volume, device_is_proven};
 use status::{FailingWork, StatusDesk};
 use std::collections::BTreeSet;
@@ -34,7 +34,10 @@ use tokio_util::sync::CancellationToken;
 
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
 const ANCHOR_EVERY: Duration = Duration::from_secs(60);
-const ERASER_EVERY: Duration = Duration::from_millis(500);
+/// What comes to its day is unreadable within a second.
+const KEYS_EVERY: Duration = Duration::from_millis(250);
+const BLOCKS_EVERY: Duration = Duration::from_millis(500);
+const RECEIPTS_EVERY: Duration = Duration::from_secs(2);
 const GRANTS_EVERY: Duration = Duration::from_secs(1);
 /// Answers under way have this long to come to their end at a stop.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
@@ -253,13 +256,10 @@ fn regular_work(
     };
     let committing = Arc::clone(vault);
     regularly(site.recording.commit, "commit", Box::new(move || committing.commit().map_err(|e| e.to_string())));
-    let (noting, erasing) = (desk.clone(), Arc::clone(eraser));
-    let round = move || {
-        let round = erasing.round().map_err(|e| e.to_string())?;
-        noting.note_round(&round);
-        Ok(())
-    };
-    regularly(ERASER_EVERY, "erasing", Box::new(round));
+    regularly(KEYS_EVERY, "destroying keys", erasing(desk, eraser, Eraser::destroy_keys));
+    regularly(BLOCKS_EVERY, "erasing", erasing(desk, eraser, Eraser::overwrite));
+    let copying = Arc::clone(eraser);
+    regularly(RECEIPTS_EVERY, "receipts", Box::new(move || copying.copy_receipts().map_err(|e| e.to_string())));
     let ending = Arc::clone(access);
     regularly(GRANTS_EVERY, "ending grants", Box::new(move || ending.end_grants().map_err(|e| e.to_string())));
     let checking = Arc::clone(access);
@@ -274,6 +274,21 @@ fn regular_work(
     });
     work.spawn(status::answer(desk.clone(), state_dir(site).join(CONTROL_NAME), stop.clone()));
     work
+}
+
+/// One kind of the eraser's work, with its figures for the status.
+fn erasing(
+    desk: &StatusDesk,
+    eraser: &Arc<Eraser>,
+    part: fn(&Eraser, &mut Round) -> Result<(), RetentionError>,
+) -> Box<dyn Fn() -> Result<(), String> + Send + Sync> {
+    let (desk, eraser) = (desk.clone(), Arc::clone(eraser));
+    Box::new(move || {
+        let mut round = Round::default();
+        let told = part(&eraser, &mut round);
+        desk.note_round(&round);
+        told.map_err(|e| e.to_string())
+    })
 }
 
 /// The rooms that block while they are built.
@@ -306,7 +321,10 @@ impl Built {
         let (mut refused, mut away) = (None, Vec::new());
         for place in &site.volumes {
             match Volume::open(Arc::clone(&doors.disk), &place.path, files.site(), place.allow_unproven) {
-                Ok(volume) => volumes.push(volume.held_against(&known.manifests)),
+                Ok(volume) => {
+                    let volume = volume.held_against(&known.manifests).reading_back(site.erasing.read_back_percent);
+                    volumes.push(if site.erasing.discard { volume } else { volume.without_discard() });
+                }
                 Err(e) => {
                     tracing::error!(volume = %place.path.display(), error = %e, "a volume is not used");
                     away.push((place.path.clone(), e.to_string()));

@@ -54,6 +54,15 @@ impl Clock {
         }
     }
 
+    /// Holds up this thread, for those without an executor. A clock that stands holds up nobody: nothing would end it.
+    pub fn pause(&self, length: Duration) {
+        match &self.0 {
+            Source::System => std::thread::sleep(length),
+            Source::Manual(hands) if hands.flows => std::thread::sleep(length),
+            Source::Manual(_) => {}
+        }
+    }
+
     /// Runs `work` for at most `limit` on the monotonic hand.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! Calls block; those who have an executor to keep free call from a blocking thread.
 
 mod aligned;
+mod device;
 mod kernel;
 mod lock;
 mod probe;
@@ -12,6 +13,7 @@ mod real;
 mod simulated;
 
 pub use aligned::AlignedBuffer;
+pub use device::DeviceFacts;
 pub use kernel::clock_is_synchronised;
 pub use lock::SiteLock;
 pub use probe::{DeviceCheck, DeviceRefusal, check_device};
@@ -69,6 +71,19 @@ pub struct FileSystemFacts {
     pub options: String,
 }
 
+/// What became of telling a device which blocks are free.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Discard {
+    /// So many of the slice are.
+    Slice { bytes: u64 },
+    /// The file system ends before the slice.
+    BehindTheEnd,
+    /// It takes a right that this process does not have.
+    NotPermitted,
+    /// The device, or the file system, does not want to know.
+    NotOffered,
+}
+
 /// An open file. Positions are explicit; there is no cursor.
 pub trait DiskFile: Send + Sync + Debug {
     /// Reads from `offset`, for `read_at`: that one makes sure that only the file's end cuts it short.
@@ -115,6 +130,14 @@ pub trait Disk: Send + Sync + Debug {
         Ok(None)
     }
     fn file_system(&self, dir: &Path) -> io::Result<FileSystemFacts>;
+    /// Tells the device that holds `dir` which blocks of its file system are free, from a byte on.
+    fn discard(&self, _dir: &Path, _from_bytes: u64, _length_bytes: u64) -> io::Result<Discard> {
+        Ok(Discard::NotOffered)
+    }
+    /// The device that holds a directory, as far as the system tells.
+    fn device(&self, _dir: &Path) -> DeviceFacts {
+        DeviceFacts::unknown()
+    }
 }
 
 /// Why a file or directory is not its owner's alone.

@@ -1,33 +1,45 @@
 //! What is due, and its end: the erase way.
 //!
+//! Two kinds of work go on side by side. Keys: what has come to its day is made unreadable within a moment, whole days by
+//! their day keys first, then segments by their key blocks, oldest first. Blocks: what is unreadable is overwritten, read
+//! back and released, at the pace that the write way leaves. After an outage blocks wait until no keys do.
+//!
 //! Invariants
 //! - E1 Destruction goes by the trusted clock.
 //! - E2 While a key is destroyed no hold can be placed, and right before that every hold is looked at: a request either
 //!   freezes a segment or is told that it is gone.
-//! - E3 A segment's keys go everywhere before its blocks do: key block, then every grant's slot.
+//! - E3 A segment's keys go everywhere before its blocks do: day key or key block, then every grant's slot.
 //! - E4 Erasing never waits for the ledger: receipts stand in the manifests until they have been copied.
 
-use crate::domain::{DestructionTrigger, Overwrite, Utc};
+mod postponed;
+
+use crate::domain::{CameraNumber, DestructionTrigger, Overwrite, SegmentId, Span, Utc, VolumeId};
 use crate::ledger::{Act, Actor, LedgerError, SharedLedger};
-use crate::vault::{DueSegment, GrantStore, Holds, TrustedClock, Vault, VaultError};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::vault::{Batch, DueSegment, GrantStore, Holds, TrustedClock, Vault, VaultError, Volume};
+use postponed::Postponed;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Held segments are set apart this long before their expiry.
 const LOOK_AHEAD: Duration = Duration::from_secs(10);
-/// So many segments are looked at before who places a hold gets a turn.
+/// So many keys are destroyed before who places a hold gets a turn.
 const KEYS_AT_A_TIME: usize = 64;
-/// So many files are overwritten before the next round looks for keys that fell due meanwhile.
-const FILES_A_ROUND: u32 = 64;
-/// In rounds.
-const DAY_KEYS_EVERY: u64 = 600;
+/// So many segments lose their keys in a round, of each volume.
+const KEYS_A_ROUND: usize = 4_096;
+/// So many files are overwritten in a round, of each volume, and so many before their records are flushed.
+const FILES_A_ROUND: usize = 64;
+const FILES_AT_A_TIME: usize = 8;
 
 /// What went wrong while erasing. What is due stays due.
 #[derive(Debug, thiserror::Error)]
 pub enum RetentionError {
     #[error("footage that is due could not be destroyed: {0}")]
     Vault(#[from] VaultError),
+    #[error(
+        "{segments} segments without a key could not be overwritten, and are tried again; check the disk ({example})"
+    )]
+    Postponed { segments: usize, example: String },
     #[error("receipts wait in the manifests until the ledger takes rows again: {0}")]
     Ledger(#[from] LedgerError),
 }
@@ -35,10 +47,43 @@ pub enum RetentionError {
 /// What one round did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Round {
+    /// Day keys: each made a day of a camera unreadable, or ended with what was left of it.
+    pub day_keys: usize,
+    /// Segments whose own key was destroyed.
+    pub keys: usize,
     pub erased: u32,
     /// Erased, but not shown to have reached the blocks.
     pub unproven: u32,
     pub set_apart: u32,
+}
+
+impl Round {
+    fn add(&mut self, other: Self) {
+        self.day_keys += other.day_keys;
+        self.keys += other.keys;
+        self.erased += other.erased;
+        self.unproven += other.unproven;
+        self.set_apart += other.set_apart;
+    }
+}
+
+/// The first failure of several.
+#[derive(Debug, Default)]
+struct First(Option<RetentionError>);
+
+impl First {
+    fn note(&mut self, failure: impl Into<RetentionError>) {
+        self.0.get_or_insert(failure.into());
+    }
+
+    /// What was done; `None` where it failed.
+    fn take<T>(&mut self, told: Result<T, impl Into<RetentionError>>) -> Option<T> {
+        told.map_err(|e| self.note(e)).ok()
+    }
+
+    fn or<T>(self, done: T) -> Result<T, RetentionError> {
+        self.0.map_or(Ok(done), Err)
+    }
 }
 
 /// Destroys what is due.
@@ -49,8 +94,20 @@ pub struct Eraser {
     holds: Arc<Mutex<Holds>>,
     grants: GrantStore,
     ledger: SharedLedger,
-    rounds: AtomicU64,
+    /// Held while keys go: what has no key block then has no slot in a grant either (E3).
+    turn: Mutex<Turn>,
+    /// There are keys left to destroy: blocks wait.
+    keys_wait: AtomicBool,
+    postponed: Mutex<Postponed>,
     is_stopping: AtomicBool,
+}
+
+/// What is known from one round of keys to the next.
+#[derive(Debug)]
+struct Turn {
+    /// A slot of something that nobody can read any more may stand in some grant: a start knows no better, nor does who
+    /// failed to overwrite one.
+    grants_are_behind: bool,
 }
 
 impl Eraser {
@@ -61,7 +118,18 @@ impl Eraser {
         grants: GrantStore,
         ledger: SharedLedger,
     ) -> Self {
-        Self { vault, time, holds, grants, ledger, rounds: AtomicU64::new(0), is_stopping: AtomicBool::new(false) }
+        vault.keep_pace_by(time.clock());
+        Self {
+            vault,
+            time,
+            holds,
+            grants,
+            ledger,
+            turn: Mutex::new(Turn { grants_are_behind: true }),
+            keys_wait: AtomicBool::new(true),
+            postponed: Mutex::default(),
+            is_stopping: AtomicBool::new(false),
+        }
     }
 
     /// Brings a round under way to its end soon: after an outage it would go on for many minutes. What it leaves stays
@@ -74,87 +142,207 @@ impl Eraser {
         self.is_stopping.load(Ordering::Relaxed)
     }
 
-    /// One round. Blocks on the disk. What fails stays due, and stands in nobody's way. After an outage there is more
-    /// than a round overwrites; the keys of all that is due go in the first.
+    fn turn(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn holds(&self) -> MutexGuard<'_, Holds> {
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn postponed(&self) -> MutexGuard<'_, Postponed> {
+        self.postponed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many segments without a key failed to be overwritten, and are tried again.
+    pub fn postponed_count(&self) -> usize {
+        self.postponed().count()
+    }
+
+    /// One round of everything. What fails stays due, and stands in nobody's way.
     ///
     /// # Errors
     /// The first failure; the next round takes up what is left.
     pub fn round(&self) -> Result<Round, RetentionError> {
-        let now = self.time.trusted();
-        let mut round = Round::default();
-        let mut first_failure: Option<RetentionError> = None;
-        let mut done = |told: Result<(), VaultError>| match told {
-            Ok(()) => true,
-            Err(e) => {
-                first_failure.get_or_insert(e.into());
-                false
-            }
-        };
-        for due in self.destroy_keys(now, &mut round, &mut done) {
-            if round.erased == FILES_A_ROUND || self.is_stopping() {
-                break;
-            }
-            let trigger = if due.is_apart { DestructionTrigger::HoldEnded } else { DestructionTrigger::Expiry };
-            done(self.vault.erase(&due, trigger, now).map(|overwrite| {
-                round.erased += 1;
-                round.unproven += u32::from(overwrite != Overwrite::Proven);
-            }));
-        }
-        // A day's end alone makes keys due, too; looking for them is dear, and it does not press.
-        if round.erased > 0 || self.rounds.fetch_add(1, Ordering::Relaxed).is_multiple_of(DAY_KEYS_EVERY) {
-            done(self.vault.destroy_spent_day_keys(now));
-        }
-        match (self.copy_receipts(now), first_failure) {
-            (_, Some(failure)) | (Err(failure), None) => Err(failure),
-            (Ok(()), None) => Ok(round),
-        }
+        let (mut round, mut first) = (Round::default(), First::default());
+        first.take(self.destroy_keys(&mut round));
+        first.take(self.overwrite(&mut round));
+        first.take(self.copy_receipts());
+        first.or(round)
     }
 
-    /// Sorts out what is held, and makes the rest unreadable (E2, E3). Returns what is ready to be overwritten.
-    fn destroy_keys(
-        &self,
-        now: Utc,
-        round: &mut Round,
-        done: &mut impl FnMut(Result<(), VaultError>) -> bool,
-    ) -> Vec<DueSegment> {
-        let mut keyless: Vec<DueSegment> = Vec::new();
+    /// Makes what is due unreadable (E2, E3), and sorts out what is held. Blocks on the disk, for a moment at a time: only
+    /// after an outage there is more to do.
+    ///
+    /// # Errors
+    /// As [`Eraser::round`].
+    pub fn destroy_keys(&self, round: &mut Round) -> Result<(), RetentionError> {
+        let (mut turn, mut first) = (self.turn(), First::default());
+        let now = self.time.trusted();
+        let day_keys = self.destroy_day_keys(now, &mut first);
+        round.day_keys += day_keys;
+        let (gone, has_more) = self.destroy_key_blocks(now, round, &mut first);
+        if day_keys > 0 || turn.grants_are_behind {
+            // Which segments a day key was of is not known without their tables: those are asked for that grants have.
+            turn.grants_are_behind = first.take(self.forget_unreadable()).is_none();
+        }
+        let gone: Vec<(VolumeId, SegmentId)> = gone.iter().map(|due| (due.volume, due.segment)).collect();
+        if !gone.is_empty() && first.take(self.grants.forget_segments(&gone)).is_none() {
+            turn.grants_are_behind = true;
+        }
+        self.keys_wait.store(has_more, Ordering::Relaxed);
+        first.or(())
+    }
+
+    /// Whole days first.
+    fn destroy_day_keys(&self, now: Utc, first: &mut First) -> usize {
+        let mut destroyed = 0;
+        while !self.is_stopping() {
+            let holds = self.holds();
+            let is_held = |camera, span| holds.covers(camera, span);
+            let told = self.vault.destroy_day_keys(now, KEYS_AT_A_TIME, &is_held);
+            drop(holds);
+            destroyed += told.destroyed;
+            let is_done = told.destroyed == 0;
+            told.failure.into_iter().for_each(|failure| first.note(failure));
+            if is_done {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        destroyed
+    }
+
+    /// Then key blocks, oldest first. Returns what lost its key, and whether there is more.
+    fn destroy_key_blocks(&self, now: Utc, round: &mut Round, first: &mut First) -> (Vec<DueSegment>, bool) {
         // A little before their time, so that what is held is never refused at its expiry.
-        let due = self.vault.due(now.saturating_add(LOOK_AHEAD));
-        done(self.vault.due_is_known(now));
-        for part in due.chunks(KEYS_AT_A_TIME) {
+        let due = self.vault.due_readable(now.saturating_add(LOOK_AHEAD), KEYS_A_ROUND);
+        due.failure.into_iter().for_each(|failure| first.note(failure));
+        let apart = {
+            let holds = self.holds();
+            let is_held = |camera: CameraNumber, span: Span| holds.covers(camera, span);
+            self.vault.due_apart(now, KEYS_A_ROUND, &is_held)
+        };
+        let mut gone = Vec::new();
+        let all: Vec<DueSegment> = due.segments.into_iter().chain(apart).collect();
+        for part in all.chunks(KEYS_AT_A_TIME) {
             if self.is_stopping() {
                 break;
             }
-            let holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
+            let holds = self.holds();
+            let mut going = Vec::new();
             for due in part {
-                if due.is_keyless {
-                    keyless.push(*due);
-                } else if holds.covers(due.camera, due.span) {
-                    round.set_apart += u32::from(!due.is_apart && done(self.vault.set_apart(due)));
-                } else if due.expires <= now && done(self.vault.destroy_key(due, now)) {
-                    keyless.push(*due);
+                if !due.is_keyless && holds.covers(due.camera, due.span) {
+                    let moves = !due.is_apart && first.take(self.vault.set_apart(due)).is_some();
+                    round.set_apart += u32::from(moves);
+                } else if due.expires <= now {
+                    going.push(*due);
                 }
             }
+            let Batch { done, failures } = self.vault.destroy_keys(&going, now);
             drop(holds);
+            round.keys += done.len();
+            gone.extend(done);
+            failures.into_iter().for_each(|(_, failure)| first.note(failure));
             std::thread::yield_now();
         }
-        if !keyless.is_empty() {
-            let gone: Vec<_> = keyless.iter().map(|due| (due.volume, due.segment)).collect();
-            if !done(self.grants.forget_segments(&gone)) {
-                return Vec::new();
-            }
-        }
-        keyless
+        (gone, due.has_more)
     }
 
-    fn copy_receipts(&self, now: Utc) -> Result<(), RetentionError> {
-        let receipts = self.vault.unreceipted()?;
-        if receipts.is_empty() {
-            return Ok(());
+    /// Overwrites the slots of everything that nobody can read any more, in every grant.
+    fn forget_unreadable(&self) -> Result<(), VaultError> {
+        let (granted, listed) = self.grants.segments();
+        let unreadable = self.vault.unreadable_among(&granted)?;
+        self.grants.forget_segments(&unreadable)?;
+        listed
+    }
+
+    /// Overwrites blocks of what nobody can read any more, reads them back and releases them; of each volume by itself, so
+    /// that a slow one holds up no other. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// As [`Eraser::round`].
+    pub fn overwrite(&self, round: &mut Round) -> Result<(), RetentionError> {
+        let now = self.time.trusted();
+        let mut first = First::default();
+        let ready = self.vault.volumes().iter().filter_map(|volume| first.take(self.ready(volume, now)));
+        let ready: Vec<Vec<DueSegment>> = ready.filter(|ready| !ready.is_empty()).collect();
+        let erased = std::thread::scope(|scope| {
+            let work: Vec<_> =
+                ready.iter().map(|ready| scope.spawn(move || self.overwrite_ready(ready, now))).collect();
+            // One that broke off leaves its part due.
+            work.into_iter().filter_map(|thread| thread.join().ok()).collect::<Vec<_>>()
+        });
+        erased.into_iter().for_each(|part| round.add(part));
+        // Of what was read back: never before.
+        self.vault.discard(now);
+        if let Some((segments, example)) = self.postponed().told() {
+            first.note(RetentionError::Postponed { segments, example });
         }
-        for receipt in receipts {
-            self.ledger.append(now, Actor::Daemon, Act::FootageDestroyed(receipt))?;
+        first.or(())
+    }
+
+    /// What of a volume may be overwritten: nothing while keys wait or grants may have some.
+    fn ready(&self, volume: &Volume, now: Utc) -> Result<Vec<DueSegment>, VaultError> {
+        let turn = self.turn();
+        if turn.grants_are_behind || self.blocks_wait() {
+            return Ok(Vec::new());
         }
-        Ok(self.vault.receipts_copied()?)
+        let skip = |segment| self.postponed().waits(segment, now);
+        let keyless = self.vault.due_keyless(volume, FILES_A_ROUND, &skip);
+        let mut ready = keyless.segments;
+        let left = FILES_A_ROUND - ready.len();
+        let dayless = self.vault.due_dayless(volume, now, left, &skip);
+        let Batch { done, failures } = self.vault.destroy_keys(&dayless.segments, now);
+        ready.extend(done);
+        let failure = failures.into_iter().map(|(_, failure)| failure).next();
+        match keyless.failure.or(dayless.failure).or(failure) {
+            // What can be told of goes all the same.
+            Some(failure) if ready.is_empty() => Err(failure),
+            Some(failure) => {
+                tracing::error!(volume = %volume.id(), error = %failure, "a part of what is due could not be taken up");
+                Ok(ready)
+            }
+            None => Ok(ready),
+        }
+    }
+
+    fn blocks_wait(&self) -> bool {
+        self.keys_wait.load(Ordering::Relaxed) || self.is_stopping()
+    }
+
+    fn overwrite_ready(&self, ready: &[DueSegment], now: Utc) -> Round {
+        let mut round = Round::default();
+        for part in ready.chunks(FILES_AT_A_TIME) {
+            let trigger = |due: &DueSegment| match due.is_apart {
+                true => DestructionTrigger::HoldEnded,
+                false => DestructionTrigger::Expiry,
+            };
+            let part: Vec<_> = part.iter().map(|due| (*due, trigger(due))).collect();
+            let Batch { done, failures } = self.vault.erase_all(&part, now, &|| self.blocks_wait());
+            for erased in done {
+                round.erased += 1;
+                round.unproven += u32::from(erased.overwrite != Overwrite::Proven);
+                self.postponed().succeeded(erased.due.segment);
+            }
+            for (due, failure) in failures {
+                self.postponed().failed(due.segment, now, failure.to_string());
+            }
+        }
+        round
+    }
+
+    /// Copies receipts to the ledger. One that takes none stops nothing else (E4).
+    ///
+    /// # Errors
+    /// As [`Eraser::round`].
+    pub fn copy_receipts(&self) -> Result<(), RetentionError> {
+        let now = self.time.trusted();
+        let receipts = self.vault.receipts(now);
+        for row in &receipts.rows {
+            self.ledger.append(now, Actor::Daemon, Act::FootageDestroyed(row.clone()))?;
+        }
+        self.vault.receipts_copied(&receipts)?;
+        receipts.failure.map_or(Ok(()), |failure| Err(failure.into()))
     }
 }

@@ -7,7 +7,8 @@
 //! - V3 After a restart nothing is appended to an old segment: it is closed at its last committed chunk, and what
 //!   stands beyond is overwritten.
 //! - V4 A file that no manifest names was never committed: it is erased.
-//! - V5 Keys go before blocks: the key block is overwritten and flushed, then the rest, then the name.
+//! - V5 Keys go before blocks: the key block is overwritten and flushed, then the rest, then the name. A day that is over and
+//!   free of holds loses its day key before that.
 //! - V6 Nothing is opened that has expired, by the later of the two clocks, whether it is erased yet or not.
 //! - V7 What a hold covers is not erased; holds are read before any eraser runs.
 //! - V8 The daemon forgets a day key's private half as soon as it is sealed to the officers.
@@ -23,9 +24,9 @@
 //!   is tried again and believed. Erasing goes on there. A full disk is no failure. A read that comes back short is one.
 //!
 //! What is done in which order stands with what does it: create, append, seal in `recorder`; commit in `commit`; start in
-//! `recovery`; hold in `holds` and `erase`; erase in `erase`; day keys in `day_keys`; grants in `grants`. The power goes
-//! at every operation of each in `app`'s tests, where each flush is left out in turn, too. A flush that is not there is not
-//! wanted: its place says why.
+//! `recovery`; hold in `holds` and `erase`; erase in `erase`; day keys in `day_keys` and `spent_days`; grants in `grants`;
+//! receipts in `receipts`. The power goes at every operation of each in `app`'s tests, where each flush is left out in turn,
+//! too. A flush that is not there is not wanted: its place says why.
 //!
 //! One thing no order mends: what a power cut took the name of, before the first commit, stands as ciphertext in blocks
 //! that belong to nobody. Its day key's end is its end.
@@ -38,6 +39,8 @@ mod anchor;
 mod bare;
 mod commit;
 mod day_keys;
+mod discard;
+mod due;
 mod erase;
 mod footage;
 mod grants;
@@ -45,9 +48,13 @@ mod holds;
 mod index;
 mod inspect;
 mod manifests;
+mod overwrite;
+mod pace;
+mod receipts;
 mod recipients;
 mod recorder;
 mod recovery;
+mod spent_days;
 mod summary;
 mod table;
 #[cfg(test)]
@@ -57,7 +64,9 @@ mod volume;
 pub use anchor::TrustedClock;
 pub use bare::{BareSegment, BareVolume, DayKeys, ToldBy};
 pub use day_keys::RECIPIENTS_LIMIT;
-pub use erase::DueSegment;
+pub use discard::Discarding;
+pub use due::{Due, DueSegment};
+pub use erase::{Batch, Erased};
 pub use footage::{Availability, EachSegment, LiveSegment};
 pub use grants::{GRANT_SEGMENTS_LIMIT, GrantFile, GrantStore, StagedSlot};
 pub use holds::{Hold, Holds};
@@ -65,11 +74,16 @@ pub use inspect::{
     GrantExpected, IndexLook, Inspection, KeyHolders, Look, SeenVolume, VolumeFault, count_segments, granted_segments,
     inspect, inspect_grants, inspect_holds, inspect_index,
 };
+pub use overwrite::READ_BACK_LEAST_PERCENT;
+pub use pace::Pacing;
+pub use receipts::Receipts;
 pub use recipients::{DayKeyRound, overwrite_slot, seal_again};
 pub use recorder::CameraRecorder;
+pub use spent_days::{DayKeyBatch, IsHeld};
 pub use volume::{Volume, device_is_proven};
 
 use crate::catalog::{Catalog, CatalogError};
+use crate::clock::Clock;
 use crate::crypto::{CryptoFailure, PublicKey, Unopened, sha256};
 use crate::disk::{DeviceRefusal, NotPrivate};
 use crate::domain::{CameraNumber, Digest, ManifestHead, SegmentId, Utc, VolumeId};
@@ -287,6 +301,11 @@ impl Vault {
     /// The volumes that are not in use.
     pub fn away(&self) -> Vec<AwayVolume> {
         self.away.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From here on the erase way gives way to the write way, by this clock.
+    pub fn keep_pace_by(&self, clock: &Clock) {
+        self.volumes.iter().for_each(|volume| volume.pace.keep_by(clock.clone()));
     }
 
     pub fn volumes(&self) -> &[Volume] {

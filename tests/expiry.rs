@@ -151,13 +151,27 @@ fn its_day_comes_unless_it_is_held(file_system: FileSystem) {
     clinic.wait_until_gone(&held);
     assert_eq!(clinic.search(&copies, ASKED_FOR).found, 0);
 
-    let receipts = destructions(&clinic);
-    let of = |camera: u16, trigger: &str| {
+    let of = |receipts: &[Value], camera: u16, trigger: &str| {
         receipts.iter().any(|row| row["act"]["camera"] == camera && row["act"]["trigger"] == trigger)
     };
-    assert!(of(SHOWN, "expiry") && of(ASKED_FOR, "hold-ended"), "{receipts:?}");
-    for receipt in &receipts {
-        assert_eq!(receipt["act"]["overwrite"], "proven", "{receipt}");
+    // A camera's hour is a row once it is gone whole.
+    let mut receipts = Vec::new();
+    wait_until("the receipts are rows", PATIENCE, || {
+        receipts = destructions(&clinic);
+        Ok((of(&receipts, SHOWN, "expiry") && of(&receipts, ASKED_FOR, "hold-ended")).then_some(()))
+    })
+    .unwrap();
+    for receipt in receipts.iter().map(|row| &row["act"]) {
+        assert_eq!(
+            (receipt["overwrite"].as_str(), receipt["failures"].as_u64()),
+            (Some("proven"), Some(0)),
+            "{receipt}"
+        );
+        let (hour, from) = (receipt["hour"].as_str().unwrap(), receipt["span"]["from"].as_str().unwrap());
+        assert!(hour.ends_with(":00:00.000000Z") && hour[..13] == from[..13], "{receipt}");
+        assert!((5..=100).contains(&receipt["read_back_percent"].as_u64().unwrap()), "{receipt}");
+        // A loop device has none.
+        assert_eq!(receipt["device"], serde_json::json!({"model": "unknown", "serial": "unknown"}));
     }
     drop(clinic.server);
     clinic.daemon.end().unwrap();

@@ -5,7 +5,7 @@ use crate::http::KnownCameras;
 use crate::ingest::{CameraState, CameraStatus, CameraWatchers};
 use crate::ledger::SharedLedger;
 use crate::retention::Round;
-use crate::vault::{Holds, TrustedClock, Vault};
+use crate::vault::{Discarding, Holds, TrustedClock, Vault, Volume};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
@@ -43,6 +43,15 @@ pub struct VolumeLine {
     pub free_bytes: Option<u64>,
     pub overwriting_is_proven: bool,
     pub failed: bool,
+    /// The device, as receipts name it.
+    pub model: String,
+    pub serial: String,
+    /// How long the eraser pauses after each MiB, for the cameras' sake.
+    pub erasing_pause_us: u64,
+    /// How long the last commit took.
+    pub commit_ms: u64,
+    /// Whether the device is told which blocks are free.
+    pub discard: String,
 }
 
 /// How the daemon is.
@@ -59,7 +68,7 @@ pub struct Status {
     pub volumes: Vec<VolumeLine>,
     pub day_keys: usize,
     pub holds: usize,
-    pub due: usize,
+    pub due: u64,
     pub destroyed: u64,
     pub destroyed_unproven: u64,
     pub ledger_sequence: u64,
@@ -165,14 +174,7 @@ impl StatusDesk {
     }
 
     fn volumes(&self) -> Vec<VolumeLine> {
-        let line = |volume: &crate::vault::Volume| VolumeLine {
-            volume: volume.id(),
-            dir: volume.dir().to_path_buf(),
-            free_bytes: volume.free_bytes().ok(),
-            overwriting_is_proven: volume.is_proven(),
-            failed: volume.is_latched(),
-        };
-        self.vault.volumes().iter().map(line).collect()
+        self.vault.volumes().iter().map(volume_line).collect()
     }
 
     fn status(&self) -> Status {
@@ -216,13 +218,38 @@ impl StatusDesk {
             volumes,
             day_keys: self.vault.day_key_count(),
             holds: self.holds.lock().unwrap_or_else(PoisonError::into_inner).list().len(),
-            due: self.vault.due(self.time.trusted()).len(),
+            // A manifest that cannot be read is an alarm of the eraser's.
+            due: self.vault.due_count(self.time.trusted()).unwrap_or(0),
             destroyed,
             destroyed_unproven,
             ledger_sequence,
             ledger_writable: self.ledger.is_writable(),
             alarms,
         }
+    }
+}
+
+fn volume_line(volume: &Volume) -> VolumeLine {
+    let pacing = volume.pacing();
+    let whole = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
+    VolumeLine {
+        volume: volume.id(),
+        dir: volume.dir().to_path_buf(),
+        free_bytes: volume.free_bytes().ok(),
+        overwriting_is_proven: volume.is_proven(),
+        failed: volume.is_latched(),
+        model: volume.device().model.clone(),
+        serial: volume.device().serial.clone(),
+        erasing_pause_us: whole(pacing.pause.as_micros()),
+        commit_ms: whole(pacing.last_commit.as_millis()),
+        discard: match volume.discarding() {
+            Discarding::NotYet => "nothing was erased yet".to_owned(),
+            Discarding::Off => "switched off".to_owned(),
+            Discarding::Done { at, bytes } => format!("told at {at}: {bytes} bytes are free"),
+            Discarding::NotPermitted => "not permitted: it takes CAP_SYS_ADMIN; fstrim.timer can do it".to_owned(),
+            Discarding::NotOffered => "the device does not offer it".to_owned(),
+            Discarding::Failed { why } => format!("failed: {why}"),
+        },
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod checks;
 mod crashes;
+mod erasing;
 mod flushes;
 mod play;
 mod regular;

@@ -38,6 +38,7 @@ pub struct Site {
     /// At least one, no two the same.
     pub volumes: Vec<VolumePlace>,
     pub recording: Recording,
+    pub erasing: Erasing,
     pub access: AccessLimits,
     /// How far the clock may jump forward, in total, before an officer has to confirm the time.
     pub max_forward: Duration,
@@ -61,6 +62,15 @@ pub struct Recording {
     pub segment: Duration,
     /// How often what was recorded is made durable: at most this much is lost at a power cut.
     pub commit: Duration,
+}
+
+/// How what was overwritten is looked at again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Erasing {
+    /// How much of each file is read back through the device, besides its key block; 5 to 100.
+    pub read_back_percent: u8,
+    /// Whether devices are told which blocks are free.
+    pub discard: bool,
 }
 
 /// Limits of sessions and requests.
@@ -170,6 +180,7 @@ impl Site {
         let volumes = read_volumes(document, &mut root, dir);
         let compression = pace.compression();
         let recording = read_recording(root.section("recording"), compression);
+        let erasing = read_erasing(root.section("erasing"));
         let access = read_access(root.section("access"));
 
         let mut clock = root.section("clock");
@@ -186,6 +197,7 @@ impl Site {
             listen,
             volumes,
             recording,
+            erasing,
             access,
             max_forward: hours(max_forward.map_or(72, |found| found.value)),
             pace,
@@ -258,6 +270,13 @@ fn read_recording(mut recording: Section<'_>, compression: Option<Compression>) 
     }
 }
 
+fn read_erasing(mut erasing: Section<'_>) -> Erasing {
+    let percent = erasing.number("read_back_percent", 5..=100, "percent").map_or(5, |found| found.value);
+    let discard = erasing.switch("discard").is_none_or(|found| found.value);
+    erasing.finish();
+    Erasing { read_back_percent: u8::try_from(percent).unwrap_or(100), discard }
+}
+
 fn read_access(mut access: Section<'_>) -> AccessLimits {
     let idle = access.number("session_idle_min", 1..=120, "minutes").map_or(10, |found| found.value);
     let max = access.number("session_max_h", 1..=24, "hours").map_or(12, |found| found.value);
@@ -307,6 +326,7 @@ mod tests {
         assert_eq!(site.volumes, [volume]);
         assert_eq!(site.recording.segment, Duration::from_secs(60));
         assert_eq!(site.recording.commit, Duration::from_secs(2));
+        assert_eq!(site.erasing, Erasing { read_back_percent: 5, discard: true });
         assert_eq!(site.access.session_idle, Duration::from_secs(600));
         assert_eq!(site.access.session_max, Duration::from_secs(12 * 3600));
         assert_eq!(site.access.request_due, Duration::from_secs(10 * 86_400));
@@ -345,6 +365,9 @@ allow_unproven = true
 [recording]
 segment_s = 10
 commit_s = 10
+[erasing]
+read_back_percent = 100
+discard = false
 [access]
 session_idle_min = 1
 session_max_h = 24
@@ -360,6 +383,7 @@ max_forward_h = 1
             site.volumes.iter().map(|volume| (volume.path.to_str().unwrap(), volume.allow_unproven)).collect();
         assert_eq!(volumes, [("/mnt/a", false), ("/var/lib/custodian/b/c", true)]);
         assert_eq!(site.recording, Recording { segment: Duration::from_secs(10), commit: Duration::from_secs(10) });
+        assert_eq!(site.erasing, Erasing { read_back_percent: 100, discard: false });
         assert_eq!(site.access.request_due, Duration::from_secs(86_400));
         assert_eq!(site.max_forward, Duration::from_secs(3600));
     }

@@ -1,5 +1,6 @@
-//! The two questions to the kernel for which no kept crate has a safe call: where a file's bytes stand on the
-//! device (FIEMAP, Documentation/filesystems/fiemap.rst), and whether the clock is synchronised (adjtimex(2)).
+//! The questions to the kernel for which no kept crate has a safe call: where a file's bytes stand on the device (FIEMAP,
+//! Documentation/filesystems/fiemap.rst), whether the clock is synchronised (adjtimex(2)); and telling a device which
+//! blocks are free (FITRIM, linux/fs.h).
 #![allow(unsafe_code)]
 
 use super::{Extents, PhysicalRange};
@@ -117,6 +118,46 @@ fn untraceable(flags: u32) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// `struct fstrim_range`.
+#[repr(C)]
+struct TrimRange {
+    start: u64,
+    length: u64,
+    least: u64,
+}
+
+struct TrimCall<'a>(&'a mut TrimRange);
+
+// SAFETY: FITRIM (_IOWR('X', 121, struct fstrim_range)) reads and writes a `struct fstrim_range`, three 64-bit numbers:
+// `TrimRange` has that layout.
+unsafe impl rustix::ioctl::Ioctl for TrimCall<'_> {
+    type Output = ();
+    const IS_MUTATING: bool = true;
+
+    fn opcode(&self) -> rustix::ioctl::Opcode {
+        0xC018_5879
+    }
+
+    fn as_ptr(&mut self) -> *mut c_void {
+        std::ptr::from_mut(self.0).cast()
+    }
+
+    unsafe fn output_from_ptr(_: rustix::ioctl::IoctlOutput, _: *mut c_void) -> rustix::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Tells the device of a file system which of its blocks from `start` on are free; how many bytes that were.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn trim(dir: &File, start: u64, length: u64) -> rustix::io::Result<u64> {
+    let mut range = TrimRange { start, length, least: 0 };
+    // SAFETY: see the implementation of `Ioctl` above.
+    unsafe { rustix::ioctl::ioctl(dir, TrimCall(&mut range)) }?;
+    Ok(range.length)
 }
 
 /// Whether the kernel says that something (NTP, PTP) keeps its clock right: `STA_UNSYNC` is off.

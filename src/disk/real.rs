@@ -1,6 +1,7 @@
 //! The machine's own files.
 
-use super::{Access, Disk, DiskFile, Extents, FileSystemFacts, FlushSite, Reach, kernel};
+use super::device::device_facts;
+use super::{Access, DeviceFacts, Discard, Disk, DiskFile, Extents, FileSystemFacts, FlushSite, Reach, kernel};
 use rustix::fs::{FallocateFlags, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use std::fs::File;
@@ -104,6 +105,21 @@ impl Disk for RealDisk {
     fn file_system(&self, dir: &Path) -> io::Result<FileSystemFacts> {
         let magic = u64::try_from(rustix::fs::statfs(dir)?.f_type).map_err(io::Error::other)?;
         Ok(FileSystemFacts { magic, options: mount_options(dir)?.unwrap_or_default() })
+    }
+
+    fn discard(&self, dir: &Path, from_bytes: u64, length_bytes: u64) -> io::Result<Discard> {
+        match kernel::trim(&File::open(dir)?, from_bytes, length_bytes) {
+            Ok(bytes) => Ok(Discard::Slice { bytes }),
+            Err(Errno::INVAL) if from_bytes > 0 => Ok(Discard::BehindTheEnd),
+            Err(Errno::PERM | Errno::ACCESS) => Ok(Discard::NotPermitted),
+            Err(Errno::OPNOTSUPP | Errno::NOTTY | Errno::NOSYS) => Ok(Discard::NotOffered),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn device(&self, dir: &Path) -> DeviceFacts {
+        let Ok(told) = std::fs::metadata(dir) else { return DeviceFacts::unknown() };
+        device_facts(Path::new("/sys"), rustix::fs::major(told.dev()), rustix::fs::minor(told.dev()))
     }
 }
 

@@ -29,6 +29,22 @@ pub enum Overwrite {
     ReadBackDiffers,
     /// The file was not there.
     NothingThere,
+    /// What was written could not be read back.
+    ReadBackFailed,
+}
+
+impl Overwrite {
+    /// Whether somebody must look into it: it should have been proven, and was not. A device that allows no proof was chosen
+    /// so, and says so all the time.
+    pub fn is_failure(self) -> bool {
+        match self {
+            Overwrite::RangesDiffer
+            | Overwrite::ReadBackDiffers
+            | Overwrite::ReadBackFailed
+            | Overwrite::NothingThere => true,
+            Overwrite::Proven | Overwrite::DeviceUnproven => false,
+        }
+    }
 }
 
 /// How far a manifest has come: what a checkpoint holds of it.

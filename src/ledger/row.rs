@@ -1,6 +1,7 @@
 //! What a row says. The JSON of these types is the format: fields are added, never renamed.
 
 use crate::crypto::{PublicKey, Signature, SigningKey, VerifyingKey};
+use crate::disk::DeviceFacts;
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
 use crate::domain::{
     AccountId, CameraNumber, Day, DestructionTrigger, Digest, GrantId, ManifestHead, Overwrite, RequestId, Role,
@@ -87,6 +88,18 @@ pub struct DestructionReceipt {
     pub trigger: DestructionTrigger,
     pub technique: String,
     pub overwrite: Overwrite,
+    /// When the hour begins that it is of; rows of the first days are of a whole day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hour: Option<Utc>,
+    /// The least of them: how much of the overwritten bytes was read back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_back_percent: Option<u8>,
+    /// Segments of which overwriting should have been proven, and was not.
+    #[serde(default)]
+    pub failures: u32,
+    /// What they stood on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceFacts>,
 }
 
 /// One manifest's head in a checkpoint.

@@ -97,12 +97,23 @@ pub enum ManifestRecord {
     SetApart { segment: SegmentId },
     /// A segment's key block was overwritten and flushed: it is unreadable from here on.
     KeyDestroyed { segment: SegmentId, at: Utc },
-    /// A segment's blocks were overwritten and released.
-    Erased { segment: SegmentId, at: Utc, trigger: DestructionTrigger, overwrite: Overwrite, bytes: u64 },
+    /// A segment's blocks were overwritten and released. `read_back_percent` of them were read back; 0 where that was not
+    /// noted.
+    Erased {
+        segment: SegmentId,
+        at: Utc,
+        trigger: DestructionTrigger,
+        overwrite: Overwrite,
+        bytes: u64,
+        read_back_percent: u8,
+    },
     /// All slots of a day key were overwritten.
     DayKeyDestroyed { day_key: DayKeyId, at: Utc },
     /// Every erasure recorded before this is a flushed row of the ledger.
     ReceiptsCopied,
+    /// Every erasure recorded before byte `end_bytes` of this manifest, of a segment that begins before `before`, is a
+    /// flushed row of the ledger.
+    ReceiptsCopiedTo { end_bytes: u64, before: Utc },
 }
 
 impl ManifestRecord {
@@ -154,13 +165,16 @@ impl ManifestRecord {
                 to.put_u64(segment.0);
                 to.put_i64(at.micros());
             }
-            Self::Erased { segment, at, trigger, overwrite, bytes } => {
-                to.put_u8(7);
+            Self::Erased { segment, at, trigger, overwrite, bytes, read_back_percent } => {
+                to.put_u8(if *read_back_percent == 0 { 7 } else { 31 });
                 to.put_u64(segment.0);
                 to.put_i64(at.micros());
                 to.put_u8(trigger_code(*trigger));
                 to.put_u8(overwrite_code(*overwrite));
                 to.put_u64(*bytes);
+                if *read_back_percent > 0 {
+                    to.put_u8(*read_back_percent);
+                }
             }
             Self::DayKeyDestroyed { day_key, at } => {
                 to.put_u8(8);
@@ -168,6 +182,11 @@ impl ManifestRecord {
                 to.put_i64(at.micros());
             }
             Self::ReceiptsCopied => to.put_u8(9),
+            Self::ReceiptsCopiedTo { end_bytes, before } => {
+                to.put_u8(30);
+                to.put_u64(*end_bytes);
+                to.put_i64(before.micros());
+            }
         }
         to
     }
@@ -227,25 +246,17 @@ impl ManifestRecord {
                 segment: SegmentId(from.try_get_u64()?),
                 at: Utc::from_micros(from.try_get_i64()?),
             }),
-            7 => {
-                let segment = SegmentId(from.try_get_u64()?);
-                let at = Utc::from_micros(from.try_get_i64()?);
-                let trigger = trigger_from(from.try_get_u8()?);
-                let overwrite = overwrite_from(from.try_get_u8()?);
-                let bytes = from.try_get_u64()?;
-                trigger.zip(overwrite).map(|(trigger, overwrite)| Self::Erased {
-                    segment,
-                    at,
-                    trigger,
-                    overwrite,
-                    bytes,
-                })
-            }
+            7 => take_erased(from, false)?,
             8 => Some(Self::DayKeyDestroyed {
                 day_key: DayKeyId(from.try_get_u64()?),
                 at: Utc::from_micros(from.try_get_i64()?),
             }),
             9 => Some(Self::ReceiptsCopied),
+            30 => Some(Self::ReceiptsCopiedTo {
+                end_bytes: from.try_get_u64()?,
+                before: Utc::from_micros(from.try_get_i64()?),
+            }),
+            31 => take_erased(from, true)?,
             _ => None,
         };
         Ok(record)
@@ -269,9 +280,22 @@ impl ManifestRecord {
             6 | 8 => 1 + 8 + 8,
             7 => 1 + 8 + 8 + 1 + 1 + 8,
             9 => 1,
+            30 => 1 + 8 + 8,
+            31 => 1 + 8 + 8 + 1 + 1 + 8 + 1,
             _ => return None,
         })
     }
+}
+
+fn take_erased(from: &mut &[u8], has_share: bool) -> Result<Option<ManifestRecord>, TryGetError> {
+    let segment = SegmentId(from.try_get_u64()?);
+    let at = Utc::from_micros(from.try_get_i64()?);
+    let trigger = trigger_from(from.try_get_u8()?);
+    let overwrite = overwrite_from(from.try_get_u8()?);
+    let bytes = from.try_get_u64()?;
+    let read_back_percent = if has_share { from.try_get_u8()? } else { 0 };
+    let (Some(trigger), Some(overwrite), 0..=100) = (trigger, overwrite, read_back_percent) else { return Ok(None) };
+    Ok(Some(ManifestRecord::Erased { segment, at, trigger, overwrite, bytes, read_back_percent }))
 }
 
 fn take_array<const N: usize>(from: &mut &[u8]) -> Result<[u8; N], TryGetError> {
@@ -302,12 +326,13 @@ const CAUSES: [GapCause; 9] = [
 ];
 const TRIGGERS: [DestructionTrigger; 3] =
     [DestructionTrigger::Expiry, DestructionTrigger::HoldEnded, DestructionTrigger::NeverCommitted];
-const OVERWRITES: [Overwrite; 5] = [
+const OVERWRITES: [Overwrite; 6] = [
     Overwrite::Proven,
     Overwrite::DeviceUnproven,
     Overwrite::RangesDiffer,
     Overwrite::ReadBackDiffers,
     Overwrite::NothingThere,
+    Overwrite::ReadBackFailed,
 ];
 
 fn code_in<T: PartialEq>(list: &[T], value: &T) -> u8 {
@@ -374,16 +399,20 @@ mod tests {
             ManifestRecord::KeyDestroyed { segment, at },
             ManifestRecord::DayKeyDestroyed { day_key, at },
             ManifestRecord::ReceiptsCopied,
+            ManifestRecord::ReceiptsCopiedTo { end_bytes: 99, before: at },
         ];
         all.extend(CAUSES.map(|cause| ManifestRecord::Gap { camera, span, cause }));
         for trigger in TRIGGERS {
-            all.extend(OVERWRITES.map(|overwrite| ManifestRecord::Erased {
-                segment,
-                at,
-                trigger,
-                overwrite,
-                bytes: 4,
-            }));
+            for read_back_percent in [0, 5, 100] {
+                all.extend(OVERWRITES.map(|overwrite| ManifestRecord::Erased {
+                    segment,
+                    at,
+                    trigger,
+                    overwrite,
+                    bytes: 4,
+                    read_back_percent,
+                }));
+            }
         }
         all
     }

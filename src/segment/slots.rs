@@ -243,21 +243,31 @@ impl SlotFile {
         (0..self.slots).try_for_each(|index| self.blank(index))
     }
 
-    /// Overwrites a whole file, whatever is in it: one whose header is damaged may still hold sealed keys.
+    /// Overwrites a whole file, whatever is in it: one whose header is damaged may still hold sealed keys. Not flushed.
+    ///
+    /// # Errors
+    /// [`SegmentError::Disk`].
+    pub fn overwrite(disk: &dyn Disk, path: &Path) -> Result<Box<dyn DiskFile>, SegmentError> {
+        let file = disk.open(path, Access::Direct)?;
+        let end = file.len_bytes()?.next_multiple_of(BLOCK_BYTES as u64);
+        let stride_bytes = usize::try_from(end).unwrap_or(STRIDE_BYTES).clamp(BLOCK_BYTES, STRIDE_BYTES);
+        let zeros = AlignedBuffer::zeroed(stride_bytes);
+        let mut at = 0;
+        while at < end {
+            let part = usize::try_from(end - at).unwrap_or(stride_bytes).min(stride_bytes);
+            file.write_all_at(&zeros.as_slice()[..part], at)?;
+            at += part as u64;
+        }
+        Ok(file)
+    }
+
+    /// The same, and flushed.
     ///
     /// # Errors
     /// [`SegmentError::Disk`].
     #[track_caller]
     pub fn blank_file(disk: &dyn Disk, path: &Path) -> Result<(), SegmentError> {
-        let file = disk.open(path, Access::Direct)?;
-        let end = file.len_bytes()?.next_multiple_of(BLOCK_BYTES as u64);
-        let zeros = AlignedBuffer::zeroed(BLOCK_BYTES);
-        let mut at = 0;
-        while at < end {
-            file.write_all_at(zeros.as_slice(), at)?;
-            at += BLOCK_BYTES as u64;
-        }
-        Ok(file.sync_data()?)
+        Ok(Self::overwrite(disk, path)?.sync_data()?)
     }
 
     /// What was filled or blanked is on the device.

@@ -182,7 +182,8 @@ impl BareVolume {
         self.gaps.extend(table.gaps.iter().copied());
         for (segment, row) in &table.rows {
             named.insert(*segment);
-            if matches!(row.life, Life::KeyDestroyed { .. } | Life::Erased { .. }) {
+            let is_dayless = manifest.sum().has_lost(table.day_key(row));
+            if is_dayless || matches!(row.life, Life::KeyDestroyed { .. } | Life::Erased { .. }) {
                 self.destroyed += 1;
             } else {
                 self.named(*segment, row, manifest.header.retention, files.get(segment), tables);

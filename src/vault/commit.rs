@@ -27,7 +27,7 @@ impl Vault {
     pub fn commit(&self) -> Result<(), VaultError> {
         let mut told = if self.volumes.iter().all(Volume::is_latched) { Err(VaultError::NoRoom) } else { Ok(()) };
         for volume in self.volumes.iter().filter(|volume| !volume.is_latched()) {
-            if let Err(e) = self.commit_volume(volume) {
+            if let Err(e) = volume.pace.committing(|| self.commit_volume(volume)) {
                 if e.condemns() {
                     volume.latch(&e);
                 }

@@ -155,19 +155,6 @@ impl Volume {
     pub(super) fn live_day_keys(&self) -> Vec<DayKeyId> {
         self.lock().manifests.values().flat_map(|manifest| manifest.sum().day_keys.keys().copied()).collect()
     }
-
-    /// Overwrites all slots of a day key, and then its file. Every segment sealed to it is unreadable from here on.
-    pub(super) fn destroy_day_key(&self, day_key: DayKeyId) -> Result<(), VaultError> {
-        let path = self.day_key_path(day_key);
-        // Whatever is in it: a file with a damaged header may still hold every slot.
-        match SlotFile::blank_file(&*self.disk, &path) {
-            Ok(()) => {}
-            Err(crate::segment::SegmentError::Disk(e)) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(e.into()),
-        }
-        // Not flushed: a name that a power cut brings back leads to blank slots, and no manifest names it.
-        self.disk.remove_file(&path).map_err(self.on(&path))
-    }
 }
 
 impl Volume {
@@ -176,8 +163,10 @@ impl Volume {
     pub(super) fn remove_stray_day_keys(&self) -> Result<(), VaultError> {
         let known: HashSet<DayKeyId> = {
             let state = self.lock();
-            let sums = state.manifests.values().map(|manifest| manifest.sum());
-            sums.flat_map(|sum| sum.day_keys.keys().chain(sum.wanted.keys())).copied().collect()
+            let named = state.manifests.values().flat_map(|manifest| manifest.sum().day_keys.keys());
+            let wanted = state.manifests.values().flat_map(|manifest| &manifest.sum().wanted);
+            let wanted = wanted.filter(|(_, wanted)| !wanted.is_destroyed).map(|(day_key, _)| day_key);
+            named.chain(wanted).copied().collect()
         };
         let dir = self.dir.join("keys");
         let names = self.disk.list_files(&dir).map_err(self.on(&dir))?;

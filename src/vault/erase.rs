@@ -1,88 +1,71 @@
 //! Destroying footage, so that it is true.
 //!
-//! Order for each segment (V5): key block overwritten → flush → manifest "key destroyed" → flush → the whole
-//! allocation overwritten, past the page cache → flush → read back, ranges compared → manifest "erased" → flush →
-//! unlink. A crash at any point leaves it due again, or a blank file, which the next start takes away; every step can be
-//! done twice.
+//! Order for a batch of segments (V5): all key blocks overwritten → one flush → manifest "key destroyed", of each → one flush
+//! a manifest. Then of each file: the whole allocation overwritten, past the page cache → flush → read back, ranges
+//! compared; of all of them: manifest "erased" → one flush a manifest → unlink. A crash at any point leaves them due again,
+//! or a blank file, which the next start takes away; every step can be done twice. One that fails stays due, and keeps no
+//! other of its batch from its end.
 //!
 //! Order for a held one (V7): file moved apart → manifest "set apart". Neither is flushed: whichever of the two a power cut
 //! takes, the next start puts the file where its record says, and the next round moves it.
-//!
-//! Order for a day key: every slot overwritten → flush → unlink → manifest "day key destroyed".
 
-use super::manifests::{ManifestFile, Whole};
-use super::table::{Life, SegmentRow, span_at_least};
+use super::due::DueSegment;
+use super::manifests::Whole;
+use super::overwrite::Overwritten;
+use super::table::{Life, SegmentRow};
 use super::volume::{ManifestKey, Volume};
 use super::{Vault, VaultError, footage};
-use crate::crypto::{RunningDigest, random_u64};
-use crate::disk::{Access, AlignedBuffer, BLOCK_BYTES, DiskFile, Extents, PhysicalRange, STRIDE_BYTES};
-use crate::domain::{CameraNumber, DestructionTrigger, Digest, Overwrite, SegmentId, Span, Utc, VolumeId};
-use crate::ledger::DestructionReceipt;
+use crate::disk::{Access, AlignedBuffer, DiskFile};
+use crate::domain::{DestructionTrigger, Overwrite, SegmentId, Utc, VolumeId};
 use crate::segment::{HEAD_BYTES, ManifestRecord};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{MutexGuard, PoisonError};
 
-/// As the receipt says it.
-const TECHNIQUE: &str = "key destroyed, then every block of the file overwritten once with zeros past the page cache, \
-                         flushed, read back in part, released (NIST SP 800-88r2: Clear, with cryptographic erase)";
-/// At least this share of the strides is read back, chosen at random, besides the key block.
-const READ_BACK_ONE_IN: u64 = 20;
+/// Up to so many files are flushed one by one: a flush of the whole volume writes out what the cameras sent meanwhile, too.
+const FLUSHED_ONE_BY_ONE: usize = 8;
 
-/// A segment whose period has ended, or whose erasing was begun.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct DueSegment {
-    pub volume: VolumeId,
-    pub segment: SegmentId,
-    pub camera: CameraNumber,
-    pub span: Span,
-    /// When its period ended; for one whose erasing was begun, long ago.
-    pub expires: Utc,
-    /// It stands with the held footage.
-    pub is_apart: bool,
-    /// Its key is destroyed already: no hold can bring it back.
-    pub is_keyless: bool,
-    manifest: ManifestKey,
+/// What became of a batch.
+#[derive(Debug)]
+pub struct Batch<T> {
+    pub done: Vec<T>,
+    /// They stay due.
+    pub failures: Vec<(DueSegment, VaultError)>,
 }
 
-/// So much at least is told to be due at a time, if it is: after an outage of weeks all of it would not fit into memory.
-const DUE_AT_A_TIME: usize = 100_000;
+impl<T> Default for Batch<T> {
+    fn default() -> Self {
+        Self { done: Vec::new(), failures: Vec::new() }
+    }
+}
+
+impl<T> Batch<T> {
+    fn add(&mut self, other: Self) {
+        self.done.extend(other.done);
+        self.failures.extend(other.failures);
+    }
+
+    /// What is left of a batch of one.
+    fn one(self) -> Result<Option<T>, VaultError> {
+        match self.failures.into_iter().next() {
+            Some((_, failure)) => Err(failure),
+            None => Ok(self.done.into_iter().next()),
+        }
+    }
+}
+
+/// A segment whose blocks are overwritten.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Erased {
+    pub due: DueSegment,
+    pub overwrite: Overwrite,
+    pub bytes: u64,
+    /// How much of it was read back.
+    pub read_back_percent: u8,
+}
 
 impl Vault {
-    /// What must go by `now`, the trusted time, oldest first: more than 100,000 in parts, and first what still
-    /// has its key. A manifest that cannot be read stands in no other's way; [`Vault::due_is_known`] names it.
-    pub fn due(&self, now: Utc) -> Vec<DueSegment> {
-        let mut due = Vec::new();
-        for volume in &self.volumes {
-            due.extend(volume.due_apart(now));
-        }
-        for with_keys in [true, false] {
-            for volume in &self.volumes {
-                for key in volume.keys_due(now, with_keys) {
-                    if due.len() < DUE_AT_A_TIME {
-                        due.extend(volume.due_in(key, now).unwrap_or_default());
-                    }
-                }
-            }
-        }
-        due.sort_by_key(|segment: &DueSegment| segment.span.from());
-        due
-    }
-
-    /// Whether all that is due can be told.
-    ///
-    /// # Errors
-    /// The first manifest that cannot be read: what it names is not destroyed.
-    pub fn due_is_known(&self, now: Utc) -> Result<(), VaultError> {
-        for volume in &self.volumes {
-            for key in volume.keys_due(now, true).into_iter().chain(volume.keys_due(now, false)) {
-                volume.lock().loaded(key)?;
-            }
-        }
-        Ok(())
-    }
-
     pub(super) fn volume(&self, id: VolumeId, segment: SegmentId) -> Result<&Volume, VaultError> {
         self.volumes.iter().find(|volume| volume.id == id).ok_or(VaultError::Unknown { segment })
     }
@@ -101,51 +84,76 @@ impl Vault {
         Ok(())
     }
 
-    /// Makes a segment unreadable: its key block is overwritten and flushed.
+    /// Makes segments unreadable: their key blocks are overwritten, and flushed all together.
+    pub fn destroy_keys(&self, due: &[DueSegment], at: Utc) -> Batch<DueSegment> {
+        let mut whole = Batch::default();
+        for volume in &self.volumes {
+            let here: Vec<DueSegment> = due.iter().filter(|due| due.volume == volume.id).copied().collect();
+            if here.is_empty() {
+                continue;
+            }
+            let told = volume.destroy_keys(&here, at);
+            told.done.iter().for_each(|due| self.index(volume, due));
+            whole.add(told);
+        }
+        whole
+    }
+
+    /// The same of one.
     ///
     /// # Errors
     /// What the disk says; it stays due.
     pub fn destroy_key(&self, due: &DueSegment, at: Utc) -> Result<(), VaultError> {
-        let volume = self.volume(due.volume, due.segment)?;
-        if matches!(volume.row(due)?.life, Life::KeyDestroyed { .. }) {
-            return Ok(());
-        }
-        let path = volume.where_stands(due.manifest, due.segment, due.is_apart)?;
-        match volume.disk.open(&path, Access::Direct) {
-            Ok(file) => {
-                let zeros = AlignedBuffer::zeroed(HEAD_BYTES);
-                file.write_all_at(zeros.as_slice(), 0).map_err(volume.on(&path))?;
-                file.sync_data().map_err(volume.on(&path))?;
-            }
-            // A file that is gone has no key; the receipt will say so.
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(volume.on(&path)(e)),
-        }
-        volume.record_flushed(due.manifest, &ManifestRecord::KeyDestroyed { segment: due.segment, at })?;
-        self.index(volume, due);
-        Ok(())
+        self.destroy_keys(&[*due], at).one().map(drop)
     }
 
-    /// Overwrites and releases the blocks of a segment whose key is destroyed.
+    /// Overwrites and releases the blocks of segments of one volume whose keys are destroyed. `is_stopped` is asked before
+    /// each file.
+    pub fn erase_all(
+        &self,
+        due: &[(DueSegment, DestructionTrigger)],
+        at: Utc,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Batch<Erased> {
+        let mut whole = Batch::default();
+        for volume in &self.volumes {
+            let here: Vec<_> = due.iter().filter(|(due, _)| due.volume == volume.id).copied().collect();
+            if here.is_empty() {
+                continue;
+            }
+            let told = volume.erase_all(&here, at, is_stopped);
+            told.done.iter().for_each(|erased| self.index(volume, &erased.due));
+            if !told.done.is_empty() {
+                volume.discards.want(at);
+            }
+            whole.add(told);
+        }
+        whole
+    }
+
+    /// The same of one.
     ///
     /// # Errors
     /// What the disk says; it stays due.
     pub fn erase(&self, due: &DueSegment, trigger: DestructionTrigger, at: Utc) -> Result<Overwrite, VaultError> {
-        let volume = self.volume(due.volume, due.segment)?;
-        let ranges = volume.whole_of_keyless(due)?.ranges;
-        let path = volume.where_stands(due.manifest, due.segment, due.is_apart)?;
-        let (overwrite, bytes) = volume.overwrite_blocks(&path, &ranges)?;
-        // Recorded before the name goes: after a crash in between, the blank file is found and removed. A name that is gone
-        // without its record would be receipted as a file that was never overwritten here.
-        let erased = ManifestRecord::Erased { segment: due.segment, at, trigger, overwrite, bytes };
-        volume.record_flushed(due.manifest, &erased)?;
-        let removed = volume.unlink(&path).and_then(|()| volume.remove_spent_dirs(due.manifest, at));
-        if removed.is_err() {
-            // Nothing looks for it again while this runs.
-            volume.lock().left_half_way = true;
+        let erased = self.erase_all(&[(*due, trigger)], at, &|| false).one()?;
+        erased.map(|erased| erased.overwrite).ok_or(VaultError::Unknown { segment: due.segment })
+    }
+
+    /// Of some segments, those that nobody can read any more, by key block or by day key: no grant may keep a key of them.
+    ///
+    /// # Errors
+    /// A manifest that cannot be read.
+    pub fn unreadable_among(
+        &self,
+        segments: &[(VolumeId, SegmentId)],
+    ) -> Result<Vec<(VolumeId, SegmentId)>, VaultError> {
+        let mut found = Vec::new();
+        for volume in &self.volumes {
+            let here = segments.iter().filter(|(of, _)| *of == volume.id).map(|(_, segment)| *segment).collect();
+            found.extend(volume.unreadable_among(&here)?.into_iter().map(|segment| (volume.id, segment)));
         }
-        self.index(volume, due);
-        removed.map(|()| overwrite)
+        Ok(found)
     }
 
     /// Brings the index up to what the manifest says of a segment.
@@ -156,114 +164,170 @@ impl Vault {
             self.indexed(|catalog| catalog.put(camera, entry));
         }
     }
-
-    /// Destroys the day keys of days that are over and have nothing left to open.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn destroy_spent_day_keys(&self, now: Utc) -> Result<(), VaultError> {
-        for volume in &self.volumes {
-            for (key, day_key) in volume.spent_day_keys(now) {
-                let _turn = volume.key_files.write().unwrap_or_else(PoisonError::into_inner);
-                volume.destroy_day_key(day_key)?;
-                let mut state = volume.lock();
-                state.day_keys.retain(|_, (known, _)| *known != day_key);
-                if let Some(manifest) = state.manifests.get_mut(&key) {
-                    // Not flushed: a record that a power cut takes is made again, since no file is found for the key.
-                    manifest.append(&ManifestRecord::DayKeyDestroyed { day_key, at: now })?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Destructions that the ledger does not have yet, a batch a camera, day and outcome.
-    ///
-    /// # Errors
-    /// A manifest that cannot be read.
-    pub fn unreceipted(&self) -> Result<Vec<DestructionReceipt>, VaultError> {
-        let mut receipts = Vec::new();
-        for volume in &self.volumes {
-            receipts.extend(volume.unreceipted()?);
-        }
-        Ok(receipts)
-    }
-
-    /// Every destruction up to here is a flushed row of the ledger.
-    ///
-    /// # Errors
-    /// What the disk says; the rows are then written once more.
-    pub fn receipts_copied(&self) -> Result<(), VaultError> {
-        for volume in &self.volumes {
-            let mut state = volume.lock();
-            for manifest in state.manifests.values_mut() {
-                if manifest.sum().unreceipted > 0 {
-                    manifest.append(&ManifestRecord::ReceiptsCopied)?;
-                    manifest.flush()?;
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Volume {
-    /// Manifests whose rolling footage has something due, oldest first: those with keys left, or those without.
-    fn keys_due(&self, now: Utc, with_keys: bool) -> Vec<ManifestKey> {
-        let state = self.lock();
-        let due = state.manifests.iter().filter(|(_, manifest)| {
-            // No segment of a day can be due before the day's first moment is.
-            let earliest = manifest.header.day.start().saturating_add(manifest.header.retention.period());
-            let has_keys = manifest.sum().rolling_keyed() > 0;
-            earliest <= now && has_keys == with_keys && (has_keys || manifest.sum().keyless() > 0)
-        });
-        due.map(|(key, _)| *key).collect()
+    fn destroy_keys(&self, due: &[DueSegment], at: Utc) -> Batch<DueSegment> {
+        let mut told = Batch::default();
+        let (mut blank, mut files) = (Vec::new(), Vec::new());
+        let zeros = AlignedBuffer::zeroed(HEAD_BYTES);
+        for due in due {
+            match self.blank_key(due, &zeros) {
+                Ok(Blanked::Before) => told.done.push(*due),
+                Ok(Blanked::Now(file)) => {
+                    blank.push(*due);
+                    files.extend(file.map(|(path, file)| (*due, path, file)));
+                }
+                Err(e) => told.failures.push((*due, e)),
+            }
+        }
+        let unflushed = self.flush_files(files);
+        blank.retain(|due| !unflushed.iter().any(|(failed, _)| failed == due));
+        told.failures.extend(unflushed);
+        let record = |due: &DueSegment| ManifestRecord::KeyDestroyed { segment: due.segment, at };
+        let (recorded, failures) = self.record_all(blank, |due| (due.manifest, *due, record(due)));
+        let mut state = self.lock();
+        for due in &recorded {
+            // On a volume that failed it was open still.
+            state.open.remove(&due.segment);
+        }
+        drop(state);
+        told.done.extend(recorded);
+        told.failures.extend(failures);
+        told
     }
 
-    /// What stands apart and is past its day; whether it is held is for the caller to say.
-    fn due_apart(&self, now: Utc) -> Vec<DueSegment> {
-        let state = self.lock();
-        let mut due = Vec::new();
-        for (key, manifest) in &state.manifests {
-            let retention = manifest.header.retention;
-            for (segment, apart) in &manifest.sum().apart {
-                let Some(span) = span_at_least(apart.start, apart.end) else { continue };
-                let (expires, camera) = (retention.expiry(span), apart.camera);
-                if expires <= now {
-                    let (volume, segment, manifest) = (self.id, *segment, *key);
-                    let (is_apart, is_keyless) = (true, false);
-                    due.push(DueSegment { volume, segment, camera, span, expires, is_apart, is_keyless, manifest });
+    /// Overwrites a key block. Not flushed.
+    fn blank_key(&self, due: &DueSegment, zeros: &AlignedBuffer) -> Result<Blanked, VaultError> {
+        if matches!(self.row(due)?.life, Life::KeyDestroyed { .. }) {
+            return Ok(Blanked::Before);
+        }
+        let path = self.where_stands(due.manifest, due.segment, due.is_apart)?;
+        match self.disk.open(&path, Access::Direct) {
+            Ok(file) => {
+                file.write_all_at(zeros.as_slice(), 0).map_err(self.on(&path))?;
+                Ok(Blanked::Now(Some((path, file))))
+            }
+            // A file that is gone has no key; the receipt will say so.
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(Blanked::Now(None)),
+            Err(e) => Err(self.on(&path)(e)),
+        }
+    }
+
+    /// Flushes what was overwritten in several files; returns those of which it is not certain.
+    fn flush_files(&self, files: Vec<(DueSegment, PathBuf, Box<dyn DiskFile>)>) -> Vec<(DueSegment, VaultError)> {
+        if files.len() <= FLUSHED_ONE_BY_ONE {
+            let flushed = files.into_iter().map(|(due, path, file)| (due, file.sync_data().map_err(self.on(&path))));
+            return flushed.filter_map(|(due, told)| Some((due, told.err()?))).collect();
+        }
+        match self.flush() {
+            Ok(()) => Vec::new(),
+            Err(e) => {
+                let what = e.to_string();
+                let failed = || VaultError::State { file: self.dir.display().to_string(), what: what.clone() };
+                files.into_iter().map(|(due, _, _)| (due, failed())).collect()
+            }
+        }
+    }
+
+    fn erase_all(
+        &self,
+        due: &[(DueSegment, DestructionTrigger)],
+        at: Utc,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Batch<Erased> {
+        let mut told = Batch::default();
+        let mut overwritten = Vec::new();
+        for (due, trigger) in due {
+            if is_stopped() {
+                break;
+            }
+            match self.overwrite_segment(due) {
+                Ok((path, erased)) => overwritten.push((path, erased, *trigger)),
+                Err(e) => told.failures.push((*due, e)),
+            }
+        }
+        // Recorded before the names go: after a crash in between, the blank files are found and removed. A name that is gone
+        // without its record would be receipted as a file that was never overwritten here.
+        let record = |(_, erased, trigger): &(PathBuf, Erased, DestructionTrigger)| {
+            let Erased { due, overwrite, bytes, read_back_percent } = *erased;
+            let (segment, trigger) = (due.segment, *trigger);
+            let record = ManifestRecord::Erased { segment, at, trigger, overwrite, bytes, read_back_percent };
+            (due.manifest, due, record)
+        };
+        let (recorded, failures) = self.record_all(overwritten, record);
+        told.failures.extend(failures);
+        let manifests: BTreeMap<ManifestKey, DueSegment> =
+            recorded.iter().map(|(_, erased, _)| (erased.due.manifest, erased.due)).collect();
+        for (path, erased, _) in recorded {
+            match self.unlink(&path) {
+                Ok(()) => told.done.push(erased),
+                Err(e) => {
+                    // Nothing looks for it again while this runs.
+                    self.lock().left_half_way = true;
+                    told.failures.push((erased.due, e));
                 }
             }
         }
-        due
+        for (key, last) in manifests {
+            if let Err(e) = self.remove_spent_dirs(key, at) {
+                self.lock().left_half_way = true;
+                told.failures.push((last, e));
+            }
+        }
+        told
     }
 
-    fn due_in(&self, key: ManifestKey, now: Utc) -> Result<Vec<DueSegment>, VaultError> {
-        let mut state = self.lock();
-        let Some(manifest) = state.loaded(key)? else { return Ok(Vec::new()) };
-        let retention = manifest.header.retention;
-        let rows = manifest.table().into_iter().flat_map(|table| &table.rows);
-        let due = rows.filter_map(|(segment, row)| {
-            let span = row.span_at_least()?;
-            let expires = match row.life {
-                Life::KeyDestroyed { at } => at,
-                Life::Sealed if row.is_apart => return None,
-                Life::Sealed => retention.expiry(span),
-                Life::Open | Life::Erased { .. } => return None,
-            };
-            (expires <= now).then_some(DueSegment {
-                volume: self.id,
-                segment: *segment,
-                camera: row.camera,
-                span,
-                expires,
-                is_apart: row.is_apart,
-                is_keyless: matches!(row.life, Life::KeyDestroyed { .. }),
-                manifest: key,
-            })
-        });
-        Ok(due.collect())
+    fn overwrite_segment(&self, due: &DueSegment) -> Result<(PathBuf, Erased), VaultError> {
+        let whole = self.whole_of_keyless(due)?;
+        let path = self.where_stands(due.manifest, due.segment, due.is_apart)?;
+        let recorded = whole.as_ref().map(|whole| &*whole.ranges);
+        let Overwritten { overwrite, bytes, read_back_percent } = self.overwrite_blocks(&path, recorded)?;
+        Ok((path, Erased { due: *due, overwrite, bytes, read_back_percent }))
+    }
+
+    /// Appends a record for each of several segments, and flushes each manifest once; returns those that are on record, and
+    /// the others.
+    #[track_caller]
+    fn record_all<T>(
+        &self,
+        of: Vec<T>,
+        record: impl Fn(&T) -> (ManifestKey, DueSegment, ManifestRecord),
+    ) -> (Vec<T>, Vec<(DueSegment, VaultError)>) {
+        let (mut appended, mut failures) = (Vec::new(), Vec::new());
+        for one in of {
+            let (key, due, record) = record(&one);
+            match self.record_in(key, &record) {
+                Ok(()) => appended.push((key, due, one)),
+                Err(e) => failures.push((due, e)),
+            }
+        }
+        let keys: BTreeSet<ManifestKey> = appended.iter().map(|(key, _, _)| *key).collect();
+        let mut unflushed: HashMap<ManifestKey, String> = HashMap::new();
+        for key in keys {
+            if let Err(e) = self.flush_manifest(key) {
+                unflushed.insert(key, e.to_string());
+            }
+        }
+        let mut recorded = Vec::new();
+        for (key, due, one) in appended {
+            match unflushed.get(&key) {
+                None => recorded.push(one),
+                Some(what) => {
+                    let file = self.dir.join("manifests").display().to_string();
+                    failures.push((due, VaultError::State { file, what: what.clone() }));
+                }
+            }
+        }
+        (recorded, failures)
+    }
+
+    #[track_caller]
+    pub(super) fn flush_manifest(&self, key: ManifestKey) -> Result<(), VaultError> {
+        match self.lock().manifests.get_mut(&key) {
+            Some(manifest) => manifest.flush(),
+            None => Ok(()),
+        }
     }
 
     /// Held from the move of a segment to its record: who looks through directories sees neither without the other.
@@ -277,91 +341,45 @@ impl Volume {
         state.loaded(due.manifest)?.and_then(|manifest| manifest.row(due.segment).copied()).ok_or(unknown)
     }
 
-    /// What is recorded of a segment whose key is destroyed, and that is not erased yet.
-    fn whole_of_keyless(&self, due: &DueSegment) -> Result<Whole, VaultError> {
+    /// What is recorded of a segment whose key is destroyed, and that is not erased yet; `None` of one that never came to its
+    /// end, since its volume failed.
+    fn whole_of_keyless(&self, due: &DueSegment) -> Result<Option<Whole>, VaultError> {
         let unknown = || VaultError::Unknown { segment: due.segment };
         let mut state = self.lock();
         let manifest = state.loaded(due.manifest)?.ok_or_else(unknown)?;
         match manifest.row(due.segment) {
-            Some(row) if matches!(row.life, Life::KeyDestroyed { .. }) => manifest.whole(row)?.ok_or_else(unknown),
+            Some(row) if matches!(row.life, Life::KeyDestroyed { .. }) => manifest.whole(row),
             _ => Err(unknown()),
         }
     }
 
-    /// Appends a record, durable with the next flush of the volume.
-    fn record_in(&self, key: ManifestKey, record: &ManifestRecord) -> Result<(), VaultError> {
-        self.lock().loaded(key)?.ok_or(VaultError::NoRoom)?.append(record)
-    }
-
-    #[track_caller]
-    fn record_flushed(&self, key: ManifestKey, record: &ManifestRecord) -> Result<(), VaultError> {
+    fn unreadable_among(&self, wanted: &HashSet<SegmentId>) -> Result<Vec<SegmentId>, VaultError> {
+        let mut found = Vec::new();
+        if wanted.is_empty() {
+            return Ok(found);
+        }
         let mut state = self.lock();
-        let manifest = state.loaded(key)?.ok_or(VaultError::NoRoom)?;
-        manifest.append(record)?;
-        manifest.flush()
-    }
-
-    fn spent_day_keys(&self, now: Utc) -> Vec<(ManifestKey, crate::domain::DayKeyId)> {
-        let state = self.lock();
-        let over = || state.manifests.iter().filter(|(_, manifest)| manifest.header.day.end() <= now);
-        // Over all manifests: a period that was changed during the day has one of its own, and shares the day key.
-        let wanted: HashSet<_> = over().flat_map(|(_, manifest)| manifest.sum().wanted.keys()).collect();
-        over()
-            .flat_map(|(key, manifest)| manifest.sum().day_keys.keys().map(|day_key| (*key, *day_key)))
-            .filter(|(_, day_key)| !wanted.contains(day_key))
-            .collect()
-    }
-
-    fn unreceipted(&self) -> Result<Vec<DestructionReceipt>, VaultError> {
-        let mut batches: BTreeMap<_, (DestructionReceipt, RunningDigest)> = BTreeMap::new();
-        let mut state = self.lock();
-        let with_some = state.manifests.iter().filter(|(_, manifest)| manifest.sum().unreceipted > 0);
+        let with_some = state.manifests.iter().filter(|(_, manifest)| {
+            let sum = manifest.sum();
+            sum.keyless() > 0 || sum.wanted.values().any(|wanted| wanted.is_destroyed)
+        });
         let keys: Vec<ManifestKey> = with_some.map(|(key, _)| *key).collect();
         for key in keys {
             let Some(manifest) = state.loaded(key)? else { continue };
-            for (segment, row) in manifest.table().into_iter().flat_map(|table| &table.rows) {
-                let Life::Erased { trigger, overwrite, .. } = row.life else { continue };
-                if row.is_receipted {
-                    continue;
-                }
-                let (Some(span), whole) = (row.span_at_least(), manifest.whole(row)?) else { continue };
-                let new = || self.empty_receipt(manifest, row, span, (trigger, overwrite));
-                let batch = batches.entry((manifest.header.day, row.camera, trigger, overwrite)).or_insert_with(new);
-                let (batch, running) = batch;
-                batch.span = batch.span.hull(span);
-                batch.segments += 1;
-                batch.bytes += whole.as_ref().map_or(0, |whole| whole.bytes);
-                running.update(&segment.0.to_be_bytes());
-                running.update(&whole.as_ref().map_or(Digest::ZERO, |whole| whole.digest).0);
-            }
+            let Some(table) = manifest.table() else { continue };
+            let rows = wanted.iter().filter_map(|segment| Some((*segment, table.rows.get(segment)?)));
+            let gone = rows.filter(|(_, row)| match row.life {
+                Life::KeyDestroyed { .. } | Life::Erased { .. } => true,
+                Life::Open | Life::Sealed => manifest.sum().has_lost(table.day_key(row)),
+            });
+            found.extend(gone.map(|(segment, _)| segment));
         }
-        let whole = |(batch, running): (DestructionReceipt, RunningDigest)| DestructionReceipt {
-            digest: running.so_far(),
-            ..batch
-        };
-        Ok(batches.into_values().map(whole).collect())
+        Ok(found)
     }
 
-    fn empty_receipt(
-        &self,
-        manifest: &ManifestFile,
-        row: &SegmentRow,
-        span: Span,
-        (trigger, overwrite): (DestructionTrigger, Overwrite),
-    ) -> (DestructionReceipt, RunningDigest) {
-        let batch = DestructionReceipt {
-            volume: self.id,
-            day: manifest.header.day,
-            camera: row.camera,
-            span,
-            segments: 0,
-            bytes: 0,
-            digest: Digest::ZERO,
-            trigger,
-            technique: TECHNIQUE.to_owned(),
-            overwrite,
-        };
-        (batch, RunningDigest::new())
+    /// Appends a record, durable with the next flush of the volume.
+    pub(super) fn record_in(&self, key: ManifestKey, record: &ManifestRecord) -> Result<(), VaultError> {
+        self.lock().loaded(key)?.ok_or(VaultError::NoRoom)?.append(record)
     }
 
     /// Moves a segment apart from the rolling footage, or back. One that stands there already is no error. Not flushed: a
@@ -398,79 +416,12 @@ impl Volume {
             removed => removed.map_err(self.on(dir)),
         }
     }
-
-    /// Overwrites a file's whole allocation and proves it where that can be done. `recorded` are the physical ranges
-    /// noted when the segment was sealed; empty where none were.
-    #[track_caller]
-    fn overwrite_blocks(&self, path: &Path, recorded: &[PhysicalRange]) -> Result<(Overwrite, u64), VaultError> {
-        let file = match self.disk.open(path, Access::Direct) {
-            Ok(file) => file,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((Overwrite::NothingThere, 0)),
-            Err(e) => return Err(self.on(path)(e)),
-        };
-        let on = self.on(path);
-        let length = file.len_bytes().map_err(&on)?;
-        let before = file.extents().map_err(&on)?;
-        write_zeros(&*file, length).map_err(&on)?;
-        let after = file.extents().map_err(&on)?;
-        let reads_back = reads_back_blank(&*file, length).map_err(&on)?;
-        let same =
-            before == after && matches!(&before, Extents::Known(ranges) if recorded.is_empty() || ranges == recorded);
-        let told = match (self.is_proven, reads_back, same) {
-            (_, false, _) => Overwrite::ReadBackDiffers,
-            (false, true, _) => Overwrite::DeviceUnproven,
-            (true, true, false) => Overwrite::RangesDiffer,
-            (true, true, true) => Overwrite::Proven,
-        };
-        Ok((told, length))
-    }
-
-    /// Takes a name away. One that is gone already is no error. Not flushed: it leads to zeros, and where a power cut brings
-    /// it back, the next start takes it away again.
-    fn unlink(&self, path: &Path) -> Result<(), VaultError> {
-        match self.disk.remove_file(path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(self.on(path)(e)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Overwrites and removes a file that no receipt is wanted for: it was never committed.
-    #[track_caller]
-    pub(super) fn overwrite_and_remove(&self, path: &Path) -> Result<Overwrite, VaultError> {
-        let (overwrite, _) = self.overwrite_blocks(path, &[])?;
-        self.unlink(path)?;
-        Ok(overwrite)
-    }
 }
 
-#[track_caller]
-fn write_zeros(file: &dyn DiskFile, length: u64) -> std::io::Result<()> {
-    let zeros = AlignedBuffer::zeroed(STRIDE_BYTES);
-    let end = length.next_multiple_of(BLOCK_BYTES as u64);
-    let mut at = 0;
-    while at < end {
-        let part = usize::try_from((end - at).min(STRIDE_BYTES as u64)).unwrap_or(STRIDE_BYTES);
-        file.write_all_at(&zeros.as_slice()[..part], at)?;
-        at += part as u64;
-    }
-    file.sync_data()
-}
-
-fn reads_back_blank(file: &dyn DiskFile, length: u64) -> std::io::Result<bool> {
-    let strides = length.div_ceil(STRIDE_BYTES as u64);
-    let mut chosen = vec![0];
-    for _ in 0..strides.div_ceil(READ_BACK_ONE_IN) {
-        let random = random_u64().map_err(std::io::Error::other)?;
-        chosen.push(random % strides.max(1));
-    }
-    let zeros = AlignedBuffer::zeroed(STRIDE_BYTES);
-    let mut buffer = AlignedBuffer::zeroed(STRIDE_BYTES);
-    for stride in chosen {
-        buffer.as_mut_slice().fill(0xFF);
-        let got = file.read_at(buffer.as_mut_slice(), stride * STRIDE_BYTES as u64)?;
-        if buffer.as_slice()[..got] != zeros.as_slice()[..got] {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+/// What became of a key block.
+enum Blanked {
+    /// It was so already, and on record.
+    Before,
+    /// Just now; in no file where there is none any more.
+    Now(Option<(PathBuf, Box<dyn DiskFile>)>),
 }

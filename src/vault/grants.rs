@@ -1,16 +1,20 @@
 //! A grant's file: the data key of each approved segment, sealed to the one viewer, a slot each.
 //!
 //! Order: slots filled → flush → name flushed → (the caller's ledger row, which names their digest). Slots that no row
-//! names are erased at a start. A segment's slot goes when the segment does: overwritten → flush. Of a grant's end: all
-//! overwritten → flush → unlink.
+//! names are erased at a start. Slots of segments go when those do: all of a batch overwritten → flush, once a grant. Of a
+//! grant's end: all overwritten → flush → unlink.
+//!
+//! Which slot is whose stays in memory: every few moments some segment goes, and a grant may have thousands of slots.
 
 use super::VaultError;
 use crate::crypto::{DataKey, Label, PrivateKey, PublicKey, RunningDigest, Sealed};
 use crate::disk::SharedDisk;
 use crate::domain::{Digest, GrantId, SegmentId, VolumeId};
 use crate::segment::{SLOTS_LIMIT, SegmentError, SlotFile, SlotPurpose};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Segments that one grant may name.
 pub const GRANT_SEGMENTS_LIMIT: usize = SLOTS_LIMIT as usize;
@@ -59,7 +63,11 @@ impl StagedSlot {
 pub struct GrantStore {
     disk: SharedDisk,
     dir: PathBuf,
+    /// By grant: where the slots in use are. Shared by all clones; one that is not here is read from its file.
+    places: Arc<Mutex<BTreeMap<GrantId, Places>>>,
 }
+
+type Places = HashMap<(VolumeId, SegmentId), u32>;
 
 /// One grant's slots, as they stand now.
 #[derive(Debug)]
@@ -70,7 +78,12 @@ pub struct GrantFile {
 
 impl GrantStore {
     pub fn new(disk: SharedDisk, dir: PathBuf) -> Self {
-        Self { disk, dir }
+        Self { disk, dir, places: Arc::default() }
+    }
+
+    fn places(&self) -> MutexGuard<'_, BTreeMap<GrantId, Places>> {
+        // What a panic leaves is read again from the files, or is as it was.
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn path(&self, grant: GrantId) -> PathBuf {
@@ -107,6 +120,9 @@ impl GrantStore {
     }
 
     fn write(&self, grant: GrantId, staged: &[StagedSlot], count: u32, facts: [u8; 64]) -> Result<(), VaultError> {
+        // Held, so that nobody learns of the file before it is whole.
+        let mut places = self.places();
+        places.remove(&grant);
         let file = SlotFile::create(&*self.disk, &self.path(grant), SlotPurpose::Grant, count, facts)?;
         for (index, slot) in (0..count).zip(staged) {
             file.fill(index, &owner(slot.volume, slot.segment), &slot.sealed)?;
@@ -162,51 +178,100 @@ impl GrantStore {
     /// # Errors
     /// What the disk says.
     pub fn destroy(&self, grant: GrantId) -> Result<(), VaultError> {
+        let mut places = self.places();
+        places.remove(&grant);
+        self.destroy_file(grant)
+    }
+
+    fn destroy_file(&self, grant: GrantId) -> Result<(), VaultError> {
         let path = self.path(grant);
         match SlotFile::blank_file(&*self.disk, &path) {
             Ok(()) => {}
-            Err(SegmentError::Disk(e)) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(SegmentError::Disk(e)) if e.kind() == ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(e.into()),
         }
         // Not flushed: a name that a power cut brings back leads to zeros, and the next start takes it away.
         self.disk.remove_file(&path).map_err(self.on())
     }
 
-    /// Overwrites the slots of segments, in every grant that has one.
+    /// The segments that grants hold keys of, each once.
     ///
     /// # Errors
-    /// What the disk says.
+    /// What the disk says of a grant's file; the others are told all the same.
+    pub fn segments(&self) -> (Vec<(VolumeId, SegmentId)>, Result<(), VaultError>) {
+        let mut segments = HashSet::new();
+        let told = self.each_grant(|_, places| {
+            segments.extend(places.keys().copied());
+            Ok(())
+        });
+        (segments.into_iter().collect(), told)
+    }
+
+    /// Overwrites the slots of segments, in every grant that has one, and flushes each of those grants once.
+    ///
+    /// # Errors
+    /// What the disk says. One that fails keeps no other from being forgotten.
     pub fn forget_segments(&self, segments: &[(VolumeId, SegmentId)]) -> Result<(), VaultError> {
-        let owners: HashSet<[u8; 32]> = segments.iter().map(|(volume, segment)| owner(*volume, *segment)).collect();
+        let wanted: HashSet<(VolumeId, SegmentId)> = segments.iter().copied().collect();
+        self.each_grant(|grant, places| {
+            let gone: Vec<_> = if wanted.len() < places.len() {
+                wanted.iter().filter(|owner| places.contains_key(owner)).copied().collect()
+            } else {
+                places.keys().filter(|owner| wanted.contains(owner)).copied().collect()
+            };
+            if gone.is_empty() {
+                return Ok(());
+            }
+            let file = SlotFile::open(&*self.disk, &self.path(grant), SlotPurpose::Grant)?;
+            for owner in &gone {
+                if let Some(index) = places.get(owner) {
+                    file.blank(*index)?;
+                }
+            }
+            file.flush()?;
+            places.retain(|owner, _| !wanted.contains(owner));
+            Ok(())
+        })
+    }
+
+    /// Calls `act` with each grant's slots in use; returns the first failure.
+    fn each_grant(
+        &self,
+        mut act: impl FnMut(GrantId, &mut Places) -> Result<(), VaultError>,
+    ) -> Result<(), VaultError> {
+        let mut known = self.places();
         let mut told = Ok(());
-        for grant in self.list()? {
-            // One that fails keeps no other from being forgotten.
-            told = told.and(self.forget_in(grant, &owners));
+        let grants = self.list()?;
+        known.retain(|grant, _| grants.contains(grant));
+        for grant in grants {
+            let done = match known.get_mut(&grant) {
+                Some(places) => act(grant, places),
+                None => self.read_places(grant).and_then(|places| match places {
+                    Some(places) => act(grant, known.entry(grant).or_insert(places)),
+                    None => Ok(()),
+                }),
+            };
+            told = told.and(done);
         }
         told
     }
 
-    fn forget_in(&self, grant: GrantId, owners: &HashSet<[u8; 32]>) -> Result<(), VaultError> {
-        let file = match SlotFile::open(&*self.disk, &self.path(grant), SlotPurpose::Grant) {
+    /// Where a grant's slots in use are; `None` where its file is gone, or was damaged and is destroyed for it.
+    fn read_places(&self, grant: GrantId) -> Result<Option<Places>, VaultError> {
+        let file = match SlotFile::open_to_read(&*self.disk, &self.path(grant), SlotPurpose::Grant) {
             Ok(file) => file,
             // It opens nothing any more, and must not keep footage from being destroyed.
             Err(SegmentError::Damaged { .. }) => {
                 tracing::error!(grant = %grant, "a grant's file is damaged: what is in it is destroyed");
-                return self.destroy(grant);
+                self.destroy_file(grant)?;
+                return Ok(None);
             }
             // The grant ended meanwhile.
-            Err(SegmentError::Disk(e)) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(SegmentError::Disk(e)) if e.kind() == ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(e.into()),
         };
-        let gone: Vec<u32> =
-            file.used()?.iter().filter(|slot| owners.contains(&slot.owner)).map(|slot| slot.index).collect();
-        for index in &gone {
-            file.blank(*index)?;
-        }
-        if !gone.is_empty() {
-            file.flush()?;
-        }
-        Ok(())
+        let used = file.used()?;
+        Ok(Some(used.iter().map(|slot| (segment_of(&slot.owner), slot.index)).collect()))
     }
 }
 

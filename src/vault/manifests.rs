@@ -223,7 +223,10 @@ impl ManifestFile {
 
     /// Appends a record. It is durable with the next flush of the volume, or after [`ManifestFile::flush`].
     pub fn append(&mut self, record: &ManifestRecord) -> Result<(), VaultError> {
-        self.load()?;
+        // A day key's end is no row's: after an outage the keys of whole days go, and their tables are not read for it.
+        if !matches!(record, ManifestRecord::DayKeyDestroyed { .. }) {
+            self.load()?;
+        }
         let bytes = record.to_bytes();
         if self.end_bytes + bytes.len() as u64 > MANIFEST_LIMIT_BYTES {
             let what = "is as long as a manifest may be".to_owned();
@@ -233,9 +236,10 @@ impl ManifestFile {
         let at_bytes = place(self.end_bytes);
         self.end_bytes += bytes.len() as u64;
         self.head = next_head(self.head, &bytes);
-        if let Some(table) = self.table.as_mut() {
-            take_in(&mut self.sum, table, record, at_bytes);
-        }
+        match self.table.as_mut() {
+            Some(table) => take_in(&mut self.sum, table, record, at_bytes),
+            None => self.sum.apply(record, None),
+        };
         Ok(())
     }
 
@@ -341,9 +345,15 @@ fn take_in(sum: &mut ManifestSum, table: &mut SegmentTable, record: &ManifestRec
         | ManifestRecord::Opened { .. }
         | ManifestRecord::Gap { .. }
         | ManifestRecord::DayKeyDestroyed { .. }
-        | ManifestRecord::ReceiptsCopied => None,
+        | ManifestRecord::ReceiptsCopied
+        | ManifestRecord::ReceiptsCopiedTo { .. } => None,
     };
-    table.apply(record, at_bytes) && sum.apply(record, before.as_ref().map(|(row, day_key)| (row, *day_key)))
+    let fits =
+        table.apply(record, at_bytes) && sum.apply(record, before.as_ref().map(|(row, day_key)| (row, *day_key)));
+    if matches!(record, ManifestRecord::ReceiptsCopiedTo { .. }) {
+        sum.unreceipted = table.unreceipted();
+    }
+    fits
 }
 
 pub(super) fn file_name(path: &Path) -> String {

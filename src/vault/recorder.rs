@@ -135,6 +135,7 @@ impl CameraRecorder {
             self.give_up();
             return Err(e);
         }
+        volume.pace.recorded(bytes.len());
         let segment = open.writer.facts().segment;
         if let Some(known) = volume.lock().open.get_mut(&segment) {
             known.progress = open.writer.progress();

@@ -442,5 +442,6 @@ fn flushed(tables: &[CommitTable]) -> Option<&CommitTable> {
 }
 
 fn never_committed(segment: SegmentId, at: Utc, overwrite: Overwrite) -> ManifestRecord {
-    ManifestRecord::Erased { segment, at, trigger: DestructionTrigger::NeverCommitted, overwrite, bytes: 0 }
+    let trigger = DestructionTrigger::NeverCommitted;
+    ManifestRecord::Erased { segment, at, trigger, overwrite, bytes: 0, read_back_percent: 0 }
 }

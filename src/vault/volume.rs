@@ -1,11 +1,14 @@
 //! A volume: one directory on one file system, with its identity, its manifests and what is open on it.
 
 use super::VaultError;
+use super::discard::{Discarding, Discards};
 use super::manifests::{ManifestFile, TableSoFar};
+use super::overwrite::READ_BACK_LEAST_PERCENT;
+use super::pace::{Pace, Pacing};
 use super::table::Newest;
 use crate::crypto::{PublicKey, random_array};
 use crate::disk::{
-    Access, DeviceCheck, DiskFile, SharedDisk, check_device, check_private_dir, read_file, replace_file,
+    Access, DeviceCheck, DeviceFacts, DiskFile, SharedDisk, check_device, check_private_dir, read_file, replace_file,
 };
 use crate::domain::{CameraNumber, Day, DayKeyId, ManifestHead, Retention, SegmentId, SiteId, VolumeId};
 use crate::ledger::ManifestCheckpoint;
@@ -18,9 +21,9 @@ const IDENTITY_NAME: &str = "volume";
 /// Where held footage and all other stands. Each has a directory a manifest.
 const ROLLING: &str = "rolling";
 const HELD: &str = "held";
-/// So many segments of all manifests have their rows in memory: today's, and a day that is being destroyed, 97 cameras
-/// each. A row is about 64 bytes.
-const ROWS_RESIDENT_LIMIT: usize = 300_000;
+/// So many segments of all manifests have their rows in memory: today's, the day that comes to its end just now, and, after
+/// an outage, one whose blocks are overwritten; 97 cameras each. A row is about 90 bytes.
+const ROWS_RESIDENT_LIMIT: usize = 450_000;
 
 /// Which manifest: a UTC day and a retention.
 pub(super) type ManifestKey = (Day, bool, u64);
@@ -37,6 +40,10 @@ pub struct Volume {
     pub(super) disk: SharedDisk,
     /// Whether overwriting was shown to reach the blocks here.
     pub(super) is_proven: bool,
+    /// As receipts name it.
+    pub(super) device: DeviceFacts,
+    /// How much of what was overwritten is read back, besides the key block.
+    pub(super) read_back_percent: u8,
     /// Heads of manifests that the ledger's newest checkpoint names here.
     pub(super) checkpointed: Vec<(String, ManifestHead)>,
     pub(super) state: Mutex<VolumeState>,
@@ -44,6 +51,9 @@ pub struct Volume {
     /// Day-key files change slots under a reader's turn and go under a writer's: no slot is ever written into a file
     /// that was overwritten and released meanwhile. Taken before `state`.
     pub(super) key_files: RwLock<()>,
+    /// How the erase way gives way to the write way.
+    pub(super) pace: Pace,
+    pub(super) discards: Discards,
 }
 
 /// What a volume knows of itself. Guarded by one lock that is never held across a flush of footage.
@@ -62,6 +72,9 @@ pub(super) struct VolumeState {
     pub was_left_clean: bool,
     /// Manifests whose directories were not looked through since an unclean stop.
     pub unsurveyed: BTreeSet<ManifestKey>,
+    /// Manifests that were found damaged by who looks for what is due, where, and how often they are passed over until they are
+    /// read again: of one that is a day long it would be megabytes, four times a second.
+    pub damaged: HashMap<ManifestKey, (u64, u32)>,
     /// Something was left half-way: the next start looks through the directories.
     pub left_half_way: bool,
 }
@@ -194,9 +207,26 @@ impl Volume {
         let id = Self::identify(&disk, dir, site)?;
         check_private_dir(&*disk, &dir.join("keys"))?;
         let is_proven = device_is_proven(&disk, dir, allow_unproven)?;
-        let (dir, state) = (dir.to_path_buf(), Mutex::new(VolumeState::default()));
-        let (moving, key_files) = (Mutex::default(), RwLock::default());
-        Ok(Self { id, dir, disk, is_proven, checkpointed: Vec::new(), state, moving, key_files })
+        Ok(Self {
+            id,
+            device: disk.device(dir),
+            dir: dir.to_path_buf(),
+            disk,
+            is_proven,
+            read_back_percent: READ_BACK_LEAST_PERCENT,
+            checkpointed: Vec::new(),
+            state: Mutex::new(VolumeState::default()),
+            moving: Mutex::default(),
+            key_files: RwLock::default(),
+            pace: Pace::default(),
+            discards: Discards::default(),
+        })
+    }
+
+    /// So much of what was overwritten is read back: at least 5 %, and at most all of it.
+    #[must_use]
+    pub fn reading_back(self, percent: u8) -> Self {
+        Self { read_back_percent: percent.clamp(READ_BACK_LEAST_PERCENT, 100), ..self }
     }
 
     /// Gives the volume the ledger's newest checkpoint to be held against: an older image of it, put in its place, lacks
@@ -215,6 +245,11 @@ impl Volume {
         &self.dir
     }
 
+    /// The device that it stands on.
+    pub fn device(&self) -> &DeviceFacts {
+        &self.device
+    }
+
     /// Whether receipts can say that overwriting reached the blocks.
     pub fn is_proven(&self) -> bool {
         self.is_proven
@@ -223,6 +258,23 @@ impl Volume {
     /// Whether a failed write or flush took it out of use for recording.
     pub fn is_latched(&self) -> bool {
         self.lock().latched
+    }
+
+    /// The device is not told what is free: somebody else does, or must not.
+    #[must_use]
+    pub fn without_discard(self) -> Self {
+        self.discards.switch_off();
+        self
+    }
+
+    /// Whether the device is told what is free.
+    pub fn discarding(&self) -> Discarding {
+        self.discards.told()
+    }
+
+    /// How the erase way gives way to the write way here.
+    pub fn pacing(&self) -> Pacing {
+        self.pace.told()
     }
 
     /// # Errors

@@ -15,7 +15,8 @@ INIT, FRAGMENT, FOOTER = 0, 1, 2
 CAUSES = ("unreachable", "unauthorized", "unreadable", "disconnected", "stalled", "not-running", "volume-failed",
           "overrun", "outside-hours")
 TRIGGERS = ("expiry", "hold-ended", "never-committed")
-OVERWRITES = ("proven", "device-unproven", "ranges-differ", "read-back-differs", "nothing-there")
+OVERWRITES = ("proven", "device-unproven", "ranges-differ", "read-back-differs", "nothing-there",
+              "read-back-failed")
 
 
 def _crc_table() -> list[int]:
@@ -177,6 +178,8 @@ RECORDS = {
     7: ("erased", ">QqBBQ", ("segment", "at", "trigger", "overwrite", "bytes")),
     8: ("day-key-destroyed", ">Qq", ("day_key", "at")),
     9: ("receipts-copied", ">", ()),
+    30: ("receipts-copied-to", ">Qq", ("end_bytes", "before")),
+    31: ("erased", ">QqBBQB", ("segment", "at", "trigger", "overwrite", "bytes", "read_back_percent")),
 }
 
 
@@ -200,6 +203,8 @@ def parse_record(payload: bytes) -> dict | None:
             if record[field] >= len(words):
                 return None
             record[field] = words[record[field]]
+    if not 1 <= record.get("read_back_percent", 1) <= 100:
+        return None
     if record.get("camera") == 0 or (kind == "gap" and record["from"] >= record["to"]):
         return None
     return record if len(payload) == length else None

@@ -27,6 +27,7 @@ FOLLOWS = {
     ("sealed", "key-destroyed"): "unreadable",
     ("unreadable", "erased"): "erased",
     ("open", "erased"): "erased",
+    ("open", "key-destroyed"): "unreadable",
     ("sealed", "set-apart"): "sealed",
 }
 
@@ -38,6 +39,7 @@ class Volume:
         self.manifests: dict[str, Manifest] = {}
         self.segments: dict[int, Life] = {}
         self.day_keys: dict[int, tuple[int, bytes]] = {}
+        self.destroyed_day_keys: set[tuple[str, int]] = set()
         self.opened_day_keys: dict[int, bytes] = {}
         for file in sorted((path / "manifests").iterdir()):
             with self.naming(file):
@@ -63,12 +65,12 @@ class Volume:
             self.day_keys.setdefault(record["day_key"], (record["camera"], record["public"]))
             return is_new
         if kind == "day-key-destroyed":
-            return self.day_keys.pop(record["day_key"], None) is not None
+            return self._ends_day_key(manifest, record["day_key"])
         if kind == "opened":
             is_new = record["segment"] not in self.segments
             self.segments.setdefault(record["segment"], Life(manifest, record))
             return is_new
-        if kind in ("gap", "receipts-copied"):
+        if kind in ("gap", "receipts-copied", "receipts-copied-to"):
             return True
         life = self.segments.get(record["segment"])
         state = FOLLOWS.get((life.state, kind)) if life else None
@@ -79,6 +81,18 @@ class Volume:
         if kind == "sealed":
             life.sealed = record
         return True
+
+    def _ends_day_key(self, manifest: str, number: int) -> bool:
+        was_named = self.day_keys.pop(number, None) is not None
+        wanted = any(life.manifest == manifest and life.opened["day_key"] == number and life.state in ("open", "sealed")
+                     for life in self.segments.values())
+        is_first = (manifest, number) not in self.destroyed_day_keys
+        self.destroyed_day_keys.add((manifest, number))
+        return was_named or (wanted and is_first)
+
+    def is_unreadable(self, life: Life) -> bool:
+        """Whether its key block or its day key was destroyed."""
+        return life.state in ("unreadable", "erased") or (life.manifest, life.opened["day_key"]) in self.destroyed_day_keys
 
     def ends(self, number: int, life: Life) -> list[Progress]:
         """Where a segment may end, the likeliest first; none for one that was never committed."""

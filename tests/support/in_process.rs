@@ -28,6 +28,8 @@ impl InProcess {
     pub fn start(site: &Site, hands: &ManualClock) -> Self {
         let mut configured = Configured::load(site.dir(), Pace::Real).unwrap();
         configured.listen = LoopbackAddr::new(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        // What is searched for on raw disks must have been overwritten, not thrown away by the device.
+        configured.erasing.discard = false;
         let doors = Doors {
             disk: Arc::new(RealDisk),
             clock: hands.clock(),

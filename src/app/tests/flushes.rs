@@ -34,6 +34,7 @@ fn is_missed(ground: &Ground, flush: Flush, scenarios: &[usize], of_making: &BTr
     (of_making.contains(&flush) && !faults_of_making(ground, &making(ground, Some(flush)), 1).is_empty())
         || the_device_test_is_fooled(flush)
         || a_hold_takes_what_has_no_key(ground, Some(flush))
+        || a_hold_takes_a_day_without_a_key(ground, Some(flush))
         || [few_images as Images, images].into_iter().any(|images| {
             scenarios.iter().any(|number| {
                 let played = (ALL[*number].play)(ground, Some(flush));
@@ -78,6 +79,28 @@ fn a_hold_takes_what_has_no_key(ground: &Ground, left_out: Option<Flush>) -> boo
     play.built().holds.lock().unwrap().place(hold).unwrap();
     play.built().eraser.round().unwrap();
     play.files("held").len() + play.files("rolling").len() > 0
+}
+
+/// The same for a whole day: its day key was destroyed, the power went, and a hold is placed.
+fn a_hold_takes_a_day_without_a_key(ground: &Ground, left_out: Option<Flush>) -> bool {
+    let mut play = Play::new(ground, left_out);
+    play.record(1, 0, 2);
+    play.commit();
+    play.begin();
+    play.advance(DAY * 2);
+    let now = play.hands.clock().wall();
+    assert_eq!(play.built().vault.destroy_day_keys(now, 1, &|_, _| false).destroyed, 1);
+    let mut play = play.cut(PowerCut::Lost);
+    play.start();
+    let hold = Hold { request: RequestId(1), cameras: vec![camera(1)], span: span(0, 2) };
+    play.built().holds.lock().unwrap().place(hold).unwrap();
+    play.built().eraser.round().unwrap();
+    play.files("held").len() + play.files("rolling").len() > 0
+}
+
+#[test]
+fn a_hold_takes_nothing_of_a_day_without_a_key_any_more() {
+    assert!(!a_hold_takes_a_day_without_a_key(&Ground::new(), None));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::domain::request::{IdentityDocument, RequestKind};
 use crate::domain::{AccountId, CameraNumber, Digest, GapCause, GrantId, RequestId, Retention, Role, SegmentId};
 use crate::domain::{SiteId, Span, Utc};
 use crate::ledger::{Act, Decision, Row};
-use crate::segment::{FragmentFacts, SlotFile, SlotPurpose};
+use crate::segment::{FragmentFacts, ManifestRecord, SlotFile, SlotPurpose};
 use crate::vault::{CameraRecorder, StagedSlot, Volume};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -333,6 +333,17 @@ impl<'a> Play<'a> {
 
     pub fn day_key_slots(&self) -> Vec<Trace> {
         self.files("keys").iter().flat_map(|path| self.slots(path, SlotPurpose::DayKey)).collect()
+    }
+
+    /// Whether a day key is a camera's, as its newest manifest's record says.
+    pub fn is_day_key_of(&self, path: &Path, of: u16) -> bool {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let manifest = crate::disk::read_file(&self.disk, &self.files("manifests")[0], 1 << 20).unwrap();
+        let (_, mut records) = crate::segment::RecordReader::new(&manifest).unwrap();
+        records.any(|record| {
+            matches!(record, ManifestRecord::DayKeyMade { day_key, camera: known, .. }
+                if day_key.to_string() == name && known == camera(of))
+        })
     }
 
     // What a site does.

@@ -16,7 +16,7 @@ pub struct Scenario {
     pub weight: u32,
 }
 
-pub const ALL: [Scenario; 19] = [
+pub const ALL: [Scenario; 20] = [
     Scenario { name: "a first start", play: first_start, weight: 2 },
     Scenario { name: "create, append, commit, seal, stop", play: recording, weight: 4 },
     Scenario { name: "expire: key, blocks, name, grant's slot, day key, receipt", play: erasing, weight: 3 },
@@ -36,6 +36,7 @@ pub const ALL: [Scenario; 19] = [
     Scenario { name: "a start after a first commit that lost a segment", play: start_after_lost_segment, weight: 2 },
     Scenario { name: "an hour of commits", play: hour_of_commits, weight: 6 },
     Scenario { name: "who opens the day keys and the desk changes", play: hands_change, weight: 1 },
+    Scenario { name: "a backlog: day keys first, then a day that is over in part", play: backlog, weight: 7 },
 ];
 
 const AFTER_EXPIRY: Duration = Duration::from_secs(86_400 + 60);
@@ -98,6 +99,25 @@ fn erasing(ground: &Ground, left_out: Option<Flush>) -> Played {
     play.begin();
     play.advance(AFTER_EXPIRY);
     play.round();
+    play.round();
+    play.end()
+}
+
+/// The days of three cameras are over: their day keys go first, and their key blocks in one batch later. Of the fourth
+/// camera's day one segment is due and the other is not: its day key stays.
+fn backlog(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    for of in 1..=3 {
+        (0..3).for_each(|number| play.record(of, number * 10, 1));
+    }
+    play.record(4, 0, 1);
+    let whole_days = play.files("keys").into_iter().filter(|path| !play.is_day_key_of(path, 4));
+    let slots: Vec<Trace> = whole_days.flat_map(|path| play.slots(&path, SlotPurpose::DayKey)).collect();
+    play.record(4, 40_000, 1);
+    play.commit();
+    play.promises.going = slots;
+    play.begin();
+    play.advance(AFTER_EXPIRY);
     play.round();
     play.end()
 }

@@ -261,6 +261,7 @@ const TABLE = {
   'overwrite.ranges-differ': ['저장 위치가 달라 미확인', 'not proven: the blocks had moved'],
   'overwrite.read-back-differs': ['다시 읽은 내용이 다름', 'not proven: read back differently'],
   'overwrite.nothing-there': ['파일이 없었음', 'the file was not there'],
+  'overwrite.read-back-failed': ['다시 읽지 못해 미확인', 'not proven: it could not be read back'],
 
   'ledger.title': ['원장', 'Ledger'],
   'ledger.empty': ['기록이 없습니다.', 'There are no rows.'],

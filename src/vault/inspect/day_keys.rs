@@ -5,7 +5,8 @@ use crate::crypto::PublicKey;
 use crate::domain::{DayKeyId, VolumeId};
 use crate::segment::{SlotFile, SlotPurpose};
 use crate::vault::manifests::{self, ManifestFile};
-use crate::vault::{VaultError, day_keys};
+use crate::vault::table::Wanted;
+use crate::vault::{Hold, VaultError, day_keys};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -22,7 +23,7 @@ pub(super) fn inspect(dir: &Path, volume: VolumeId, look: &Look) -> Result<Vec<V
         if let Ok(read) = ManifestFile::read(look.disk, &path, false) {
             let sum = read.manifest.sum();
             live.extend(sum.day_keys.iter().map(|(day_key, known)| (*day_key, known.public)));
-            wanted.extend(sum.wanted.keys());
+            wanted.extend(still_wanted(&read.manifest, look));
         }
     }
     for name in &names {
@@ -49,6 +50,23 @@ pub(super) fn inspect(dir: &Path, volume: VolumeId, look: &Look) -> Result<Vec<V
         faults.extend(whats.into_iter().map(|what| VolumeFault::new(&path, what)));
     }
     Ok(faults)
+}
+
+/// The day keys that something is sealed to which somebody may still open. A power cut may come between the end of a day
+/// key's slots and the record of it: what is sealed to it is past its day then, and nothing of it is held.
+fn still_wanted(manifest: &ManifestFile, look: &Look) -> BTreeSet<DayKeyId> {
+    let (sum, retention) = (manifest.sum(), manifest.header.retention);
+    let is_over = |wanted: &Wanted| {
+        wanted.open == 0 && look.now.is_some_and(|now| wanted.expiry(retention).is_some_and(|expiry| expiry <= now))
+    };
+    let is_held = |wanted: &Wanted| {
+        let span = wanted.span();
+        let covers =
+            |hold: &Hold| hold.cameras.contains(&wanted.camera) && span.is_some_and(|span| hold.span.overlaps(span));
+        look.holds.iter().any(covers)
+    };
+    let wanted = sum.wanted.iter().filter(|(_, wanted)| !wanted.is_destroyed && (!is_over(wanted) || is_held(wanted)));
+    wanted.map(|(day_key, _)| *day_key).collect()
 }
 
 fn wrongs(

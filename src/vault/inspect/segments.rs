@@ -166,12 +166,7 @@ impl Place<'_, '_> {
         match row.life {
             Life::Erased { .. } | Life::KeyDestroyed { .. } => {
                 told.segments_destroyed += 1;
-                if let Some(grant) = self.look.granted.get(&segment) {
-                    let what = format!(
-                        "the key of this destroyed segment still stands in grant {grant}. Close the grant's request"
-                    );
-                    told.fault(&path, what);
-                }
+                self.granted(told, &path, segment);
             }
             Life::Open => {
                 told.segments_open += 1;
@@ -185,7 +180,11 @@ impl Place<'_, '_> {
                     named.digest = entry.complete.then(|| beginning(entry.digest));
                 }
             }
-            Life::Sealed if self.is_just_made_unreadable(&path, row) => told.segments_destroyed += 1,
+            // Its day key went first, and its key block follows.
+            Life::Sealed if self.is_dayless(row) || self.is_just_made_unreadable(&path, row) => {
+                told.segments_destroyed += 1;
+                self.granted(told, &path, segment);
+            }
             Life::Sealed => {
                 told.segments_kept += 1;
                 told.segments_held += u64::from(row.is_apart);
@@ -197,6 +196,19 @@ impl Place<'_, '_> {
             }
         }
         named
+    }
+
+    /// No grant may have the key of what is destroyed.
+    fn granted(&self, told: &mut Inspection, path: &Path, segment: SegmentId) {
+        if let Some(grant) = self.look.granted.get(&segment) {
+            let what =
+                format!("the key of this destroyed segment still stands in grant {grant}. Close the grant's request");
+            told.fault(path, what);
+        }
+    }
+
+    fn is_dayless(&self, row: &SegmentRow) -> bool {
+        self.manifest.table().is_some_and(|table| self.manifest.sum().has_lost(table.day_key(row)))
     }
 
     /// Whether a segment is past its day and its key block is overwritten: that is recorded a moment later, so a power cut

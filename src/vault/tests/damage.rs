@@ -28,13 +28,13 @@ fn a_day_key_stays_while_a_longer_retention_of_the_same_day_needs_it() {
     record_under(&vault, camera(1), 10, Retention::Ceiling(DAY * 7));
     let shorter_over = START.saturating_add(DAY * 2);
     destroy_due(&vault, shorter_over);
-    vault.destroy_spent_day_keys(shorter_over).unwrap();
+    destroy_day_keys(&vault, shorter_over).unwrap();
     let live = vault.live_segments(camera(1), span(0, 20), shorter_over).unwrap();
     assert_eq!(live.len(), 1);
     assert!(vault.open_keys(&live, &house.officer, shorter_over).is_ok(), "footage lost five days too early");
     let longer_over = START.saturating_add(DAY * 8);
     destroy_due(&vault, longer_over);
-    vault.destroy_spent_day_keys(longer_over).unwrap();
+    destroy_day_keys(&vault, longer_over).unwrap();
     assert!(house.files("keys").is_empty());
 }
 

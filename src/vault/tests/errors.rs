@@ -194,7 +194,7 @@ fn erasing_that_failed_anywhere_is_brought_to_its_end_and_goes_on_on_a_latched_v
         for due in vault.due(expiry).iter().filter(|due| due.is_keyless) {
             told = told.and(vault.erase(due, DestructionTrigger::Expiry, expiry).map(drop));
         }
-        told.and(vault.destroy_spent_day_keys(expiry))
+        told.and(destroy_day_keys(vault, expiry))
     };
     let recorded = || {
         let pair = Pair::new();

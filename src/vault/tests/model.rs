@@ -214,11 +214,14 @@ impl Life {
     /// The power goes, or the process is killed: what was not committed may be gone.
     fn cut(&mut self, cut: PowerCut) {
         self.running = None;
+        // That something was set apart need not be on the disk: the next round does it again.
+        self.is_swept = false;
         self.open.clear();
         self.disk = self.disk.after(cut);
         self.house.disk = Arc::new(self.disk.clone());
         self.start();
-        let found = self.found();
+        // As if no day had come: what is over waits for the eraser, and how much of it is left counts, should it be held.
+        let (found, visible) = (self.found(START), self.found(self.now()));
         let mut known = std::mem::take(&mut self.known);
         known.retain(|segment, known| {
             let Some(found) = found.get(segment) else {
@@ -231,6 +234,8 @@ impl Life {
                 "V1, V3: {segment:?}: {found} of {known:?}"
             );
             (known.appended, known.committed) = (*found, *found);
+            // The move may be lost: it is refused until the next round.
+            known.is_apart &= visible.contains_key(segment);
             true
         });
         self.known = known;
@@ -238,8 +243,7 @@ impl Life {
     }
 
     /// What is there and opens, with how many fragments.
-    fn found(&mut self) -> BTreeMap<(u16, u64), u64> {
-        let now = self.now();
+    fn found(&mut self, now: Utc) -> BTreeMap<(u16, u64), u64> {
         let vault = Arc::clone(&self.running().vault);
         let mut found = BTreeMap::new();
         for of in [1, 2] {
@@ -262,7 +266,7 @@ impl Life {
         };
         let wanted: BTreeMap<_, _> =
             self.known.iter().filter(visible).map(|(segment, known)| (*segment, known.appended)).collect();
-        assert_eq!(self.found(), wanted);
+        assert_eq!(self.found(now), wanted);
         let volume = self.house.volume_dir();
         let nothing = BTreeMap::new();
         // What is due waits for the eraser's next round.
@@ -288,5 +292,7 @@ proptest! {
             life.check();
         }
         life.cut(PowerCut::Lost);
+        life.take(Step::Round);
+        life.check();
     }
 }

@@ -217,7 +217,7 @@ fn day_keys_made_and_destroyed_meanwhile_are_neither_missed_nor_written_into() {
             for due in vault.due(expiry) {
                 vault.destroy_key(&due, expiry).unwrap();
             }
-            vault.destroy_spent_day_keys(expiry).unwrap();
+            destroy_day_keys(&vault, expiry).unwrap();
         });
         let round = vault.admit_officer(&people.officer, newcomer).unwrap();
         assert!(round.is_complete(), "{round:?}");
@@ -239,7 +239,7 @@ fn a_damaged_key_file_of_a_day_that_is_over_goes_like_the_others() {
     let mut bytes = std::fs::read(damaged).unwrap();
     bytes[20] ^= 1;
     std::fs::write(damaged, bytes).unwrap();
-    vault.destroy_spent_day_keys(expiry).unwrap();
+    destroy_day_keys(&vault, expiry).unwrap();
     assert!(house.files("keys").is_empty());
 }
 

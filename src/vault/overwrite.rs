@@ -1,0 +1,164 @@
+//! A file's blocks: overwritten, flushed, read back, and what that proves.
+
+use super::VaultError;
+use super::volume::Volume;
+use crate::crypto::random_u64;
+use crate::disk::{Access, AlignedBuffer, BLOCK_BYTES, DiskFile, Extents, PhysicalRange, STRIDE_BYTES};
+use crate::domain::Overwrite;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+/// At least this share of what stands behind the key block is read back; more where it is configured.
+pub const READ_BACK_LEAST_PERCENT: u8 = 5;
+
+/// What was done to a file's blocks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Overwritten {
+    pub overwrite: Overwrite,
+    pub bytes: u64,
+    pub read_back_percent: u8,
+}
+
+/// What came back of what was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum ReadBack {
+    Blank { bytes: u64 },
+    Differs,
+    Failed,
+}
+
+impl Volume {
+    /// Overwrites a file's whole allocation and proves it where that can be done. `recorded` are the physical ranges
+    /// noted when the segment was sealed; `None` where it never was.
+    #[track_caller]
+    pub(super) fn overwrite_blocks(
+        &self,
+        path: &Path,
+        recorded: Option<&[PhysicalRange]>,
+    ) -> Result<Overwritten, VaultError> {
+        let file = match self.disk.open(path, Access::Direct) {
+            Ok(file) => file,
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                return Ok(Overwritten { overwrite: Overwrite::NothingThere, bytes: 0, read_back_percent: 0 });
+            }
+            Err(e) => return Err(self.on(path)(e)),
+        };
+        let on = self.on(path);
+        let length = file.len_bytes().map_err(&on)?;
+        let before = file.extents().map_err(&on)?;
+        self.write_zeros(&*file, length).map_err(&on)?;
+        let after = file.extents().map_err(&on)?;
+        let same = before == after
+            && matches!(&before, Extents::Known(ranges) if recorded.is_none_or(|recorded| recorded == ranges));
+        let (overwrite, read_back_bytes) = match (self.read_back(path, &*file, length), self.is_proven, same) {
+            (ReadBack::Differs, _, _) => (Overwrite::ReadBackDiffers, 0),
+            (ReadBack::Failed, _, _) => (Overwrite::ReadBackFailed, 0),
+            (ReadBack::Blank { bytes }, false, _) => (Overwrite::DeviceUnproven, bytes),
+            (ReadBack::Blank { bytes }, true, false) => (Overwrite::RangesDiffer, bytes),
+            (ReadBack::Blank { bytes }, true, true) => (Overwrite::Proven, bytes),
+        };
+        let share = (u128::from(read_back_bytes) * 100).checked_div(u128::from(length)).unwrap_or(0);
+        Ok(Overwritten { overwrite, bytes: length, read_back_percent: u8::try_from(share).unwrap_or(100) })
+    }
+
+    /// Takes a name away. One that is gone already is no error. Not flushed: it leads to zeros, and where a power cut brings
+    /// it back, the next start takes it away again.
+    pub(super) fn unlink(&self, path: &Path) -> Result<(), VaultError> {
+        match self.disk.remove_file(path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(self.on(path)(e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Overwrites and removes a file that no receipt is wanted for: it was never committed.
+    #[track_caller]
+    pub(super) fn overwrite_and_remove(&self, path: &Path) -> Result<Overwrite, VaultError> {
+        let overwritten = self.overwrite_blocks(path, None)?;
+        self.unlink(path)?;
+        Ok(overwritten.overwrite)
+    }
+
+    #[track_caller]
+    fn write_zeros(&self, file: &dyn DiskFile, length: u64) -> io::Result<()> {
+        let zeros = AlignedBuffer::zeroed(STRIDE_BYTES);
+        let end = length.next_multiple_of(BLOCK_BYTES as u64);
+        let (mut at, mut waited_for) = (0, 0);
+        while at < end {
+            self.pace.give_way(&mut waited_for);
+            let part = usize::try_from((end - at).min(STRIDE_BYTES as u64)).unwrap_or(STRIDE_BYTES);
+            file.write_all_at(&zeros.as_slice()[..part], at)?;
+            at += part as u64;
+        }
+        file.sync_data()
+    }
+
+    fn read_back(&self, path: &Path, file: &dyn DiskFile, length: u64) -> ReadBack {
+        let told = self.read_back_blank(file, length);
+        if let Err(e) = &told {
+            // It is destroyed as far as can be, and not proven: that is on its receipt, and no reason to begin again.
+            tracing::error!(volume = %self.id, file = %path.display(), error = %e,
+                "what was overwritten cannot be read back: the receipt says so; check the disk");
+        }
+        told.unwrap_or(ReadBack::Failed)
+    }
+
+    fn read_back_blank(&self, file: &dyn DiskFile, length: u64) -> io::Result<ReadBack> {
+        let strides = length.div_ceil(STRIDE_BYTES as u64);
+        let zeros = AlignedBuffer::zeroed(STRIDE_BYTES);
+        let mut buffer = AlignedBuffer::zeroed(STRIDE_BYTES);
+        let (mut waited_for, mut bytes) = (0, 0);
+        for stride in chosen(strides, self.read_back_percent)? {
+            self.pace.give_way(&mut waited_for);
+            buffer.as_mut_slice().fill(0xFF);
+            let got = file.read_at(buffer.as_mut_slice(), stride * STRIDE_BYTES as u64)?;
+            if buffer.as_slice()[..got] != zeros.as_slice()[..got] {
+                return Ok(ReadBack::Differs);
+            }
+            bytes += got as u64;
+        }
+        Ok(ReadBack::Blank { bytes })
+    }
+}
+
+/// The first stride, which holds the key block, and of the others so many that their bytes are `percent` of all at least:
+/// at random, each once, in the order in which they stand.
+fn chosen(strides: u64, percent: u8) -> io::Result<Vec<u64>> {
+    if strides == 0 {
+        return Ok(Vec::new());
+    }
+    let mut others: Vec<u64> = (1..strides).collect();
+    let wanted = (strides - 1).saturating_mul(u64::from(percent)).div_ceil(100);
+    // Fisher and Yates, as far as is wanted.
+    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX).min(others.len());
+    for place in 0..wanted {
+        let left = (others.len() - place) as u64;
+        let random = random_u64().map_err(io::Error::other)? % left;
+        others.swap(place, place + usize::try_from(random).unwrap_or(0));
+    }
+    others.truncate(wanted);
+    others.push(0);
+    others.sort_unstable();
+    Ok(others)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_key_block_and_the_wanted_share_of_the_rest_are_read_back_each_once() {
+        for strides in 1..130 {
+            for percent in [5, 20, 99, 100] {
+                let told = chosen(strides, percent).unwrap();
+                let different: BTreeSet<u64> = told.iter().copied().collect();
+                assert_eq!(different.len(), told.len());
+                assert!(different.contains(&0) && different.iter().all(|stride| *stride < strides));
+                assert!((told.len() as u64 - 1) * 100 >= (strides - 1) * u64::from(percent), "{strides} {percent}");
+            }
+            assert_eq!(chosen(strides, 100).unwrap(), (0..strides).collect::<Vec<_>>());
+        }
+        let seen: BTreeSet<u64> = (0..200).flat_map(|_| chosen(30, 5).unwrap()).collect();
+        assert_eq!(seen.len(), 30, "none of them is never looked at");
+    }
+}
