@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod cameras;
 mod identity;
 mod init;
 mod ledger;
@@ -34,6 +35,9 @@ enum Command {
     Verify(verify::Verify),
     /// Take footage out of bare disks with a private key. Exit status: 0 all of it, 1 not all, 2 nothing.
     Recover(recover::Recover),
+    /// Work with cameras.
+    #[command(subcommand)]
+    Cameras(cameras::CamerasCommand),
     /// Work with ledger files.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
@@ -79,6 +83,7 @@ pub fn run() -> ExitCode {
         Command::Status(status) => status.run(),
         Command::Verify(verify) => verify.run(),
         Command::Recover(recover) => recover.run(),
+        Command::Cameras(cameras) => cameras.run(),
         Command::Ledger(ledger) => ledger.run(),
     };
     match told {

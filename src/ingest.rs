@@ -14,12 +14,14 @@
 
 pub mod libav;
 mod outlet;
+mod probe;
 pub mod rtsp;
 mod segments;
 pub mod source;
 mod supervisor;
 pub mod timing;
 
+pub use probe::{Findings, probe};
 pub use segments::RecordError;
-pub use source::{Limits, SourceError, SourceEvent, receive};
+pub use source::{Limits, SourceError, SourceEvent, Told, receive};
 pub use supervisor::{CameraState, CameraStatus, CameraWatchers, Cameras, Receiving};

@@ -2,8 +2,8 @@
 //!
 //! Started as `custodian worker` with nothing but three pipes: an order on stdin, messages on stdout ([`pipe`]),
 //! FFmpeg's log on stderr. Before it looks at a byte from the network it gives up what it does not need
-//! (`confine`): it holds no key, can write no file, read only what name resolution and TLS read, start no program,
-//! and use only so much memory. Invariants:
+//! (`confine`, `filter`): it holds no key, can write no file, read only what name resolution and TLS read, start no
+//! program, use only so much memory, and ask the kernel for little else than to receive. Invariants:
 //! - **W1** The worker never sees footage at rest, a key, or another camera's credentials.
 //! - **W2** Whatever it is made to do by a hostile stream, its parent reads bounded messages, and can kill it.
 //! - **W3** It ends by itself when its parent is gone.
@@ -11,6 +11,7 @@
 
 mod confine;
 mod demux;
+mod filter;
 pub mod pipe;
 mod raw;
 

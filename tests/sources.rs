@@ -10,7 +10,7 @@ use cctv_custodian::domain::{
     CameraNumber, Codec, Credentials, Driver, Frame, GapCause, Source, Transport, VideoParameters,
 };
 use cctv_custodian::fragment::{Fragmenter, init_segment};
-use cctv_custodian::ingest::{Limits, SourceError, SourceEvent, receive};
+use cctv_custodian::ingest::{Limits, SourceError, SourceEvent, Told, receive};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -34,6 +34,7 @@ struct Taken {
     parameters: Vec<VideoParameters>,
     frames: Vec<Frame>,
     others: Vec<SourceEvent>,
+    told: Vec<Told>,
     ended: Option<SourceError>,
 }
 
@@ -104,6 +105,7 @@ fn take_with(source: &Source, limits: Limits, frames: usize, worker: &Path, mut 
                         taken.frames.push(frame);
                         each(taken.frames.len());
                     }
+                    Some(SourceEvent::Told(told)) => taken.told.push(told),
                     Some(other) => taken.others.push(other),
                     None => return taken,
                 },
@@ -212,6 +214,9 @@ fn sound_is_offered_and_never_asked_for() {
         assert!(said.contains("DESCRIBE ") && said.contains("PLAY "));
         let from = taken.frames.iter().position(|frame| frame.sync).unwrap();
         assert_eq!(decoded_frames(&taken.file()), 12 - from);
+        // libav was told not to look for it.
+        let known = taken.told.contains(&Told::Sound { offered: true });
+        assert_eq!(known, driver == Driver::Retina, "{driver:?}: {:?}", taken.told);
     }
 }
 
@@ -351,7 +356,7 @@ fn a_receiver_that_is_too_slow_loses_whole_gops_and_is_told() {
         while !matches!(&taken[..], [.., SourceEvent::Dropped { .. }, SourceEvent::Frame(_), SourceEvent::Frame(_)]) {
             tokio::select! {
                 ended = &mut session => panic!("{ended}"),
-                event = events.recv() => taken.extend(event),
+                event = events.recv() => taken.extend(event.filter(|event| !matches!(event, SourceEvent::Told(_)))),
                 () = &mut over => panic!("{taken:?}"),
             }
         }
@@ -400,7 +405,7 @@ fn a_worker_that_dies_or_lies_ends_the_session_and_nothing_else() {
         "printf '\\002\\011\\000\\000\\000\\000\\000\\000\\000\\000\\000\\000\\000\\000'; sleep 60",
     ));
     assert_eq!(ended.cause(), GapCause::Unreadable, "{ended:?}");
-    let ended = end(&impostor(dir.path(), "printf '\\001\\005\\000\\000\\000\\001nope'; sleep 60"));
+    let ended = end(&impostor(dir.path(), "printf '\\001\\006\\000\\000\\000\\001\\000nope'; sleep 60"));
     assert_eq!(ended.cause(), GapCause::Unreadable, "{ended:?}");
     let ended = end(&impostor(dir.path(), "printf '\\004\\012\\000\\000\\000\\004rtsp://me'; sleep 60"));
     assert!(matches!(&ended, SourceError::Unreadable { detail } if detail == "<address>"), "{ended:?}");

@@ -78,6 +78,13 @@ pub struct Source {
     pub credentials: Option<Credentials>,
 }
 
+impl Source {
+    /// Whether pictures are encrypted on their way from the camera.
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self.url.scheme(), "rtsps" | "https" | "rtmps")
+    }
+}
+
 /// Without the address: whoever reads it could watch past every record.
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,7 +1,7 @@
 //! A session by libavformat, in the confined worker: this process only reads its pipe, and NAL units.
 
 use super::outlet::Outlet;
-use super::source::{Limits, SourceError, SourceEvent, censored};
+use super::source::{Limits, SourceError, SourceEvent, Told, censored};
 use super::timing::{Arrival, Received};
 use crate::clock::Clock;
 use crate::domain::{Codec, Credentials, Source};
@@ -112,7 +112,10 @@ impl Session<'_> {
             let message = self.next().await?;
             let now = outlet.arrival();
             match message {
-                Message::Parameters { codec, extra_data } => {
+                Message::Parameters { codec, sound, extra_data } => {
+                    if let Some(offered) = sound {
+                        outlet.told(Told::Sound { offered })?;
+                    }
                     let mut next = Coded::begin(codec, &extra_data)?;
                     if let Some(parameters) = next.parameters()? {
                         outlet.parameters(parameters).await?;

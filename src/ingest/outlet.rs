@@ -1,6 +1,6 @@
 //! The bounded way to the recorder (I4): events in order, and frames in whole GOPs or not at all.
 
-use super::source::{Limits, SourceError, SourceEvent};
+use super::source::{Limits, SourceError, SourceEvent, Told};
 use super::timing::{Arrival, Dated, Received, Stamper};
 use crate::clock::Clock;
 use crate::domain::{CameraNumber, VideoParameters};
@@ -71,6 +71,11 @@ impl<'a> Outlet<'a> {
     pub async fn lost(&mut self, packets: u32) -> Result<(), SourceError> {
         tracing::warn!(camera = %self.camera, packets, "packets were lost on the way from the camera");
         self.event(SourceEvent::Lost { packets }).await
+    }
+
+    /// Passes on what the camera tells of itself; left out where the receiver is busy.
+    pub fn told(&mut self, told: Told) -> Result<(), SourceError> {
+        self.try_event(SourceEvent::Told(told)).map(drop)
     }
 
     /// The session is over: what still waits for its time goes out.

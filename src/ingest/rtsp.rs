@@ -4,7 +4,7 @@
 //! within the limits of time here.
 
 use super::outlet::Outlet;
-use super::source::{Limits, SourceError, SourceEvent, censored};
+use super::source::{Limits, SourceError, SourceEvent, Told, censored};
 use super::timing::Received;
 use crate::clock::Clock;
 use crate::domain::{Codec, Source, Transport, VideoParameters};
@@ -16,6 +16,7 @@ use retina::client::{
     TeardownPolicy, UdpTransportOptions,
 };
 use retina::codec::{CodecItem, FrameFormat, ParametersRef, VideoFrame, VideoParametersCodec};
+use retina::rtcp::ReceivedCompoundPacket;
 use std::future::Future;
 use tokio::sync::mpsc::Sender;
 
@@ -54,6 +55,7 @@ async fn session(
         .teardown(TeardownPolicy::Auto);
     let mut session = asking.answer("DESCRIBE", Session::describe(source.url.clone(), options)).await?;
     let (index, codec) = video(&session)?;
+    outlet.told(Told::Sound { offered: session.streams().iter().any(|stream| stream.media() == "audio") })?;
     let how = SetupOptions::default().frame_format(FrameFormat::MP4).transport(match source.transport {
         Transport::Tcp => retina::client::Transport::Tcp(TcpTransportOptions::default()),
         Transport::Udp => retina::client::Transport::Udp(UdpTransportOptions::default()),
@@ -63,10 +65,10 @@ async fn session(
     let playing = asking.answer("PLAY", session.play(PlayOptions::default())).await?;
     let mut frames = playing.demuxed().map_err(|e| asking.failed("PLAY", &e))?;
     loop {
-        let next = clock.timeout(limits.frame, next_frame(&mut frames)).await;
+        let next = clock.timeout(limits.frame, next_frame(&mut frames, outlet)).await;
         let next = next.map_err(|_| SourceError::Stalled { limit: limits.frame })?;
         let at = outlet.arrival();
-        let frame = next.ok_or(SourceError::Ended)?.map_err(|e| asking.broke(&e))?;
+        let frame = next?.ok_or(SourceError::Ended)?.map_err(|e| asking.broke(&e))?;
         if frame.loss() > 0 {
             outlet.lost(u32::from(frame.loss())).await?;
         }
@@ -81,14 +83,31 @@ async fn session(
 }
 
 /// The next picture; sender reports and the like do not count as a sign of life.
-async fn next_frame(frames: &mut Demuxed) -> Option<Result<VideoFrame, retina::Error>> {
+async fn next_frame(
+    frames: &mut Demuxed,
+    outlet: &mut Outlet<'_>,
+) -> Result<Option<Result<VideoFrame, retina::Error>>, SourceError> {
     loop {
-        match frames.next().await? {
-            Ok(CodecItem::VideoFrame(frame)) => return Some(Ok(frame)),
-            Ok(_) => {}
-            Err(e) => return Some(Err(e)),
+        match frames.next().await {
+            Some(Ok(CodecItem::VideoFrame(frame))) => return Ok(Some(Ok(frame))),
+            Some(Ok(CodecItem::Rtcp(report))) => {
+                if let Some(clock) = camera_clock(&report) {
+                    outlet.told(Told::ClockAhead { micros: clock.saturating_sub(outlet.arrival().wall.micros()) })?;
+                }
+            }
+            Some(Ok(_)) => {}
+            Some(Err(e)) => return Ok(Some(Err(e))),
+            None => return Ok(None),
         }
     }
+}
+
+/// What the camera's clock said, in microseconds since 1970; `None` where it tells nothing or counts from its own start.
+fn camera_clock(report: &ReceivedCompoundPacket) -> Option<i64> {
+    let told = report.pkts().find_map(|packet| packet.as_sender_report().ok().flatten())?;
+    let since_1970 = told.ntp_timestamp().0.checked_sub(retina::UNIX_EPOCH.0)?;
+    let micros = (u128::from(since_1970) * 1_000_000) >> 32;
+    i64::try_from(micros).ok()
 }
 
 /// The first stream of video that can be kept.

@@ -99,6 +99,7 @@ impl SegmentCutter {
                 tracing::warn!(camera = %self.camera, packets, "packets were lost on the way from the camera");
                 Ok(())
             }
+            SourceEvent::Told(_) => Ok(()),
             SourceEvent::Reanchored(how) => {
                 tracing::warn!(camera = %self.camera, ?how, "the camera's clock and ours no longer fitted");
                 self.end_segment().await

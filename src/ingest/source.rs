@@ -45,8 +45,19 @@ pub enum SourceEvent {
     Reanchored(Reanchored),
     /// RTP packets that did not arrive. The next frame, or the one before, may show blocks.
     Lost { packets: u32 },
+    /// What the camera lets be known of itself.
+    Told(Told),
     /// Frames that the receiver of these events was too slow for (whole GOPs): [`GapCause::Overrun`].
     Dropped { frames: u32 },
+}
+
+/// What a camera tells beside its pictures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Told {
+    /// Whether it offers sound. It is not asked for either way.
+    Sound { offered: bool },
+    /// How far its clock is ahead of ours, by its sender report (RFC 3550, 6.4.1), as of its arrival here.
+    ClockAhead { micros: i64 },
 }
 
 /// Why a session ended. The texts are for who mounted the camera; they hold neither address nor password.

@@ -1,6 +1,7 @@
 //! What the worker gives up before it reads a byte from the network. Best effort where the kernel may be too old
 //! (Landlock), hard where it cannot be.
 
+use super::filter;
 use landlock::{
     ABI, Access, AccessFs, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, Scope, path_beneath_rules,
 };
@@ -40,6 +41,8 @@ pub(super) enum ConfineError {
     Privileges(rustix::io::Errno),
     #[error("Landlock: {0}")]
     Landlock(#[from] RulesetError),
+    #[error("the kernel did not take the filter of system calls: {0}")]
+    Filter(#[from] seccompiler::Error),
 }
 
 /// Binds the whole process if it has one thread only.
@@ -69,13 +72,18 @@ pub(super) fn confine() -> Result<(), ConfineError> {
     if status.ruleset != landlock::RulesetStatus::FullyEnforced {
         eprintln!("Landlock: {:?}", status.ruleset);
     }
-    Ok(())
+    // Last: it takes away the calls that the rest was done with.
+    Ok(filter::apply()?)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, TcpStream};
+    use std::net::{TcpListener, TcpStream, ToSocketAddrs};
     use std::process::Command;
+
+    fn socket(family: rustix::net::AddressFamily) -> rustix::io::Result<std::os::fd::OwnedFd> {
+        rustix::net::socket(family, rustix::net::SocketType::RAW, None)
+    }
 
     /// Names the directory to try in; set for the process that confines itself.
     const TRY_IN: &str = "CUSTODIAN_TEST_TRY_CONFINED";
@@ -85,6 +93,7 @@ mod tests {
     fn tries_what_it_may_not() {
         let Ok(dir) = std::env::var(TRY_IN) else { return };
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let parent = rustix::process::getppid().unwrap();
         super::confine().unwrap();
         let tried = [
             ("reads a password", std::fs::read("/etc/passwd").is_ok()),
@@ -94,6 +103,10 @@ mod tests {
             ("removes a file", std::fs::remove_file(format!("{dir}/footage")).is_ok()),
             ("starts a program", Command::new("/bin/true").status().is_ok()),
             ("takes a gigabyte", Vec::<u8>::new().try_reserve_exact(1 << 30).is_ok()),
+            ("looks into its parent", rustix::process::test_kill_process(parent).is_ok()),
+            ("listens", TcpListener::bind(("127.0.0.1", 0)).is_ok()),
+            ("sees every packet", socket(rustix::net::AddressFamily::PACKET).is_ok()),
+            ("lets itself be looked into", super::set_dumpable_behavior(super::DumpableBehavior::Dumpable).is_ok()),
             (
                 "raises a limit",
                 super::setrlimit(super::Resource::Core, super::Rlimit { current: Some(1), maximum: Some(1) }).is_ok()
@@ -104,7 +117,7 @@ mod tests {
             println!("{what}: {done}");
         }
         println!("connects: {}", TcpStream::connect(listener.local_addr().unwrap()).is_ok());
-        println!("resolves names: {}", std::fs::read("/etc/nsswitch.conf").is_ok());
+        println!("resolves names: {}", ("localhost", 80).to_socket_addrs().is_ok());
     }
 
     #[test]
@@ -119,7 +132,7 @@ mod tests {
         let done: Vec<&str> = told.lines().filter_map(|line| line.strip_suffix(": true")).collect();
         let refused = told.lines().filter(|line| line.ends_with(": false")).count();
         assert_eq!(done, ["connects", "resolves names"], "{told}");
-        assert_eq!(refused, 8, "{told}");
+        assert_eq!(refused, 12, "{told}");
         assert!(dir.path().join("footage").exists());
     }
 }

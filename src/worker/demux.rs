@@ -29,7 +29,7 @@ pub(super) fn deliver(order: &Order, out: &mut impl Write) -> Result<(), Stopped
     let (index, codec) = video(&input)?;
     raw::keep_only(&mut input, index);
     let extra_data = Bytes::from(raw::extra_data(&input, index));
-    say(out, &Message::Parameters { codec, extra_data })?;
+    say(out, &Message::Parameters { codec, sound: sound(order, &input), extra_data })?;
     packets(&mut input, index, out)
 }
 
@@ -109,6 +109,13 @@ fn video(input: &Input) -> Result<(usize, Codec), Stopped> {
         }
     }
     Err(Stopped::Camera { why: Failure::NoVideo, text: offered.join(", ") })
+}
+
+/// Whether sound is offered. Over RTSP libav is told to leave it out, so it is not known there.
+fn sound(order: &Order, input: &Input) -> Option<bool> {
+    let is_rtsp = matches!(order.url.scheme(), "rtsp" | "rtsps");
+    let is_offered = || input.streams().any(|stream| stream.parameters().medium() == media::Type::Audio);
+    (!is_rtsp).then(is_offered)
 }
 
 fn packets(input: &mut Input, index: usize, out: &mut impl Write) -> Result<(), Stopped> {

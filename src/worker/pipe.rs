@@ -5,7 +5,7 @@
 //! ```text
 //! 0  1  kind: 1 parameters, 2 frame, 3 end, 4 failure
 //! 1  4  length of what follows
-//!       parameters: 1 codec (1 H.264, 2 H.265), extra data as libav has it
+//!       parameters: 1 codec (1 H.264, 2 H.265), 1 sound (0 not known, 1 none, 2 offered), extra data as libav has it
 //!       frame:      1 flags (bit 0: the time is known), 8 time in 90 kHz (signed), NAL units as libav has them
 //!       failure:    1 reason, text in UTF-8
 //! ```
@@ -21,6 +21,7 @@ use zeroize::{Zeroize, Zeroizing};
 pub const LARGEST_FRAME_BYTES: usize = 16 << 20;
 const LARGEST_PARAMETERS_BYTES: usize = 64 << 10;
 const LARGEST_FAILURE_BYTES: usize = 1 << 10;
+const PARAMETERS_HEADER_BYTES: usize = 2;
 const FRAME_HEADER_BYTES: usize = 9;
 const HEADER_BYTES: usize = 5;
 
@@ -86,7 +87,7 @@ impl Order {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Message {
     /// Before the first frame, and when they change.
-    Parameters { codec: Codec, extra_data: Bytes },
+    Parameters { codec: Codec, sound: Option<bool>, extra_data: Bytes },
     /// In decode order.
     Frame { pts_90k: Option<i64>, data: Bytes },
     /// The camera ended the stream.
@@ -146,7 +147,9 @@ pub enum PipeError {
 /// What the pipe says; `InvalidInput` for a frame or parameters larger than allowed.
 pub fn write(to: &mut impl Write, message: &Message) -> io::Result<()> {
     let (kind, head, body): (u8, Vec<u8>, &[u8]) = match message {
-        Message::Parameters { codec, extra_data } => (1, vec![codec_number(*codec)], extra_data),
+        Message::Parameters { codec, sound, extra_data } => {
+            (1, vec![codec_number(*codec), sound.map_or(0, |offered| 1 + u8::from(offered))], extra_data)
+        }
         Message::Frame { pts_90k, data } => {
             let mut head = vec![u8::from(pts_90k.is_some())];
             head.extend(pts_90k.unwrap_or(0).to_le_bytes());
@@ -202,12 +205,19 @@ fn decode(kind: u8, mut body: Bytes) -> Result<Message, PipeError> {
     let value = |value| PipeError::Value { kind, value };
     match kind {
         1 => {
-            let codec = match take(1)?[0] {
+            let head = take(PARAMETERS_HEADER_BYTES)?;
+            let codec = match head[0] {
                 1 => Codec::H264,
                 2 => Codec::H265,
                 other => return Err(value(other)),
             };
-            Ok(Message::Parameters { codec, extra_data: body })
+            let sound = match head[1] {
+                0 => None,
+                1 => Some(false),
+                2 => Some(true),
+                other => return Err(value(other)),
+            };
+            Ok(Message::Parameters { codec, sound, extra_data: body })
         }
         2 => {
             let head = take(FRAME_HEADER_BYTES)?;
@@ -239,7 +249,7 @@ fn codec_number(codec: Codec) -> u8 {
 
 fn largest(kind: u8) -> Option<usize> {
     match kind {
-        1 => Some(1 + LARGEST_PARAMETERS_BYTES),
+        1 => Some(PARAMETERS_HEADER_BYTES + LARGEST_PARAMETERS_BYTES),
         2 => Some(FRAME_HEADER_BYTES + LARGEST_FRAME_BYTES),
         3 => Some(0),
         4 => Some(1 + LARGEST_FAILURE_BYTES),
@@ -260,8 +270,9 @@ mod tests {
     fn messages() -> impl Strategy<Value = Message> {
         let data = || proptest::collection::vec(any::<u8>(), 0..200).prop_map(Bytes::from);
         prop_oneof![
-            (any::<bool>(), data()).prop_map(|(h264, extra_data)| Message::Parameters {
+            (any::<bool>(), any::<Option<bool>>(), data()).prop_map(|(h264, sound, extra_data)| Message::Parameters {
                 codec: if h264 { Codec::H264 } else { Codec::H265 },
+                sound,
                 extra_data
             }),
             (any::<Option<i64>>(), data()).prop_map(|(pts_90k, data)| Message::Frame { pts_90k, data }),
