@@ -419,13 +419,13 @@ async fn follow(
         match change {
             CameraChange::Added(camera) => {
                 tracing::info!(camera = %camera.number, "a camera was added");
-                cameras.start(camera.source, camera.retention);
+                cameras.start(camera.source, camera.retention, camera.hours);
             }
             CameraChange::Changed { was, is } => {
-                if was.source != is.source || was.retention != is.retention {
+                if was.source != is.source || was.retention != is.retention || was.hours != is.hours {
                     tracing::info!(camera = %is.number, "a camera was changed");
                     cameras.stop(is.number).await;
-                    cameras.start(is.source, is.retention);
+                    cameras.start(is.source, is.retention, is.hours);
                 }
             }
             CameraChange::Removed(camera) => {

@@ -3,6 +3,7 @@
 pub mod camera;
 pub mod destruction;
 pub mod hold;
+pub mod hours;
 pub mod ids;
 pub mod local_day;
 pub mod people;
@@ -15,6 +16,7 @@ pub mod video;
 pub use camera::{CameraClass, FilmedArea, Retention, RetentionError};
 pub use destruction::{DestructionTrigger, ManifestHead, Overwrite};
 pub use hold::{HeldFor, HoldEnd, HoldReason};
+pub use hours::{FilmingHours, NoHours};
 pub use ids::{AccountId, CameraNumber, DayKeyId, Digest, GrantId, HoldId, RequestId, SegmentId, SiteId, VolumeId};
 pub use local_day::{LocalDay, NotADay};
 pub use people::Role;

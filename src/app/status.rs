@@ -240,6 +240,7 @@ fn state_name(state: CameraState) -> &'static str {
         CameraState::Connecting => "connecting",
         CameraState::Recording => "recording",
         CameraState::Waiting => "waiting",
+        CameraState::Resting => "resting",
     }
 }
 

@@ -5,7 +5,7 @@ use super::error::{ConfigError, Fault, Place};
 use super::private::{read_password, read_text};
 use super::site::{Site, whole_file};
 use crate::domain::source::{Credentials, Driver, Source, Transport};
-use crate::domain::{CameraClass, CameraNumber, FilmedArea, Retention};
+use crate::domain::{CameraClass, CameraNumber, FilmedArea, FilmingHours, Retention};
 use std::path::{Path, PathBuf};
 use url::Url;
 
@@ -28,6 +28,8 @@ pub struct Camera {
     /// Why it films (PIPA 25(1)).
     pub purpose: String,
     pub retention: Retention,
+    /// When it films; always where there are none.
+    pub hours: Option<FilmingHours>,
     /// Who answers for it, where that is not the site's own officer.
     pub owner: Option<String>,
     /// More text for the notice.
@@ -50,6 +52,7 @@ impl Camera {
             class,
             purpose,
             retention,
+            hours,
             owner,
             notice,
             consent_basis,
@@ -63,6 +66,7 @@ impl Camera {
             && *class == other.class
             && *purpose == other.purpose
             && *retention == other.retention
+            && *hours == other.hours
             && *owner == other.owner
             && *notice == other.notice
             && *consent_basis == other.consent_basis
@@ -110,6 +114,10 @@ fn camera_of(document: &Document<'_>, mut root: Section<'_>, file: &Path, site: 
     let purpose = root.line("purpose", TEXT_LIMIT);
     let purpose = root.require("purpose", "write why it films, as the notice says it", purpose);
     let days = root.number("retention_days", 0..=3650, "days");
+    let hours = root.line("hours", TEXT_LIMIT).and_then(|found| {
+        let read = FilmingHours::parse(&found.value, site.time_zone.clone());
+        read.map_err(|fault| document.refuse(&found.field, Fault::Hours(fault))).ok()
+    });
     let owner = root.line("owner", NAME_LIMIT).map(|found| found.value);
     let notice = root.lines("notice", TEXT_LIMIT).map(|found| found.value);
     let consent_basis = root.lines("consent_basis", TEXT_LIMIT).map(|found| found.value);
@@ -141,6 +149,7 @@ fn camera_of(document: &Document<'_>, mut root: Section<'_>, file: &Path, site: 
         class: class?.value,
         purpose: purpose?.value,
         retention: retention?,
+        hours,
         owner,
         notice,
         consent_basis,
@@ -386,6 +395,7 @@ password_file = "cam.password"
             ("\n[source]", "retention_days = 31\n[source]", (7, 18), "retention_days", &["30 days at most"]),
             ("\n[source]", "retention_days = 0\n[source]", (7, 18), "retention_days", &["at least 1"]),
             ("\n[source]", "retention_days = 1.5\n[source]", (7, 18), "retention_days", &["whole number", "float"]),
+            ("\n[source]", "hours = \"8-19\"\n[source]", (7, 9), "hours", &["mon-fri 08:00-19:30"]),
             ("[source]\nurl = \"rtsp://192.0.2.7/stream1\"\n", "", (1, 1), "source.url", &["missing", "rtsp://"]),
             ("url =", "uri =", (8, 1), "source.url", &["missing"]),
             ("rtsp:", "http:", (9, 7), "source.url", &["driver = \"libav\""]),

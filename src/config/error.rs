@@ -1,6 +1,6 @@
 //! What can be wrong with a file, where, and what to do about it.
 
-use crate::domain::{CameraNumber, RetentionError};
+use crate::domain::{CameraNumber, NoHours, RetentionError};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -130,6 +130,8 @@ pub enum Fault {
     FloorInDemo,
     #[error("is missing; a non-public place is filmed by consent: say whose, and how it was given")]
     ConsentMissing,
+    #[error("{0}")]
+    Hours(NoHours),
     #[error("another file has camera number {number} already: {}; give this one a number of its own", other.display())]
     NumberTaken { number: CameraNumber, other: PathBuf },
     #[error(

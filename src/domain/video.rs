@@ -75,6 +75,8 @@ pub enum GapCause {
     VolumeFailed,
     /// Frames came faster than they could be written.
     Overrun,
+    /// The camera films at certain hours, and it was none of them.
+    OutsideHours,
 }
 
 impl fmt::Display for GapCause {
@@ -88,6 +90,7 @@ impl fmt::Display for GapCause {
             GapCause::NotRunning => "the recorder was not running",
             GapCause::VolumeFailed => "the disk failed",
             GapCause::Overrun => "the disk was too slow",
+            GapCause::OutsideHours => "it was outside the camera's hours",
         })
     }
 }

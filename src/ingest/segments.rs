@@ -226,6 +226,28 @@ impl SegmentCutter {
         self.end_segment().await
     }
 
+    /// The camera's hours are over, or have not begun: what is missing up to now is recorded with the cause that was known,
+    /// and from now on it is the hours.
+    pub async fn rest(&mut self) -> Result<(), RecordError> {
+        let now = self.time.trusted();
+        if self.why_none != GapCause::OutsideHours
+            && let Some(gap) = self.gap_before(now)
+            && let Some(recorder) = self.recorder.take()
+        {
+            let why = self.why_none;
+            let (recorder, recorded) = tokio::task::spawn_blocking(move || {
+                let recorded = recorder.record_gap(gap, why);
+                (recorder, recorded)
+            })
+            .await?;
+            self.recorder = Some(recorder);
+            recorded?;
+            self.end = Some(now);
+        }
+        self.why_none = GapCause::OutsideHours;
+        Ok(())
+    }
+
     /// The daemon stops: what is missing up to now is recorded as a gap, since nobody will know later.
     pub async fn stop(mut self) -> Result<(), RecordError> {
         self.end_segment().await?;

@@ -3,7 +3,7 @@
 use super::segments::SegmentCutter;
 use super::{Limits, SourceError, SourceEvent, receive};
 use crate::crypto::random_u64;
-use crate::domain::{CameraNumber, GapCause, Retention, Source, Utc};
+use crate::domain::{CameraNumber, FilmingHours, GapCause, Retention, Source, Utc};
 use crate::vault::{CameraRecorder, TrustedClock, Vault};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 const WAITING_EVENTS: usize = 256;
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often it is looked whether a camera's hours began or ended: a clock that is set meanwhile changes nothing more.
+const HOURS_GLANCE: Duration = Duration::from_secs(1);
 /// A session that lasted this long was a good one: the next pause is short again.
 const GOOD_SESSION: Duration = Duration::from_secs(30);
 
@@ -41,6 +43,8 @@ pub enum CameraState {
     Recording,
     /// Its session failed; another follows.
     Waiting,
+    /// It is outside its hours: nothing is received.
+    Resting,
 }
 
 /// What all sessions share.
@@ -84,13 +88,14 @@ impl Cameras {
     }
 
     /// Begins to record a camera; touches no other.
-    pub fn start(&mut self, source: Source, retention: Retention) {
+    pub fn start(&mut self, source: Source, retention: Retention, hours: Option<FilmingHours>) {
         let camera = source.camera;
         let stop = CancellationToken::new();
         let task = CameraTask {
             shared: Arc::clone(&self.shared),
             statuses: Arc::clone(&self.statuses),
             source,
+            hours,
             stop: stop.clone(),
         };
         task.note(CameraState::Connecting, None);
@@ -124,7 +129,15 @@ struct CameraTask {
     shared: Arc<Receiving>,
     statuses: Statuses,
     source: Source,
+    hours: Option<FilmingHours>,
     stop: CancellationToken,
+}
+
+/// Why a session came to its end.
+enum SessionEnd {
+    Failed(SourceError),
+    HoursOver,
+    Stopped,
 }
 
 impl CameraTask {
@@ -136,13 +149,24 @@ impl CameraTask {
         let clock = self.shared.time.clock().clone();
         let mut pause = SHORTEST_PAUSE;
         loop {
+            if !self.wait_for_hours(&mut cutter).await {
+                break;
+            }
             let began = clock.monotonic();
-            let why = self.session(&mut cutter).await;
-            let cause = why.as_ref().map_or(GapCause::NotRunning, SourceError::cause);
+            let end = self.session(&mut cutter).await;
+            let cause = match &end {
+                SessionEnd::Failed(why) => why.cause(),
+                SessionEnd::HoursOver => GapCause::OutsideHours,
+                SessionEnd::Stopped => GapCause::NotRunning,
+            };
             if let Err(e) = cutter.end_session(cause).await {
                 tracing::error!(camera = %camera, error = %e, "the end of a session could not be recorded");
             }
-            let Some(why) = why else { break };
+            let why = match end {
+                SessionEnd::Failed(why) => why,
+                SessionEnd::HoursOver => continue,
+                SessionEnd::Stopped => break,
+            };
             if clock.monotonic().saturating_sub(began) >= GOOD_SESSION {
                 pause = SHORTEST_PAUSE;
             }
@@ -159,8 +183,43 @@ impl CameraTask {
         }
     }
 
-    /// One session: until the camera fails, or `None` when it is to be stopped.
-    async fn session(&self, cutter: &mut SegmentCutter) -> Option<SourceError> {
+    fn is_within_hours(&self) -> bool {
+        self.hours.as_ref().is_none_or(|hours| hours.contain(self.shared.time.trusted()))
+    }
+
+    /// Waits until its hours begin; `false` when it is to be stopped first.
+    async fn wait_for_hours(&self, cutter: &mut SegmentCutter) -> bool {
+        if self.is_within_hours() {
+            return true;
+        }
+        let now = self.shared.time.trusted();
+        let until = self.hours.as_ref().and_then(|hours| hours.next_change(now));
+        let until = until.map_or_else(|| "never".to_owned(), |until| until.to_string());
+        tracing::info!(camera = %self.source.camera, until, "outside its hours nothing is received");
+        self.note(CameraState::Resting, Some(format!("outside its hours, until {until}")));
+        // What is missing up to here has the cause that was known; from here on it is the hours.
+        if let Err(e) = cutter.rest().await {
+            tracing::error!(camera = %self.source.camera, error = %e, "a gap could not be recorded");
+        }
+        while !self.is_within_hours() {
+            tokio::select! {
+                () = self.stop.cancelled() => return false,
+                () = self.shared.time.clock().sleep(HOURS_GLANCE) => {}
+            }
+        }
+        self.note(CameraState::Connecting, None);
+        true
+    }
+
+    /// Ends when its hours are over.
+    async fn hours_over(&self) {
+        while self.is_within_hours() {
+            self.shared.time.clock().sleep(HOURS_GLANCE).await;
+        }
+    }
+
+    /// One session: until the camera fails, its hours are over, or it is to be stopped.
+    async fn session(&self, cutter: &mut SegmentCutter) -> SessionEnd {
         let (to_us, mut events) = mpsc::channel(WAITING_EVENTS);
         let mut receiving = JoinSet::new();
         let (shared, source) = (Arc::clone(&self.shared), self.source.clone());
@@ -168,9 +227,12 @@ impl CameraTask {
             receive(&source, shared.time.clock(), &shared.limits, &to_us, &shared.worker_program).await
         });
         let mut refused: Option<String> = None;
+        let over = self.hours_over();
+        tokio::pin!(over);
         loop {
             let event = tokio::select! {
-                () = self.stop.cancelled() => return None,
+                () = self.stop.cancelled() => return SessionEnd::Stopped,
+                () = &mut over => return SessionEnd::HoursOver,
                 event = events.recv() => event,
             };
             let Some(event) = event else { break };
@@ -196,9 +258,9 @@ impl CameraTask {
             }
         }
         match receiving.join_next().await {
-            Some(Ok(why)) => Some(why),
-            Some(Err(e)) => Some(SourceError::Disconnected { detail: e.to_string() }),
-            None => Some(SourceError::Ended),
+            Some(Ok(why)) => SessionEnd::Failed(why),
+            Some(Err(e)) => SessionEnd::Failed(SourceError::Disconnected { detail: e.to_string() }),
+            None => SessionEnd::Failed(SourceError::Ended),
         }
     }
 

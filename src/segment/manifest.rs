@@ -289,7 +289,7 @@ fn take_ranges(from: &mut &[u8]) -> Result<Vec<PhysicalRange>, TryGetError> {
     Ok(ranges)
 }
 
-const CAUSES: [GapCause; 8] = [
+const CAUSES: [GapCause; 9] = [
     GapCause::Unreachable,
     GapCause::Unauthorized,
     GapCause::Unreadable,
@@ -298,6 +298,7 @@ const CAUSES: [GapCause; 8] = [
     GapCause::NotRunning,
     GapCause::VolumeFailed,
     GapCause::Overrun,
+    GapCause::OutsideHours,
 ];
 const TRIGGERS: [DestructionTrigger; 3] =
     [DestructionTrigger::Expiry, DestructionTrigger::HoldEnded, DestructionTrigger::NeverCommitted];

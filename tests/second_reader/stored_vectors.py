@@ -108,7 +108,7 @@ def manifests() -> list[Vector]:
         ending("record_with_a_byte_more", record(gap + b"\0")),
         ending("record_with_a_byte_less", record(gap[:-1])),
         ending("gap_that_ends_before_it_begins", record(struct.pack(">BHqqB", 4, 7, START, START, 3))),
-        ending("gap_of_unknown_cause", record(gap[:-1] + b"\x08")),
+        ending("gap_of_unknown_cause", record(gap[:-1] + b"\xC8")),
         ending("record_of_camera_0", record(gap[:1] + bytes(2) + gap[3:])),
         ending("more_ranges_than_there_are", record(struct.pack(">BQIQQq32sBI", 3, SEGMENT, 1, 1, 1, START, bytes(32),
                                                                 1, 0xFFFFFFFF))),

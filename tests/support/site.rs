@@ -48,11 +48,12 @@ pub struct CameraFile {
     url: String,
     driver: Option<&'static str>,
     login: Option<(String, String)>,
+    hours: Option<String>,
 }
 
 impl CameraFile {
     pub fn new(number: u16, name: &str, url: &str) -> Self {
-        Self { number, name: name.to_owned(), url: url.to_owned(), driver: None, login: None }
+        Self { number, name: name.to_owned(), url: url.to_owned(), driver: None, login: None, hours: None }
     }
 
     pub fn through_libav(mut self) -> Self {
@@ -65,10 +66,17 @@ impl CameraFile {
         self
     }
 
+    /// As in `mon-fri 08:00-19:30`.
+    pub fn filming(mut self, hours: &str) -> Self {
+        self.hours = Some(hours.to_owned());
+        self
+    }
+
     pub fn text(&self) -> String {
+        let hours = self.hours.as_ref().map_or_else(String::new, |hours| format!("hours = \"{hours}\"\n"));
         let mut text = format!(
             "number = {}\nname = \"{name}\"\nplace = \"ground floor, {name}\"\narea = \"lobby\"\n\
-             class = \"public-area\"\npurpose = \"crime prevention\"\n\n[source]\nurl = \"{}\"\n",
+             class = \"public-area\"\npurpose = \"crime prevention\"\n{hours}\n[source]\nurl = \"{}\"\n",
             self.number,
             self.url,
             name = self.name,

@@ -51,6 +51,7 @@ const CAUSES = [
   ['the camera did not answer', 'unreachable'],
   ['the camera refused the user name', 'unauthorized'],
   ['the camera wants a user name', 'unauthorized'],
+  ['outside its hours', 'outside-hours'],
   ["the camera's stream broke off", 'disconnected'],
   ['the camera ended the stream', 'disconnected'],
   ['the camera sent no ', 'stalled'],

@@ -200,6 +200,7 @@ const TABLE = {
   'cause.not-running': ['녹화기가 꺼져 있었음', 'the recorder was not running'],
   'cause.volume-failed': ['저장 장치 오류', 'the disk failed'],
   'cause.overrun': ['저장 장치가 느려 기록하지 못함', 'the disk was too slow'],
+  'cause.outside-hours': ['촬영 시간이 아님', 'it was outside the camera’s hours'],
 
   'decide.approve': ['승인', 'Approve'],
   'decide.viewer': ['열람할 사람', 'Who may watch'],
@@ -511,6 +512,7 @@ const TABLE = {
   'cameras.floor': ['최소 {length}', 'at least {length}'],
   'cameras.connecting': ['연결 중', 'Connecting'],
   'cameras.recording': ['녹화 중', 'Recording'],
+  'cameras.resting': ['촬영 시간 아님', 'Outside its hours'],
   'cameras.waiting': ['녹화 안 됨', 'Not recording'],
   'cameras.summary': ['{all}대 중 {recording}대 녹화 중', '{recording} of {all} are recording'],
   'class.public-area': ['공개된 장소', 'Public area'],
