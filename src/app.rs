@@ -141,6 +141,7 @@ impl Daemon {
             Arc::clone(&vault),
             Arc::clone(&time),
             holds,
+            Arc::clone(&access),
             ledger,
             cameras.watchers(),
             known.clone(),
@@ -261,7 +262,7 @@ fn regular_work(
     let copying = Arc::clone(eraser);
     regularly(RECEIPTS_EVERY, "receipts", Box::new(move || copying.copy_receipts().map_err(|e| e.to_string())));
     let ending = Arc::clone(access);
-    regularly(GRANTS_EVERY, "ending grants", Box::new(move || ending.end_grants().map_err(|e| e.to_string())));
+    regularly(GRANTS_EVERY, "ending grants", Box::new(move || ending.end_what_is_over().map_err(|e| e.to_string())));
     let checking = Arc::clone(access);
     regularly(CHECKPOINT_EVERY, "checkpoint", Box::new(move || checking.checkpoint().map_err(|e| e.to_string())));
     let keeping = Arc::clone(time);
@@ -342,6 +343,11 @@ impl Built {
         let periods = Periods {
             session: SessionLimits { idle: site.access.session_idle, whole: site.access.session_max },
             due: site.access.request_due,
+            objection: site.access.objection,
+            held_warn_percent: site.held_warn_percent,
+            unconfirmed_days: site.unconfirmed_days,
+            site_name: site.name.clone(),
+            time_zone: site.time_zone.clone(),
         };
         let (access, ledger) =
             Access::start(files, Arc::clone(&vault), Arc::clone(&time), Arc::clone(&holds), periods)?;

@@ -15,11 +15,13 @@
 #[cfg(test)]
 mod tests;
 
+mod destroyed;
 mod file;
 mod row;
 mod shared;
 mod verify;
 
+pub use destroyed::{DestroyedRow, DestroyedRows};
 pub use file::{Ledger, LedgerError, NewestKnown};
 pub use row::{
     Act, Actor, Checkpoint, Decision, DestructionReceipt, GrantedView, ManifestCheckpoint, Row, ViewRefusal,

@@ -44,6 +44,7 @@ mod due;
 mod erase;
 mod footage;
 mod grants;
+mod held;
 mod holds;
 mod index;
 mod inspect;
@@ -69,6 +70,7 @@ pub use due::{Due, DueSegment};
 pub use erase::{Batch, Erased};
 pub use footage::{Availability, EachSegment, LiveSegment};
 pub use grants::{GRANT_SEGMENTS_LIMIT, GrantFile, GrantStore, StagedSlot};
+pub use held::HeldFootage;
 pub use holds::{Hold, Holds};
 pub use inspect::{
     GrantExpected, IndexLook, Inspection, KeyHolders, Look, SeenVolume, VolumeFault, count_segments, granted_segments,

@@ -1,5 +1,6 @@
 //! How the daemon is: asked over a socket in the state directory, which only the site's owner can open.
 
+use crate::access::{Access, Duties};
 use crate::domain::{CameraNumber, Utc, VolumeId};
 use crate::http::KnownCameras;
 use crate::ingest::{CameraState, CameraStatus, CameraWatchers};
@@ -68,6 +69,8 @@ pub struct Status {
     pub volumes: Vec<VolumeLine>,
     pub day_keys: usize,
     pub holds: usize,
+    /// What holds keep, and what waits for an officer.
+    pub duties: Duties,
     pub due: u64,
     pub destroyed: u64,
     pub destroyed_unproven: u64,
@@ -110,6 +113,7 @@ pub(super) struct StatusDesk {
     vault: Arc<Vault>,
     time: Arc<TrustedClock>,
     holds: Arc<Mutex<Holds>>,
+    access: Arc<Access>,
     ledger: SharedLedger,
     watchers: CameraWatchers,
     known: KnownCameras,
@@ -125,6 +129,7 @@ impl StatusDesk {
         vault: Arc<Vault>,
         time: Arc<TrustedClock>,
         holds: Arc<Mutex<Holds>>,
+        access: Arc<Access>,
         ledger: SharedLedger,
         watchers: CameraWatchers,
         known: KnownCameras,
@@ -135,6 +140,7 @@ impl StatusDesk {
             vault,
             time,
             holds,
+            access,
             ledger,
             watchers,
             known,
@@ -208,6 +214,8 @@ impl StatusDesk {
             (erased.total, erased.unproven)
         };
         alarms.extend(self.failing.alarms());
+        let mut duties = self.access.duties();
+        alarms.append(&mut duties.alarms);
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             notice: self.notice.map(str::to_owned),
@@ -218,6 +226,7 @@ impl StatusDesk {
             volumes,
             day_keys: self.vault.day_key_count(),
             holds: self.holds.lock().unwrap_or_else(PoisonError::into_inner).list().len(),
+            duties,
             // A manifest that cannot be read is an alarm of the eraser's.
             due: self.vault.due_count(self.time.trusted()).unwrap_or(0),
             destroyed,
