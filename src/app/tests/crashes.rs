@@ -100,6 +100,7 @@ survive! {
     a_cut_in_a_start_after_a_lost_segment: 16,
     a_cut_after_an_hour_of_commits: 17,
     a_cut_while_hands_change: 18,
+    a_cut_while_footage_is_condemned: 19,
 }
 
 /// What is wrong with a site whose making was cut.

@@ -16,7 +16,7 @@ pub struct Scenario {
     pub weight: u32,
 }
 
-pub const ALL: [Scenario; 19] = [
+pub const ALL: [Scenario; 20] = [
     Scenario { name: "a first start", play: first_start, weight: 2 },
     Scenario { name: "create, append, commit, seal, stop", play: recording, weight: 4 },
     Scenario { name: "expire: key, blocks, name, grant's slot, day key, receipt", play: erasing, weight: 3 },
@@ -36,6 +36,7 @@ pub const ALL: [Scenario; 19] = [
     Scenario { name: "a start after a first commit that lost a segment", play: start_after_lost_segment, weight: 2 },
     Scenario { name: "an hour of commits", play: hour_of_commits, weight: 6 },
     Scenario { name: "who opens the day keys and the desk changes", play: hands_change, weight: 1 },
+    Scenario { name: "condemn, key, blocks, receipt", play: condemning, weight: 3 },
 ];
 
 const AFTER_EXPIRY: Duration = Duration::from_secs(86_400 + 60);
@@ -98,6 +99,26 @@ fn erasing(ground: &Ground, left_out: Option<Flush>) -> Played {
     play.begin();
     play.advance(AFTER_EXPIRY);
     play.round();
+    play.round();
+    play.end()
+}
+
+/// The disk is full: footage is ended before its day, while a hold keeps other footage.
+fn condemning(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    play.record(1, 0, 2);
+    play.record(1, 10, 1);
+    play.record(2, 0, 1);
+    play.commit();
+    play.advance(Duration::from_secs(20));
+    play.begin();
+    play.condemn(1, 0);
+    // A hold that is placed now comes too late for it, and in time for the other.
+    let desk = play.sign_in("desk");
+    play.submit(&desk, 1, span(0, 11));
+    play.note();
+    play.round();
+    play.condemn(2, 0);
     play.round();
     play.end()
 }
