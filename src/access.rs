@@ -14,24 +14,35 @@
 
 mod decisions;
 mod desk;
+mod destructions;
+mod duties;
 mod facts;
+mod holds;
 mod people;
 mod registry;
 mod requests;
 mod sessions;
 mod site;
+mod states;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod viewing;
 
-pub use decisions::{Approval, Refusal, Steps};
+pub use decisions::{Approval, Postponement, Refusal, Steps};
 pub use desk::StoredPersons;
+pub use destructions::{
+    DayConfirmation, DayConfirmed, DayLine, DestructionReport, ReportRow, ReportTotals, ReportView,
+};
+pub use duties::Duties;
 pub use facts::LedgerFacts;
+pub use holds::{HoldView, HoldsView, NewHold, RequestHold};
 pub use people::{Account, NewAccount, Password, Person};
-pub use registry::{GrantState, RequestState};
+pub use registry::GrantState;
 pub use requests::{NewRequest, PersonFields, RequestView};
 pub use sessions::{Caller, SessionLimits};
 pub use site::{NewSite, SiteFiles, StartError};
+pub use states::RequestState;
 pub use viewing::{GrantView, Picture, Playlist, PlaylistEntry};
 
 use crate::crypto::{SigningKey, Unopened};
@@ -39,6 +50,7 @@ use crate::domain::{AccountId, CameraNumber, Role, Utc};
 use crate::ledger::{Act, Actor, LedgerError, ManifestCheckpoint, Row, SharedLedger};
 use crate::vault::{GrantStore, Hold, Holds, TrustedClock, Vault, VaultError};
 use desk::Desk;
+use destructions::Destructions;
 use people::People;
 use registry::Registry;
 use sessions::Sessions;
@@ -66,6 +78,22 @@ pub enum AccessError {
     WrongState { state: &'static str },
     #[error("who entered a request cannot decide it; ask another officer")]
     FourEyes,
+    #[error("there is no such hold")]
+    NoSuchHold,
+    #[error("the hold is {state}: this cannot be done to it any more; what it covered may be destroyed")]
+    WrongHoldState { state: &'static str },
+    #[error("who placed a hold neither confirms nor ends it; ask another officer")]
+    OwnHold,
+    #[error("nothing was destroyed on that day")]
+    NoSuchDay,
+    #[error("the day is not over; what it destroys can be confirmed when it is")]
+    DayNotOver,
+    #[error("the day is confirmed already, and nothing has been added to it since")]
+    DayConfirmed,
+    #[error("the report is not the one that you saw: open it again, and look at what has been added")]
+    ReportChanged,
+    #[error("the system's clock says {trusted}; set right whichever is wrong, then confirm")]
+    ClocksDisagree { trusted: Utc },
     #[error("there is no camera {camera}")]
     UnknownCamera { camera: CameraNumber },
     #[error("the span ends in the future; ask for what has been filmed")]
@@ -116,12 +144,21 @@ impl From<crate::crypto::CryptoFailure> for AccessError {
     }
 }
 
-/// The periods that the site's configuration sets.
-#[derive(Clone, Copy, Debug)]
+/// The periods and limits that the site's configuration sets.
+#[derive(Clone, Debug)]
 pub struct Periods {
     pub session: SessionLimits,
     /// In which a request must be answered (PIPA 35, Decree 41: ten days).
     pub due: Duration,
+    /// How long a refusal can be objected to; what was asked for stays until then.
+    pub objection: Duration,
+    /// A share of the disks, from which on held footage is an alarm.
+    pub held_warn_percent: u8,
+    /// So many days that nobody confirmed what was destroyed on are an alarm.
+    pub unconfirmed_days: u32,
+    /// For reports: the site's name, and the time zone that its days are counted in.
+    pub site_name: String,
+    pub time_zone: jiff::tz::TimeZone,
 }
 
 /// Everything between a person and the footage.
@@ -143,6 +180,9 @@ pub struct Access {
     turn: Mutex<()>,
     /// A step that a row had announced failed; holds and grants are to be brought into agreement with the ledger.
     untidy: AtomicBool,
+    held_count: Mutex<Option<duties::HeldCount>>,
+    said: Mutex<duties::Said>,
+    destructions: Arc<Mutex<Destructions>>,
     periods: Periods,
 }
 
@@ -309,9 +349,9 @@ impl Access {
             (registry.wanted_holds(), registry.open_grants())
         };
         let mut holds = self.holds();
-        let stray: Vec<_> = holds.list().iter().map(|hold| hold.request).collect();
-        for request in stray.into_iter().filter(|request| !held.iter().any(|hold| hold.request == *request)) {
-            holds.release(request)?;
+        let stray: Vec<_> = holds.list().iter().map(|hold| hold.of).collect();
+        for of in stray.into_iter().filter(|of| !held.iter().any(|hold| hold.of == *of)) {
+            holds.release(of)?;
         }
         let missing: Vec<Hold> = held.into_iter().filter(|hold| !holds.list().contains(hold)).collect();
         for hold in missing {
@@ -325,25 +365,28 @@ impl Access {
         Ok(())
     }
 
-    /// How many holds no request of the ledger asks for.
+    /// How many holds no row of the ledger tells of.
     fn strays(&self) -> usize {
         let registry = self.registry();
         let holds = self.holds();
-        holds.list().iter().filter(|hold| !registry.requests.contains_key(&hold.request)).count()
+        holds.list().iter().filter(|hold| !registry.knows(hold.of)).count()
     }
 
-    /// Ends what is over by itself. Grants go by the trusted clock, and their keys are destroyed: a wall clock that runs
-    /// ahead only denies. Sessions that are over are wiped. What failed half-way before is brought to its end.
+    /// Ends what is over by itself. Grants and holds go by the trusted clock: a wall clock that runs ahead only denies, and
+    /// destroys nothing. Sessions that are over are wiped. What failed half-way before is brought to its end, and what
+    /// waits for somebody is said again.
     ///
     /// # Errors
     /// [`AccessError::NotRecorded`], [`AccessError::Inside`].
-    pub fn end_grants(&self) -> Result<(), AccessError> {
+    pub fn end_what_is_over(&self) -> Result<(), AccessError> {
         self.sessions.sweep();
         let over = self.registry().grants_over(self.now());
         for grant in over {
             self.record(Actor::Daemon, Act::GrantEnded { grant })?;
             self.tidied(self.grants.destroy(grant))?;
         }
+        self.say_what_waits();
+        self.lapse_holds()?;
         if self.untidy.swap(false, Ordering::Relaxed) {
             let _turn = self.turn();
             self.reconcile().inspect_err(|_| self.untidy.store(true, Ordering::Relaxed))?;

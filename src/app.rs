@@ -145,6 +145,7 @@ impl Daemon {
             Arc::clone(&time),
             holds,
             Foresight { fullness: Arc::clone(&fullness), warn_ahead: site.recording.warn_ahead },
+            Arc::clone(&access),
             ledger,
             cameras.watchers(),
             known.clone(),
@@ -273,7 +274,7 @@ fn regular_work(
     let making = Arc::clone(fullness);
     regularly(ROOM_EVERY, "making room", Box::new(move || making.round().map(drop).map_err(|e| e.to_string())));
     let ending = Arc::clone(access);
-    regularly(GRANTS_EVERY, "ending grants", Box::new(move || ending.end_grants().map_err(|e| e.to_string())));
+    regularly(GRANTS_EVERY, "ending grants", Box::new(move || ending.end_what_is_over().map_err(|e| e.to_string())));
     let checking = Arc::clone(access);
     regularly(CHECKPOINT_EVERY, "checkpoint", Box::new(move || checking.checkpoint().map_err(|e| e.to_string())));
     let reserving = desk.ledger();
@@ -340,6 +341,11 @@ impl Built {
         let periods = Periods {
             session: SessionLimits { idle: site.access.session_idle, whole: site.access.session_max },
             due: site.access.request_due,
+            objection: site.access.objection,
+            held_warn_percent: site.held_warn_percent,
+            unconfirmed_days: site.unconfirmed_days,
+            site_name: site.name.clone(),
+            time_zone: site.time_zone.clone(),
         };
         let (access, ledger) =
             Access::start(files, Arc::clone(&vault), Arc::clone(&time), Arc::clone(&holds), periods)?;

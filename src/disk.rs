@@ -130,6 +130,10 @@ pub trait Disk: Send + Sync + Debug {
     /// `syncfs`, for `sync_file_system`: who waits for it calls that.
     fn sync_file_system_at(&self, dir: &Path, site: FlushSite) -> io::Result<()>;
     fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
+    /// How much the file system of `dir` can hold, used or free. A disk that cannot tell says `None`.
+    fn size_bytes(&self, _dir: &Path) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
     /// Who could reach a file or directory besides the running user. A disk that no other user shares has nobody.
     fn others_reach(&self, _path: &Path) -> io::Result<Option<Reach>> {
         Ok(None)

@@ -2,8 +2,10 @@
 
 pub mod camera;
 pub mod destruction;
+pub mod hold;
 pub mod hours;
 pub mod ids;
+pub mod local_day;
 pub mod people;
 pub mod request;
 pub mod source;
@@ -13,8 +15,10 @@ pub mod video;
 
 pub use camera::{CameraClass, FilmedArea, Retention, RetentionError};
 pub use destruction::{DestructionTrigger, ManifestHead, Overwrite};
+pub use hold::{HeldFor, HoldEnd, HoldReason};
 pub use hours::{FilmingHours, NoHours};
-pub use ids::{AccountId, CameraNumber, DayKeyId, Digest, GrantId, RequestId, SegmentId, SiteId, VolumeId};
+pub use ids::{AccountId, CameraNumber, DayKeyId, Digest, GrantId, HoldId, RequestId, SegmentId, SiteId, VolumeId};
+pub use local_day::{LocalDay, NotADay};
 pub use people::Role;
 pub use source::{Credentials, Driver, Password, Source, Transport};
 pub use time::{Day, Span, SpanError, Utc};

@@ -7,7 +7,9 @@ mod answers;
 mod bodies;
 mod cameras;
 mod connections;
+mod destructions;
 mod footage;
+mod holds;
 mod pages;
 mod problem;
 mod requests;
@@ -70,7 +72,14 @@ pub fn router(routes: Routes) -> Router {
         .route("/v1/requests/{request}", get(requests::show))
         .route("/v1/requests/{request}/identity", post(requests::check_identity))
         .route("/v1/requests/{request}/decision", post(requests::decide).get(requests::decision_steps))
+        .route("/v1/requests/{request}/objection", post(requests::object))
         .route("/v1/requests/{request}/close", post(requests::close))
+        .route("/v1/requests/{request}/hold/confirmation", post(holds::confirm_of_request))
+        .route("/v1/holds", get(holds::list).post(holds::place))
+        .route("/v1/holds/{hold}", get(holds::show))
+        .route("/v1/holds/{hold}/confirmation", post(holds::confirm))
+        .route("/v1/holds/{hold}/extension", post(holds::extend))
+        .route("/v1/holds/{hold}/release", post(holds::release))
         .route("/v1/grants", get(footage::grants))
         .route("/v1/grants/{grant}/cameras/{camera}/playlist.m3u8", get(footage::playlist))
         .route("/v1/grants/{grant}/cameras/{camera}/{segment}/init.mp4", get(footage::init))
@@ -78,6 +87,9 @@ pub fn router(routes: Routes) -> Router {
         .route("/v1/ledger/head", get(requests::ledger_head))
         .route("/v1/ledger", get(requests::ledger))
         .route("/v1/destructions", get(requests::destructions))
+        .route("/v1/destructions/days", get(destructions::days))
+        .route("/v1/destructions/days/{day}", get(destructions::day))
+        .route("/v1/destructions/days/{day}/confirmation", post(destructions::confirm))
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))

@@ -16,12 +16,14 @@
 #[cfg(test)]
 mod tests;
 
+mod destroyed;
 mod file;
 mod reserve;
 mod row;
 mod shared;
 mod verify;
 
+pub use destroyed::{DestroyedRow, DestroyedRows};
 pub use file::{Ledger, LedgerError, NewestKnown};
 pub use reserve::LedgerRoom;
 pub use row::{

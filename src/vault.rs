@@ -44,6 +44,7 @@ mod day_keys;
 mod erase;
 mod footage;
 mod grants;
+mod held;
 mod holds;
 mod index;
 mod inspect;
@@ -65,6 +66,7 @@ pub use day_keys::RECIPIENTS_LIMIT;
 pub use erase::DueSegment;
 pub use footage::{Availability, EachSegment, LiveSegment};
 pub use grants::{GRANT_SEGMENTS_LIMIT, GrantFile, GrantStore, StagedSlot};
+pub use held::HeldFootage;
 pub use holds::{Hold, Holds};
 pub use inspect::{
     GrantExpected, IndexLook, Inspection, KeyHolders, Look, SeenVolume, VolumeFault, count_segments, granted_segments,

@@ -5,6 +5,8 @@
 mod browser;
 #[path = "pages/checks.rs"]
 mod checks;
+#[path = "pages/duties.rs"]
+mod duties;
 #[path = "pages/site.rs"]
 mod site;
 mod support;
@@ -125,6 +127,7 @@ fn every_role_does_its_part() -> Result<()> {
     let span = ((newest / 1000 - 7) * 1000, (newest / 1000 - 1) * 1000);
     enter_as_staff(&site, &browser, span)?;
     decide_as_officer(&browser)?;
+    duties::hold_as_officers(&browser, span)?;
     watch_as_viewer(&browser, granted_s(&site)?)?;
     close_and_look_again(&site, &browser)?;
     read_as_auditor(&browser)?;
@@ -183,7 +186,7 @@ fn decide_as_officer(browser: &Browser) -> Result<()> {
     browser.type_into("#approve input[name=password]", &password("officer"))?;
     browser.click("#approve button[type=submit]")?;
     browser.wait_for_text("main", "There is footage of that span.")?;
-    for path in ["requests", "grants", "destructions", "ledger", "cameras"] {
+    for path in ["requests", "holds", "grants", "destructions", "ledger", "cameras"] {
         open(browser, path)?;
         look_over(browser, false)?;
     }
@@ -272,6 +275,11 @@ fn look_as_installer(browser: &Browser) -> Result<()> {
 }
 
 #[test]
+fn an_officer_confirms_what_was_destroyed_on_a_day_and_prints_it() -> Result<()> {
+    duties::confirm_a_day_and_print_it()
+}
+
+#[test]
 fn a_demonstration_says_so_on_every_page() -> Result<()> {
     let site = Site::without_cameras(&["--demo"])?;
     let browser = Browser::open("ko-KR")?;
@@ -280,9 +288,9 @@ fn a_demonstration_says_so_on_every_page() -> Result<()> {
     look_over(&browser, true)?;
     for (name, pages) in [
         ("desk", vec!["requests", "new", "cameras"]),
-        ("officer", vec!["requests", "grants", "destructions", "ledger", "cameras"]),
+        ("officer", vec!["requests", "holds", "holds/new", "grants", "destructions", "ledger", "cameras"]),
         ("viewer", vec!["grants"]),
-        ("auditor", vec!["ledger", "destructions", "requests"]),
+        ("auditor", vec!["ledger", "destructions", "holds", "requests"]),
         ("installer", vec!["cameras"]),
     ] {
         sign_in(&browser, name)?;

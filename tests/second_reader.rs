@@ -27,6 +27,7 @@ use support::read_back::{
 use support::scene::{Scene, have_approved, now_us};
 use support::site::{CameraFile, Site};
 
+const HOLD_TEXT: &str = "Hong Gildong fell on the stairs";
 const CAMERAS: [(u16, &str, Video); 2] = [(1, "/yard", Video::Yard), (2, "/gate", Video::YardH265)];
 
 fn clinic() -> Scene {
@@ -57,6 +58,10 @@ fn all_that_was_committed_is_read_by_a_reader_made_from_the_page() {
     let (mut staff, mut officer, viewer) =
         (scene.sign_in("staff").unwrap(), scene.sign_in("officer").unwrap(), scene.sign_in("viewer").unwrap());
     have_approved(&mut staff, &mut officer, &viewer, &numbers, span).unwrap();
+    let review = jiff::Timestamp::from_microsecond(now_us() + 86_400_000_000).unwrap().to_string();
+    let hold = json!({"reason": "incident", "text": HOLD_TEXT, "cameras": [1], "span": span.to_json().unwrap(),
+        "review": review});
+    officer.api.post("/v1/holds", &hold).unwrap().expect_status(201).unwrap();
     let stopped_us = now_us();
     scene.running.stop().unwrap();
 
@@ -127,6 +132,7 @@ fn what_people_open(scene: &Scene) {
     assert_eq!((&staff["persons"], &staff["grants"], &staff["day_keys"]), (&persons, &json!([]), &json!(0)));
     assert_eq!((&officer["persons"], &officer["grants"], &officer["day_keys"]), (&persons, &json!([]), &json!(2)));
     assert_eq!((&viewer["persons"], &viewer["day_keys"]), (&json!({}), &json!(0)));
+    assert_eq!((&staff["holds"], &viewer["holds"]), (&json!({"1": HOLD_TEXT}), &json!({})));
     let grant = &viewer["grants"][0];
     let opened = grant["opened"].as_array().unwrap();
     assert!(grant["as_decided"] == true && opened.len() >= 4 && grant["segments"] == opened.len(), "{viewer}");

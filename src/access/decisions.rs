@@ -6,6 +6,7 @@
 
 use super::registry::Request;
 use super::requests::A_VOLUME_IS_AWAY;
+use super::texts::check_text;
 use super::{Access, AccessError, Caller, RequestView};
 use crate::crypto::{DataKey, PrivateKey};
 use crate::domain::request::{RefusalGround, RequestKind};
@@ -21,7 +22,6 @@ use std::time::Duration;
 
 /// How long a grant lasts where the officer names no end.
 const DEFAULT_GRANT: Duration = Duration::from_secs(7 * 86_400);
-const REASON_LIMIT_CHARS: usize = 2_000;
 
 /// An approval: wholly, or partly in cameras and span.
 #[derive(Clone, Debug)]
@@ -38,6 +38,13 @@ pub struct Approval {
 pub struct Refusal {
     pub ground: RefusalGround,
     pub reason: String,
+}
+
+/// A postponement: why, and when a decision is expected.
+#[derive(Clone, Debug)]
+pub struct Postponement {
+    pub reason: String,
+    pub until: Utc,
 }
 
 /// How far a decision under way has come: on a hard disk, to hand over a day of a camera takes many seconds.
@@ -103,11 +110,41 @@ impl Access {
         refusal: &Refusal,
         password: &str,
     ) -> Result<RequestView, AccessError> {
-        if refusal.reason.trim().is_empty() || refusal.reason.chars().count() > REASON_LIMIT_CHARS {
-            return Err(AccessError::BadInput { field: "reason", what: "is wanted, in at most 2,000 characters" });
+        check_text("reason", &refusal.reason, true)?;
+        let objection_until = Some(self.now().saturating_add(self.periods.objection));
+        let decision = Decision::Refused { ground: refusal.ground, reason: refusal.reason.clone(), objection_until };
+        self.decide(caller, request, decision, password)
+    }
+
+    /// Postpones the decision of a request: it stays open, and what it asks for stays held. The duty to answer in time
+    /// stays too.
+    ///
+    /// # Errors
+    /// As [`Access::approve`].
+    pub fn postpone(
+        &self,
+        caller: &Caller,
+        request: RequestId,
+        postponement: &Postponement,
+        password: &str,
+    ) -> Result<RequestView, AccessError> {
+        check_text("reason", &postponement.reason, true)?;
+        if postponement.until <= self.now() {
+            return Err(AccessError::BadInput { field: "until", what: "is in the past" });
         }
+        let decision = Decision::Postponed { reason: postponement.reason.clone(), until: postponement.until };
+        self.decide(caller, request, decision, password)
+    }
+
+    /// A decision that hands nothing over.
+    fn decide(
+        &self,
+        caller: &Caller,
+        request: RequestId,
+        decision: Decision,
+        password: &str,
+    ) -> Result<RequestView, AccessError> {
         self.begin_decision(caller, request, password)?;
-        let decision = Decision::Refused { ground: refusal.ground, reason: refusal.reason.clone() };
         let done = self.with_release_key(caller, password, |_| {
             self.record(caller.actor(), Act::RequestDecided { request, decision })?;
             self.checkpoint_decision();
@@ -131,8 +168,8 @@ impl Access {
         }
         let mut registry = self.registry();
         let found = registry.requests.get(&request).cloned().ok_or(AccessError::NoSuchRequest)?;
-        let refused = Decision::Refused { ground: RefusalGround::OtherJustCause, reason: String::new() };
-        if found.state.apply(&Act::RequestDecided { request, decision: refused }).is_none() {
+        let decided = Act::RequestDecided { request, decision: Decision::Confirmed { exists: false } };
+        if found.state.apply(&decided, self.now()).is_none() {
             return Err(AccessError::WrongState { state: found.state.name() });
         }
         if found.entered_by == Some(caller.account()) {
@@ -144,7 +181,9 @@ impl Access {
         }
     }
 
-    fn with_release_key(
+    /// Tries the password of an officer who is signed in: an act that counts is theirs, not that of whoever found their
+    /// screen. It opens the release key.
+    pub(super) fn with_release_key(
         &self,
         caller: &Caller,
         password: &str,

@@ -1,11 +1,11 @@
-//! The desk: one key pair a site, for what requests hold of persons. Its private half stands in slots, one for each
+//! The desk: one key pair a site, for what requests hold of persons, and for the texts of holds, which may name some. Its private half stands in slots, one for each
 //! person whose role reads persons, and one for the recovery key.
 
 use super::AccessError;
 use super::site::StartError;
-use crate::crypto::{Label, PrivateKey, PublicKey, commitment, generate_pair, random_array};
+use crate::crypto::{Label, PrivateKey, PublicKey, Sealed, commitment, generate_pair, random_array};
 use crate::disk::{SharedDisk, read_file, replace_file};
-use crate::domain::{Digest, RequestId, StateFault, StateVersion};
+use crate::domain::{Digest, HeldFor, HoldId, RequestId, StateFault, StateVersion};
 use crate::segment::{SlotFile, SlotPurpose};
 use crate::vault::{VaultError, overwrite_slot, seal_again};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -30,7 +30,16 @@ pub(super) struct Desk {
 pub struct StoredPersons {
     version: StateVersion,
     request: RequestId,
-    persons: crate::crypto::Sealed,
+    persons: Sealed,
+}
+
+/// The text of an officer's hold, as it is stored: sealed to the desk.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredText {
+    version: StateVersion,
+    hold: HoldId,
+    text: Sealed,
 }
 
 impl StoredPersons {
@@ -105,33 +114,41 @@ impl Desk {
         Ok(changed)
     }
 
-    /// Seals what a request holds of persons, writes and flushes it; returns the commitment for the ledger.
-    pub fn store(&self, dir: &Path, request: RequestId, fields: &impl Serialize) -> Result<Digest, AccessError> {
-        let failed = |what: String| VaultError::State { file: format!("request {request}"), what };
+    /// Seals what a request or a hold says of persons, writes and flushes it; returns the commitment for the ledger.
+    pub fn store(&self, dir: &Path, of: HeldFor, fields: &impl Serialize) -> Result<Digest, AccessError> {
+        let failed = |what: String| VaultError::State { file: of.to_string(), what };
         let fields = serde_json::to_string(fields).map_err(|e| failed(e.to_string()))?;
         let salt = random_array()?;
         let committed = commitment(&salt, fields.as_bytes());
         let salted = Zeroizing::new(serde_json::to_vec(&Salted { salt, fields }).map_err(|e| failed(e.to_string()))?);
-        let persons = self.public.seal(Label::RequestPersons, &request.0.to_be_bytes(), &salted)?;
-        let stored = StoredPersons { version: StateVersion, request, persons };
-        let stored = stored.to_bytes().map_err(|e| failed(e.to_string()))?;
-        replace_file(&*self.disk, &path_of(dir, request), &stored).map_err(|e| failed(e.to_string()))?;
+        let (label, context) = bound_to(of);
+        let sealed = self.public.seal(label, &context, &salted)?;
+        let version = StateVersion;
+        let stored = match of {
+            HeldFor::Request(request) => StoredPersons { version, request, persons: sealed }.to_bytes(),
+            HeldFor::Hold(hold) => serde_json::to_vec(&StoredText { version, hold, text: sealed }),
+        };
+        let stored = stored.map_err(|e| failed(e.to_string()))?;
+        replace_file(&*self.disk, &path_of(dir, of), &stored).map_err(|e| failed(e.to_string()))?;
         Ok(committed)
     }
 
-    /// Opens what a request holds of persons, and holds it against the ledger's commitment.
+    /// Opens what a request or a hold says of persons, and holds it against the ledger's commitment.
     pub fn read<T: DeserializeOwned>(
         &self,
         dir: &Path,
-        request: RequestId,
+        of: HeldFor,
         committed: Digest,
         desk: &PrivateKey,
     ) -> Result<T, AccessError> {
-        let failed = |what: String| AccessError::Inside(VaultError::State { file: format!("request {request}"), what });
-        let bytes =
-            read_file(&*self.disk, &path_of(dir, request), FILE_LIMIT_BYTES).map_err(|e| failed(e.to_string()))?;
-        let stored = StoredPersons::parse(&bytes).map_err(|e| failed(e.to_string()))?;
-        let salted = desk.open(Label::RequestPersons, &request.0.to_be_bytes(), &stored.persons)?;
+        let failed = |what: String| AccessError::Inside(VaultError::State { file: of.to_string(), what });
+        let bytes = read_file(&*self.disk, &path_of(dir, of), FILE_LIMIT_BYTES).map_err(|e| failed(e.to_string()))?;
+        let sealed = match of {
+            HeldFor::Request(_) => StoredPersons::parse(&bytes).map(|stored| stored.persons),
+            HeldFor::Hold(_) => StateVersion::read::<StoredText>(&bytes).map(|stored| stored.text),
+        };
+        let (label, context) = bound_to(of);
+        let salted = desk.open(label, &context, &sealed.map_err(|e| failed(e.to_string()))?)?;
         // What was opened is of persons: an error says where, never what.
         let changed = |e: serde_json::Error| failed(StateFault::at(&e).to_string());
         let salted: Salted = serde_json::from_slice(&salted).map_err(changed)?;
@@ -142,6 +159,17 @@ impl Desk {
     }
 }
 
-fn path_of(dir: &Path, request: RequestId) -> PathBuf {
-    dir.join(format!("{:08x}", request.0))
+/// What it is sealed as: what is of one thing opens for no other.
+fn bound_to(of: HeldFor) -> (Label, [u8; 4]) {
+    match of {
+        HeldFor::Request(request) => (Label::RequestPersons, request.0.to_be_bytes()),
+        HeldFor::Hold(hold) => (Label::HoldText, hold.0.to_be_bytes()),
+    }
+}
+
+fn path_of(dir: &Path, of: HeldFor) -> PathBuf {
+    dir.join(match of {
+        HeldFor::Request(request) => format!("{:08x}", request.0),
+        HeldFor::Hold(hold) => format!("h{:08x}", hold.0),
+    })
 }

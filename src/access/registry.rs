@@ -1,127 +1,16 @@
-//! What the rows add up to: requests, grants, rights. Built by applying every row at a start, and each new one.
+//! What the rows add up to: requests, grants, holds, rights. Built by applying every row at a start, and each new one.
 
 use super::decisions::Deciding;
+use super::states::{HoldState, RequestState};
 use crate::crypto::{PublicKey, VerifyingKey};
-use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
-use crate::domain::{AccountId, CameraNumber, Digest, GrantId, RequestId, Role, Span, Utc};
+use crate::domain::request::RequestKind;
+use crate::domain::{
+    AccountId, CameraNumber, Digest, GrantId, HeldFor, HoldId, HoldReason, RequestId, Role, Span, Utc,
+};
 use crate::ledger::{Act, Actor, Decision, GrantedView, Row};
 use crate::vault::Hold;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// Where a request stands.
-///
-/// ```text
-/// Submitted ─ identity ─▶ Identified ─ decision ─▶ Approved ── close ─▶ Closed
-///     │                                    ├─────▶ Confirmed ─ close ───▲
-///     │                                    └─────▶ Refused ─── close ───▲
-///     └─ nothing left ─▶ Unavailable
-/// ```
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum RequestState {
-    Submitted,
-    Identified {
-        document: IdentityDocument,
-    },
-    Approved {
-        document: IdentityDocument,
-        grant: GrantId,
-    },
-    /// An existence check was answered.
-    Confirmed {
-        document: IdentityDocument,
-        exists: bool,
-    },
-    Refused {
-        document: IdentityDocument,
-        ground: RefusalGround,
-        reason: String,
-    },
-    Unavailable {
-        reason: String,
-    },
-    Closed {
-        document: Option<IdentityDocument>,
-        grant: Option<GrantId>,
-        answer: Option<String>,
-    },
-}
-
-/// The answer to an existence check, in words.
-pub(super) fn existence_answer(exists: bool) -> &'static str {
-    if exists { "footage exists" } else { "no footage exists" }
-}
-
-impl RequestState {
-    pub fn name(&self) -> &'static str {
-        match self {
-            RequestState::Submitted => "submitted",
-            RequestState::Identified { .. } => "identified",
-            RequestState::Approved { .. } => "approved",
-            RequestState::Confirmed { .. } => "confirmed",
-            RequestState::Refused { .. } => "refused",
-            RequestState::Unavailable { .. } => "unavailable",
-            RequestState::Closed { .. } => "closed",
-        }
-    }
-
-    /// Whether the footage asked for must stay. A refusal can be objected to, so it holds until the request is closed.
-    fn holds(&self) -> bool {
-        match self {
-            RequestState::Submitted
-            | RequestState::Identified { .. }
-            | RequestState::Approved { .. }
-            | RequestState::Confirmed { .. }
-            | RequestState::Refused { .. } => true,
-            RequestState::Unavailable { .. } | RequestState::Closed { .. } => false,
-        }
-    }
-
-    /// The next state, where the diagram has one.
-    pub(super) fn apply(&self, act: &Act) -> Option<RequestState> {
-        match (self, act) {
-            (RequestState::Submitted, Act::IdentityChecked { document, .. }) => {
-                Some(RequestState::Identified { document: *document })
-            }
-            (RequestState::Submitted, Act::RequestUnavailable { reason, .. }) => {
-                Some(RequestState::Unavailable { reason: reason.clone() })
-            }
-            (
-                RequestState::Identified { document },
-                Act::RequestDecided { decision: Decision::Approved { grant, .. }, .. },
-            ) => Some(RequestState::Approved { document: *document, grant: *grant }),
-            (
-                RequestState::Identified { document },
-                Act::RequestDecided { decision: Decision::Refused { ground, reason }, .. },
-            ) => Some(RequestState::Refused { document: *document, ground: *ground, reason: reason.clone() }),
-            (
-                RequestState::Identified { document },
-                Act::RequestDecided { decision: Decision::Confirmed { exists }, .. },
-            ) => Some(RequestState::Confirmed { document: *document, exists: *exists }),
-            (RequestState::Confirmed { document, exists }, Act::RequestClosed { .. }) => {
-                let answer = Some(existence_answer(*exists).to_owned());
-                Some(RequestState::Closed { document: Some(*document), grant: None, answer })
-            }
-            (RequestState::Approved { document, grant }, Act::RequestClosed { .. }) => {
-                Some(RequestState::Closed { document: Some(*document), grant: Some(*grant), answer: None })
-            }
-            (RequestState::Refused { document, ground, reason }, Act::RequestClosed { .. }) => {
-                let answer = Some(format!("{ground}: {reason}"));
-                Some(RequestState::Closed { document: Some(*document), grant: None, answer })
-            }
-            (
-                RequestState::Submitted
-                | RequestState::Identified { .. }
-                | RequestState::Approved { .. }
-                | RequestState::Confirmed { .. }
-                | RequestState::Refused { .. }
-                | RequestState::Unavailable { .. }
-                | RequestState::Closed { .. },
-                _,
-            ) => None,
-        }
-    }
-}
 
 #[derive(Clone, Debug)]
 pub(super) struct Request {
@@ -134,6 +23,39 @@ pub(super) struct Request {
     pub entered_by: Option<AccountId>,
     pub persons: Digest,
     pub state: RequestState,
+    /// An officer confirmed that so much is held for it.
+    pub hold_is_confirmed: bool,
+    /// Its hold ended by a row.
+    pub hold_has_ended: bool,
+}
+
+impl Request {
+    /// Whether the footage asked for must stay.
+    pub fn holds(&self) -> bool {
+        self.state.holds() && !self.hold_has_ended
+    }
+}
+
+/// A hold that an officer placed.
+#[derive(Clone, Debug)]
+pub(super) struct OrderedHold {
+    pub number: HoldId,
+    pub reason: HoldReason,
+    /// Commits to its text.
+    pub text: Digest,
+    pub owner: Option<AccountId>,
+    pub cameras: Vec<CameraNumber>,
+    pub span: Span,
+    pub placed: Utc,
+    pub review: Utc,
+    pub ends: Option<Utc>,
+    pub state: HoldState,
+}
+
+impl OrderedHold {
+    pub fn holds(&self) -> bool {
+        !matches!(self.state, HoldState::Ended { .. })
+    }
 }
 
 /// Whether a grant still opens anything.
@@ -175,6 +97,7 @@ pub(super) struct Registry {
     rights: BTreeMap<AccountId, Rights>,
     pub requests: BTreeMap<RequestId, Request>,
     pub grants: BTreeMap<GrantId, Grant>,
+    pub holds: BTreeMap<HoldId, OrderedHold>,
     /// Requests whose decision is being carried out: a second one is told to wait.
     pub deciding: BTreeMap<RequestId, Arc<Deciding>>,
 }
@@ -188,28 +111,26 @@ impl Registry {
             Act::RightsGranted { account, role, key, release_key, .. } => {
                 self.rights.insert(*account, Rights { role: *role, key: *key, release_key: *release_key });
             }
-            Act::RequestSubmitted { request, asked, cameras, span, due, persons } => {
-                let entered_by = match row.actor {
-                    Actor::Person { account, .. } => Some(account),
-                    Actor::Nobody { .. } | Actor::Console | Actor::Daemon => None,
-                };
-                let new = Request {
-                    number: *request,
-                    kind: *asked,
-                    cameras: cameras.clone(),
-                    span: *span,
-                    received: row.at,
-                    due: *due,
-                    entered_by,
-                    persons: *persons,
-                    state: RequestState::Submitted,
-                };
-                self.requests.insert(*request, new);
-            }
+            Act::RequestSubmitted { .. } => self.enter_request(row),
             Act::IdentityChecked { request, .. }
             | Act::RequestUnavailable { request, .. }
             | Act::RequestDecided { request, .. }
-            | Act::RequestClosed { request } => self.apply_to_request(*request, &row.act),
+            | Act::RequestObjected { request }
+            | Act::RequestClosed { request } => self.apply_to_request(*request, row),
+            Act::HoldReleased { request } => {
+                if let Some(known) = self.requests.get_mut(request) {
+                    known.hold_has_ended = true;
+                }
+            }
+            Act::HoldConfirmed { of: HeldFor::Request(request) } => {
+                if let Some(known) = self.requests.get_mut(request) {
+                    known.hold_is_confirmed = true;
+                }
+            }
+            Act::HoldOrdered { .. } => self.enter_hold(row),
+            Act::HoldConfirmed { of: HeldFor::Hold(hold) }
+            | Act::HoldExtended { hold, .. }
+            | Act::HoldEnded { hold, .. } => self.apply_to_hold(*hold, row),
             Act::GrantEnded { grant } => {
                 if let Some(known) = self.grants.get_mut(grant) {
                     known.state = GrantState::Ended;
@@ -222,20 +143,68 @@ impl Registry {
             | Act::SignInFailed { .. }
             | Act::SignedOut
             | Act::HoldPlaced { .. }
-            | Act::HoldReleased { .. }
             | Act::ViewIntended { .. }
             | Act::ViewServed { .. }
             | Act::ViewRefused { .. }
             | Act::FootageDestroyed(_)
+            | Act::DestructionConfirmed { .. }
             | Act::FootageRecovered { .. }
             | Act::LedgerRead
             | Act::Checkpoint(_) => {}
         }
     }
 
-    fn apply_to_request(&mut self, request: RequestId, act: &Act) {
+    fn enter_request(&mut self, row: &Row) {
+        let Act::RequestSubmitted { request, asked, cameras, span, due, persons } = &row.act else { return };
+        let new = Request {
+            number: *request,
+            kind: *asked,
+            cameras: cameras.clone(),
+            span: *span,
+            received: row.at,
+            due: *due,
+            entered_by: person_of(row.actor),
+            persons: *persons,
+            state: RequestState::Submitted,
+            hold_is_confirmed: false,
+            hold_has_ended: false,
+        };
+        self.requests.insert(*request, new);
+    }
+
+    fn enter_hold(&mut self, row: &Row) {
+        let Act::HoldOrdered { hold, reason, text, cameras, span, review, ends } = &row.act else { return };
+        let new = OrderedHold {
+            number: *hold,
+            reason: *reason,
+            text: *text,
+            owner: person_of(row.actor),
+            cameras: cameras.clone(),
+            span: *span,
+            placed: row.at,
+            review: *review,
+            ends: *ends,
+            state: HoldState::Ordered { since: row.at },
+        };
+        self.holds.insert(*hold, new);
+    }
+
+    fn apply_to_hold(&mut self, hold: HoldId, row: &Row) {
+        let Some(known) = self.holds.get_mut(&hold) else { return };
+        let Some(next) = known.state.apply(&row.act, known.owner, person_of(row.actor), row.at) else {
+            tracing::error!(%hold, "a row of the ledger does not fit the hold's state");
+            return;
+        };
+        known.state = next;
+        if let Act::HoldExtended { review, ends, .. } = &row.act {
+            (known.review, known.ends) = (*review, *ends);
+        }
+    }
+
+    fn apply_to_request(&mut self, request: RequestId, row: &Row) {
+        let act = &row.act;
         let Some(known) = self.requests.get_mut(&request) else { return };
-        let Some(next) = known.state.apply(act) else {
+        let Some(next) = known.state.apply(act, row.at) else {
             tracing::error!(%request, state = known.state.name(), "a row of the ledger does not fit the request's state");
             return;
         };
@@ -287,12 +256,37 @@ impl Registry {
         GrantId(self.grants.keys().next_back().map_or(1, |last| last.0 + 1))
     }
 
+    pub fn next_hold(&self) -> HoldId {
+        HoldId(self.holds.keys().next_back().map_or(1, |last| last.0 + 1))
+    }
+
     /// The holds that must stand.
     pub fn wanted_holds(&self) -> Vec<Hold> {
-        let holding = self.requests.values().filter(|request| request.state.holds());
-        holding
-            .map(|request| Hold { request: request.number, cameras: request.cameras.clone(), span: request.span })
-            .collect()
+        let asked = self.requests.values().filter(|request| request.holds());
+        let of_request = |request: &Request| Hold::of_request(request.number, request.cameras.clone(), request.span);
+        let ordered = self.holds.values().filter(|hold| hold.holds());
+        let of_officer = |hold: &OrderedHold| Hold {
+            of: HeldFor::Hold(hold.number),
+            cameras: hold.cameras.clone(),
+            span: hold.span,
+        };
+        asked.map(of_request).chain(ordered.map(of_officer)).collect()
+    }
+
+    /// Whether a row tells of it: a hold that stands for nothing known was placed right before a crash.
+    pub fn knows(&self, of: HeldFor) -> bool {
+        match of {
+            HeldFor::Request(request) => self.requests.contains_key(&request),
+            HeldFor::Hold(hold) => self.holds.contains_key(&hold),
+        }
+    }
+
+    /// Holds whose end has come: requests' own, and officers'.
+    pub fn holds_over(&self, now: Utc) -> (Vec<RequestId>, Vec<HoldId>) {
+        let is_over = |until: Option<Utc>| until.is_some_and(|until| until <= now);
+        let asked = self.requests.values().filter(|request| request.holds() && is_over(request.state.hold_until()));
+        let ordered = self.holds.values().filter(|hold| hold.holds() && is_over(hold.ends));
+        (asked.map(|request| request.number).collect(), ordered.map(|hold| hold.number).collect())
     }
 
     pub fn open_grants(&self) -> BTreeSet<GrantId> {
@@ -304,5 +298,12 @@ impl Registry {
     pub fn grants_over(&self, now: Utc) -> Vec<GrantId> {
         let open = self.grants.values().filter(|grant| grant.state == GrantState::Open && grant.ends <= now);
         open.map(|grant| grant.number).collect()
+    }
+}
+
+fn person_of(actor: Actor) -> Option<AccountId> {
+    match actor {
+        Actor::Person { account, .. } => Some(account),
+        Actor::Nobody { .. } | Actor::Console | Actor::Daemon => None,
     }
 }

@@ -1,20 +1,22 @@
 //! A request's way from the counter to its end, except for the decision itself.
 
 use super::decisions::Steps;
-use super::registry::{Request, RequestState, existence_answer};
+use super::holds::RequestHold;
+use super::registry::Request;
+use super::states::{RequestState, existence_answer};
+use super::texts::check_text;
 use super::{Access, AccessError, Caller};
 use crate::domain::request::{IdentityDocument, RequestKind};
-use crate::domain::{AccountId, CameraNumber, GrantId, RequestId, Role, Span, Utc};
+use crate::domain::{AccountId, CameraNumber, GrantId, HeldFor, RequestId, Role, Span, Utc};
 use crate::ledger::{Act, GrantedView};
 use crate::vault::{Availability, Hold};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const CAMERAS_LIMIT: usize = 128;
 /// How long a picture may be on its way from a camera into the index: the frames of a fragment, its writing.
 const STILL_COMING: Duration = Duration::from_secs(15);
-const TEXT_LIMIT_CHARS: usize = 2_000;
 
 pub(super) const A_VOLUME_IS_AWAY: &str =
     "a volume that may hold it is not there at the moment; tell the installer, and ask again when it is back";
@@ -74,6 +76,9 @@ pub struct RequestView {
     /// The hull of what was granted.
     pub granted_span: Option<Span>,
     pub held: bool,
+    /// Its own hold, while that stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<RequestHold>,
     /// How far the decision has come, while it is being carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deciding: Option<Steps>,
@@ -85,10 +90,7 @@ pub struct RequestView {
 
 impl NewRequest {
     fn check(&self) -> Result<(), AccessError> {
-        let bad = |field, what| Err(AccessError::BadInput { field, what });
-        if self.cameras.is_empty() || self.cameras.len() > CAMERAS_LIMIT {
-            return bad("cameras", "name between 1 and 128 cameras");
-        }
+        check_cameras(&self.cameras)?;
         let none = String::new();
         let texts = [
             ("purpose", &self.purpose, true),
@@ -97,59 +99,21 @@ impl NewRequest {
             ("birth_date", self.person.birth_date.as_ref().unwrap_or(&none), false),
             ("relation", self.person.relation.as_ref().unwrap_or(&none), false),
         ];
-        let mut named = self.cameras.clone();
-        named.sort_unstable();
-        named.dedup();
-        if named.len() < self.cameras.len() {
-            return bad("cameras", "name each camera once");
-        }
         for (field, text, is_wanted) in texts {
-            if is_wanted && text.trim().is_empty() {
-                return bad(field, "is wanted");
-            }
-            if text.chars().count() > TEXT_LIMIT_CHARS {
-                return bad(field, "is too long");
-            }
-            if holds_id_number(text) {
-                return Err(AccessError::IdNumber { field });
-            }
+            check_text(field, text, is_wanted)?;
         }
         Ok(())
     }
 }
 
-/// Whether a text seems to hold a resident registration number (13 digits, as 6 and 7), a driver's licence (12 digits,
-/// as 2, 2, 6 and 2) or a passport number (a letter and 8 digits). They are never stored (PIPA 24-2).
-fn holds_id_number(text: &str) -> bool {
-    let mut groups: Vec<usize> = Vec::new();
-    let mut digits = 0;
-    let mut letter_before = false;
-    let mut previous = ' ';
-    for c in text.chars().chain(std::iter::once('\n')) {
-        if c.is_ascii_digit() {
-            if digits == 0 {
-                letter_before = previous.is_ascii_uppercase();
-            }
-            digits += 1;
-        } else {
-            if digits > 0 {
-                groups.push(digits);
-                if digits == 13 || (letter_before && digits == 8) {
-                    return true;
-                }
-            }
-            let joins = c == '-' && digits > 0;
-            if groups.ends_with(&[6, 7]) || groups.ends_with(&[2, 2, 6, 2]) {
-                return true;
-            }
-            if !joins {
-                groups.clear();
-            }
-            digits = 0;
-        }
-        previous = c;
+/// Refuses no cameras, too many, and the same twice.
+pub(super) fn check_cameras(cameras: &[CameraNumber]) -> Result<(), AccessError> {
+    let bad = |what| Err(AccessError::BadInput { field: "cameras", what });
+    if cameras.is_empty() || cameras.len() > CAMERAS_LIMIT {
+        return bad("name between 1 and 128 cameras");
     }
-    false
+    let named: BTreeSet<_> = cameras.iter().collect();
+    if named.len() < cameras.len() { bad("name each camera once") } else { Ok(()) }
 }
 
 impl Access {
@@ -161,32 +125,27 @@ impl Access {
     pub fn submit(&self, caller: &Caller, new: NewRequest) -> Result<RequestView, AccessError> {
         caller.must_be(&[Role::Staff])?;
         new.check()?;
-        if let Some(camera) = new.cameras.iter().find(|camera| !self.knows_camera(**camera)) {
-            return Err(AccessError::UnknownCamera { camera: *camera });
-        }
         let now = self.later();
-        if new.span.to() > now {
-            return Err(AccessError::SpanInFuture);
-        }
+        self.must_be_filmed(&new.cameras, new.span, now)?;
         let _turn = self.turn();
         let request = self.registry().next_request();
         let persons = Persons { person: new.person, purpose: new.purpose };
-        let committed = self.desk.store(&self.requests_dir, request, &persons)?;
-        let hold = Hold { request, cameras: new.cameras.clone(), span: new.span };
+        let committed = self.desk.store(&self.requests_dir, HeldFor::Request(request), &persons)?;
+        let hold = Hold::of_request(request, new.cameras.clone(), new.span);
         self.holds().place(hold.clone())?;
-        let entered = self.enter(caller, &hold, new.kind, committed, now);
+        let entered = self.enter(caller, (request, &hold), new.kind, committed, now);
         let left = match entered {
             Ok(left) => left,
             Err(e) => {
                 // A request that has its row keeps its hold, whatever failed after it.
                 if self.find_request(request).is_err() {
-                    self.holds().release(request)?;
+                    self.holds().release(hold.of)?;
                 }
                 return Err(e);
             }
         };
         if !left {
-            self.holds().release(request)?;
+            self.holds().release(hold.of)?;
         }
         self.request(caller, request)
     }
@@ -195,22 +154,17 @@ impl Access {
     fn enter(
         &self,
         caller: &Caller,
-        hold: &Hold,
+        (request, hold): (RequestId, &Hold),
         asked: RequestKind,
         persons: crate::domain::Digest,
         now: Utc,
     ) -> Result<bool, AccessError> {
-        let Hold { request, cameras, span } = hold.clone();
-        let mut pieces = Vec::new();
-        for camera in &cameras {
-            pieces.extend(self.vault.availability(*camera, span, now)?);
-        }
+        let Hold { cameras, span, .. } = hold.clone();
+        let nothing_left = self.nothing_left(&cameras, span, now)?;
         let due = self.now().saturating_add(self.periods.due);
         let submitted = Act::RequestSubmitted { request, asked, cameras: cameras.clone(), span, due, persons };
         self.record(caller.actor(), submitted)?;
-        // What stands on a volume that is away is not gone, and what was filmed just now may still be on its way.
-        let is_certain = self.vault.away().is_empty() && span.to().saturating_add(STILL_COMING) <= now;
-        match nothing_left(&pieces).filter(|_| is_certain) {
+        match nothing_left {
             None => {
                 self.record(caller.actor(), Act::HoldPlaced { request, cameras, span })?;
                 Ok(true)
@@ -220,6 +174,30 @@ impl Access {
                 Ok(false)
             }
         }
+    }
+
+    /// Refuses cameras that nobody knows, and what was not filmed yet.
+    pub(super) fn must_be_filmed(&self, cameras: &[CameraNumber], span: Span, now: Utc) -> Result<(), AccessError> {
+        if let Some(camera) = cameras.iter().find(|camera| !self.knows_camera(**camera)) {
+            return Err(AccessError::UnknownCamera { camera: *camera });
+        }
+        if span.to() > now { Err(AccessError::SpanInFuture) } else { Ok(()) }
+    }
+
+    /// Why there is nothing left of any of these cameras; `None` where there is something, or may be: what stands on a
+    /// volume that is away is not gone, and what was filmed just now may still be on its way.
+    pub(super) fn nothing_left(
+        &self,
+        cameras: &[CameraNumber],
+        span: Span,
+        now: Utc,
+    ) -> Result<Option<String>, AccessError> {
+        let mut pieces = Vec::new();
+        for camera in cameras {
+            pieces.extend(self.vault.availability(*camera, span, now)?);
+        }
+        let is_certain = self.vault.away().is_empty() && span.to().saturating_add(STILL_COMING) <= now;
+        Ok(nothing_left(&pieces).filter(|_| is_certain))
     }
 
     /// Records by which document the person was identified. Its number has no place to be written.
@@ -237,14 +215,26 @@ impl Access {
         self.request(caller, request)
     }
 
-    /// Closes a decided request: its grant ends, its keys are destroyed, its hold is released.
+    /// Records that the person objects to a refusal: an officer decides anew, and what was asked for stays.
+    ///
+    /// # Errors
+    /// [`AccessError::WrongState`] unless it was refused, and only until its hold has lapsed.
+    pub fn object(&self, caller: &Caller, request: RequestId) -> Result<RequestView, AccessError> {
+        caller.must_be(&[Role::Staff, Role::Officer])?;
+        self.record_of(caller, request, Act::RequestObjected { request })?;
+        self.request(caller, request)
+    }
+
+    /// Closes a decided request: its grant ends, its keys are destroyed, its hold is released. That of a refusal stays as
+    /// long as somebody can object.
     ///
     /// # Errors
     /// [`AccessError::WrongState`] unless it is decided.
     pub fn close(&self, caller: &Caller, request: RequestId) -> Result<RequestView, AccessError> {
         caller.must_be(&[Role::Staff, Role::Officer])?;
         self.record_of(caller, request, Act::RequestClosed { request })?;
-        let grant = match &self.find_request(request)?.state {
+        let closed = self.find_request(request)?;
+        let grant = match &closed.state {
             RequestState::Closed { grant, .. } => *grant,
             _ => None,
         };
@@ -254,9 +244,11 @@ impl Access {
             told = told.and(self.record(caller.actor(), Act::GrantEnded { grant }).map(drop));
             told = told.and(self.tidied(self.grants.destroy(grant)));
         }
-        told = told.and(self.record(caller.actor(), Act::HoldReleased { request }).map(drop));
-        let released = self.holds().release(request);
-        told = told.and(self.tidied(released));
+        if closed.state.hold_until().is_none() {
+            told = told.and(self.record(caller.actor(), Act::HoldReleased { request }).map(drop));
+            let released = self.holds().release(HeldFor::Request(request));
+            told = told.and(self.tidied(released));
+        }
         told?;
         self.request(caller, request)
     }
@@ -324,15 +316,17 @@ impl Access {
     /// Whether the request's state lets an act follow.
     pub(super) fn must_follow(&self, request: RequestId, act: &Act) -> Result<Request, AccessError> {
         let found = self.find_request(request)?;
-        match found.state.apply(act) {
-            Some(_) => Ok(found),
+        let lapsed = found.hold_has_ended && matches!(act, Act::RequestObjected { .. });
+        match found.state.apply(act, self.now()) {
+            Some(_) if !lapsed => Ok(found),
+            Some(_) => Err(AccessError::WrongState { state: "past the time to object" }),
             None => Err(AccessError::WrongState { state: found.state.name() }),
         }
     }
 
     fn persons(&self, caller: &Caller, request: &Request) -> Result<Option<Persons>, AccessError> {
         let Some(desk) = caller.desk() else { return Ok(None) };
-        self.desk.read(&self.requests_dir, request.number, request.persons, desk).map(Some)
+        self.desk.read(&self.requests_dir, HeldFor::Request(request.number), request.persons, desk).map(Some)
     }
 
     fn deciding(&self, request: RequestId) -> Option<Steps> {
@@ -359,11 +353,15 @@ impl Access {
             RequestState::Confirmed { document, exists } => {
                 (Some(*document), Some(existence_answer(*exists).to_owned()), None)
             }
-            RequestState::Refused { document, ground, reason } => {
+            RequestState::Refused { document, ground, reason, .. } => {
                 (Some(*document), Some(format!("{ground}: {reason}")), None)
             }
+            RequestState::Postponed { document, reason, until } => {
+                (Some(*document), Some(format!("postponed until {until}: {reason}")), None)
+            }
+            RequestState::Objected { document } => (Some(*document), None, None),
             RequestState::Unavailable { reason } => (None, Some(format!("unavailable: {reason}")), None),
-            RequestState::Closed { document, grant, answer } => (*document, answer.clone(), *grant),
+            RequestState::Closed { document, grant, answer, .. } => (*document, answer.clone(), *grant),
         };
         let granted = grant
             .and_then(|grant| self.registry().grants.get(&grant).map(|grant| grant.views.clone()))
@@ -384,7 +382,8 @@ impl Access {
             deciding: self.deciding(request.number),
             granted_span: granted.iter().map(|view| view.span).reduce(Span::hull),
             granted,
-            held: self.holds().list().iter().any(|hold| hold.request == request.number),
+            held: self.holds().list().iter().any(|hold| hold.of == HeldFor::Request(request.number)),
+            hold: request.holds().then(|| RequestHold::of(request)),
             purpose,
             person,
             availability: BTreeMap::new(),
@@ -405,21 +404,4 @@ pub(super) fn nothing_left(pieces: &[Availability]) -> Option<String> {
         }
     }
     Some(reason.unwrap_or_else(|| "nothing was recorded then".to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn identity_numbers_are_seen_and_phone_numbers_and_dates_are_not() {
-        for text in ["900101-1234567", "주민 9001011234567.", "11-12-345678-90", "M12345678", "passport: M12345678"] {
-            assert!(holds_id_number(text), "{text}");
-        }
-        for text in
-            ["010-1234-5678", "02-123-4567", "1990-01-01", "2026-11-22 14:05", "room 12, 3rd floor", "", "20261122-14"]
-        {
-            assert!(!holds_id_number(text), "{text}");
-        }
-    }
 }

@@ -4,6 +4,7 @@
 //! so a site whose making was broken off is not a site.
 
 use super::desk::{self, Desk};
+use super::destructions::Destructions;
 use super::people::{Account, People};
 use super::registry::Registry;
 use super::sessions::Sessions;
@@ -19,7 +20,7 @@ use crate::vault::{GrantStore, Holds, RECIPIENTS_LIMIT, TrustedClock, Vault, Vau
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 const SITE_NAME: &str = "site";
 const SIGNING_KEY_NAME: &str = "signing.key";
@@ -269,9 +270,17 @@ impl Access {
     ) -> Result<(Self, SharedLedger), StartError> {
         let mut registry = Registry::default();
         let disk = Arc::clone(&files.disk);
-        let apply = |row| registry.apply(&row);
+        let mut destructions = Destructions::new(periods.time_zone.clone());
+        let apply = |row| {
+            destructions.apply(&row);
+            registry.apply(&row);
+        };
         let ledger = Ledger::open_as_far_as_sound(Arc::clone(&disk), &files.ledger_dir(), files.site, apply)?;
         let ledger = SharedLedger::new(ledger);
+        let destructions = Arc::new(Mutex::new(destructions));
+        // The eraser writes rows as well.
+        let watching = Arc::clone(&destructions);
+        ledger.watch(move |row| watching.lock().unwrap_or_else(PoisonError::into_inner).apply(row));
         let keys = registry.site.ok_or(StartError::NoSiteKeys)?;
         let signing_key = files.signing_key()?;
         if signing_key.verifying_key() != keys.signer {
@@ -299,6 +308,9 @@ impl Access {
             configured: RwLock::default(),
             turn: Mutex::default(),
             untidy: AtomicBool::default(),
+            held_count: Mutex::default(),
+            said: Mutex::default(),
+            destructions,
             periods,
         };
         // A crash between a hold and its row leaves one of these. More were on record once.

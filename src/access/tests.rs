@@ -1,13 +1,12 @@
 //! Requests from the counter to their end, over a real vault, with the clock in hand.
 
-use super::registry::RequestState;
 use super::*;
 use crate::catalog::Catalog;
 use crate::clock::ManualClock;
 use crate::crypto::Strength;
 use crate::disk::{RealDisk, SharedDisk, SimulatedDisk};
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
-use crate::domain::{Codec, Digest, Frame, GrantId, RequestId, Retention, SegmentId, Span, VolumeId};
+use crate::domain::{Codec, Digest, Frame, GrantId, HeldFor, RequestId, Retention, SegmentId, Span, VolumeId};
 use crate::fragment::footage::{Footage, film};
 use crate::fragment::{Fragmenter, frame_times, init_segment};
 use crate::ledger::{Decision, GrantedView, ViewRefusal};
@@ -21,7 +20,9 @@ use std::sync::OnceLock;
 mod attacks;
 mod damage;
 mod decisions;
+mod destructions;
 mod forgeries;
+mod holds;
 
 const START: Utc = Utc::from_micros(1_795_341_600_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -61,6 +62,7 @@ struct Clinic {
     dir: tempfile::TempDir,
     disk: SharedDisk,
     hands: ManualClock,
+    allow_unproven: bool,
 }
 
 struct Open {
@@ -71,17 +73,17 @@ struct Open {
 
 impl Clinic {
     fn new() -> Self {
-        Self::on(tempfile::tempdir().unwrap(), Arc::new(RealDisk))
+        Self::on(tempfile::tempdir().unwrap(), Arc::new(RealDisk), true)
     }
 
     /// On a disk that can be made to fail; only the index is on a real one.
     fn simulated() -> (Self, SimulatedDisk) {
         let dir = tempfile::tempdir().unwrap();
         let disk = SimulatedDisk::new(&[dir.path()]);
-        (Self::on(dir, Arc::new(disk.clone())), disk)
+        (Self::on(dir, Arc::new(disk.clone()), false), disk)
     }
 
-    fn on(dir: tempfile::TempDir, disk: SharedDisk) -> Self {
+    fn on(dir: tempfile::TempDir, disk: SharedDisk, allow_unproven: bool) -> Self {
         let hands = ManualClock::standing(START);
         let account = |(name, role): (&str, Role)| NewAccount {
             name: name.to_owned(),
@@ -92,7 +94,7 @@ impl Clinic {
         let new = NewSite { accounts: &accounts, strength: QUICK };
         let (site, _) = new.make(&disk, &dir.path().join("state"), &hands.clock()).unwrap();
         Volume::create(&disk, &dir.path().join("v1"), site).unwrap();
-        Self { dir, disk, hands }
+        Self { dir, disk, hands, allow_unproven }
     }
 
     fn state(&self) -> PathBuf {
@@ -100,18 +102,35 @@ impl Clinic {
     }
 
     fn open(&self) -> Open {
+        self.open_with(&["v1"])
+    }
+
+    /// With those of its volumes that are there.
+    fn open_with(&self, volumes: &[&str]) -> Open {
         let files = SiteFiles::open(Arc::clone(&self.disk), &self.state()).unwrap();
-        let volume = Volume::open(Arc::clone(&self.disk), &self.dir.path().join("v1"), files.site(), true).unwrap();
+        let volume = |name: &&str| {
+            let dir = self.dir.path().join(name);
+            Volume::open(Arc::clone(&self.disk), &dir, files.site(), self.allow_unproven).unwrap()
+        };
+        let volumes = volumes.iter().map(volume).collect();
         let catalog = Catalog::open(&files.path("catalog")).unwrap();
         let clock = self.hands.clock();
         let limit = Duration::from_secs(72 * 3_600);
         let time =
             TrustedClock::start(clock, Arc::clone(&self.disk), files.path("clock"), limit, || false, None).unwrap();
         let time = Arc::new(time);
-        let vault = Arc::new(Vault::start(vec![volume], catalog, time.trusted()).unwrap());
+        let vault = Arc::new(Vault::start(volumes, catalog, time.trusted()).unwrap());
         let holds = Arc::new(Mutex::new(Holds::open(Arc::clone(&self.disk), files.path("holds")).unwrap()));
         let session = SessionLimits { idle: Duration::from_secs(600), whole: Duration::from_secs(12 * 3_600) };
-        let periods = Periods { session, due: DAY * 10 };
+        let periods = Periods {
+            session,
+            due: DAY * 10,
+            objection: DAY * 30,
+            held_warn_percent: 10,
+            unconfirmed_days: 2,
+            site_name: "Test".into(),
+            time_zone: jiff::tz::TimeZone::get("Asia/Seoul").unwrap(),
+        };
         let (access, ledger) =
             Access::start(&files, Arc::clone(&vault), Arc::clone(&time), Arc::clone(&holds), periods).unwrap();
         access.set_cameras(BTreeSet::from([camera(1), camera(2)]));
@@ -271,7 +290,7 @@ fn a_grant_ends_by_itself_and_its_keys_are_destroyed() {
     assert!(open.watch(grant, 1).is_ok());
     clinic.hands.advance(Duration::from_secs(100));
     assert!(matches!(open.watch(grant, 1), Err(AccessError::NoGrant)));
-    open.access.end_grants().unwrap();
+    open.access.end_what_is_over().unwrap();
     assert!(open.access.grants.list().unwrap().is_empty());
     assert!(open.rows().contains(&Act::GrantEnded { grant }));
 }
@@ -338,7 +357,7 @@ fn a_wall_clock_that_runs_ahead_denies_and_destroys_nothing() {
     let long = long.grant.unwrap();
     clinic.hands.step_wall(40 * 86_400_000_000);
     assert_eq!(open.eraser.round().unwrap(), crate::retention::Round::default());
-    open.access.end_grants().unwrap();
+    open.access.end_what_is_over().unwrap();
     assert!(matches!(open.watch(short, 1), Err(AccessError::NoGrant)), "its end has come, by the wall");
     assert!(
         matches!(open.watch(long, 1), Err(AccessError::Unavailable { .. })),
@@ -373,7 +392,7 @@ fn in_mid_playback_what_is_held_plays_on_over_its_expiry_and_what_is_not_is_refu
     open.record(camera(1));
     clinic.hands.advance(DAY * 29);
     let view = open.approved(1, span(10, 20));
-    open.access.holds().release(view.number).unwrap();
+    open.access.holds().release(HeldFor::Request(view.number)).unwrap();
     let segment = open.vault.live_segments(camera(1), span(10, 20), START).unwrap()[0].segment;
     let see = |number| open.access.fragment(&open.sign_in("viewer"), view.grant.unwrap(), camera(1), segment, number);
     assert!(see(10).is_ok());
@@ -394,7 +413,7 @@ fn a_hold_that_comes_after_the_key_went_does_not_keep_the_blocks() {
     clinic.hands.advance(DAY * 30);
     let due = open.vault.due(open.access.now());
     open.vault.destroy_key(&due[0], open.access.now()).unwrap();
-    let hold = Hold { request: RequestId(1), cameras: vec![camera(1)], span: span(0, 60) };
+    let hold = Hold::of_request(RequestId(1), vec![camera(1)], span(0, 60));
     open.access.holds().place(hold).unwrap();
     assert_eq!(open.eraser.round().unwrap().erased, 1);
 }

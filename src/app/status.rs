@@ -1,6 +1,7 @@
 //! How the daemon is: asked over a socket in the state directory, which only the site's owner can open.
 
 use super::capacity::{DiskLine, Foresight, RoomLine};
+use crate::access::{Access, Duties};
 use crate::domain::{CameraNumber, Utc, VolumeId};
 use crate::http::KnownCameras;
 use crate::ingest::{CameraState, CameraStatus, CameraWatchers};
@@ -64,6 +65,8 @@ pub struct Status {
     pub disk: DiskLine,
     pub day_keys: usize,
     pub holds: usize,
+    /// What holds keep, and what waits for an officer.
+    pub duties: Duties,
     pub due: usize,
     pub destroyed: u64,
     pub destroyed_unproven: u64,
@@ -109,6 +112,7 @@ pub(super) struct StatusDesk {
     time: Arc<TrustedClock>,
     holds: Arc<Mutex<Holds>>,
     foresight: Foresight,
+    access: Arc<Access>,
     ledger: SharedLedger,
     watchers: CameraWatchers,
     known: KnownCameras,
@@ -125,6 +129,7 @@ impl StatusDesk {
         time: Arc<TrustedClock>,
         holds: Arc<Mutex<Holds>>,
         foresight: Foresight,
+        access: Arc<Access>,
         ledger: SharedLedger,
         watchers: CameraWatchers,
         known: KnownCameras,
@@ -136,6 +141,7 @@ impl StatusDesk {
             time,
             holds,
             foresight,
+            access,
             ledger,
             watchers,
             known,
@@ -235,6 +241,8 @@ impl StatusDesk {
             (erased.total, erased.unproven)
         };
         alarms.extend(self.failing.alarms());
+        let mut duties = self.access.duties();
+        alarms.append(&mut duties.alarms);
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             notice: self.notice.map(str::to_owned),
@@ -246,6 +254,7 @@ impl StatusDesk {
             disk: foreseen.disk,
             day_keys: self.vault.day_key_count(),
             holds: self.holds.lock().unwrap_or_else(PoisonError::into_inner).list().len(),
+            duties,
             due: self.vault.due(self.time.trusted()).len(),
             destroyed,
             destroyed_unproven,

@@ -66,8 +66,28 @@ fn print(status: &Status) {
         "\nHolds {}   due for destruction {}   destroyed since the start {}",
         status.holds, status.due, status.destroyed
     );
+    print_holds(status);
+    if let Some(first) = status.duties.first_unconfirmed {
+        println!("Days of destruction not confirmed {}, from {first} on", status.duties.days_unconfirmed);
+    }
     println!("Ledger at row {}", status.ledger_sequence);
     for alarm in &status.alarms {
         println!("\nALARM  {alarm}");
     }
+}
+
+fn print_holds(status: &Status) {
+    let duties = &status.duties;
+    if status.holds == 0 {
+        return;
+    }
+    let held = &duties.held;
+    let share = duties.held_percent.map(|percent| format!(" ({percent} % of the disks)")).unwrap_or_default();
+    let oldest = held.oldest.map(|oldest| format!(", the oldest filmed {oldest}")).unwrap_or_default();
+    println!("Held {} segments, {:.1} GB{share}{oldest}", held.segments, held.bytes as f64 / 1e9);
+    let next = duties.next_review.map_or_else(|| "none".to_owned(), |next| next.to_string());
+    println!(
+        "Next review of a hold {next}   overdue {}   waiting for a confirmation {}",
+        duties.reviews_due, duties.holds_unconfirmed
+    );
 }

@@ -40,6 +40,10 @@ pub struct Site {
     pub volumes: Vec<VolumePlace>,
     pub recording: Recording,
     pub access: AccessLimits,
+    /// Held footage that takes so much of the disks is an alarm.
+    pub held_warn_percent: u8,
+    /// So many days that nobody confirmed what was destroyed on are an alarm.
+    pub unconfirmed_days: u32,
     /// How far the clock may jump forward, in total, before an officer has to confirm the time.
     pub max_forward: Duration,
     /// Whether this is a demonstration: to be shown in the log, the API and on every page.
@@ -85,6 +89,8 @@ pub struct AccessLimits {
     pub session_max: Duration,
     /// A request is to be decided within this (PIPA 35(3), Decree 41(4): ten days; it can only be shortened).
     pub request_due: Duration,
+    /// A refusal can be objected to for so long, and what was asked for stays until then.
+    pub objection: Duration,
 }
 
 /// An address that only this machine can reach.
@@ -185,6 +191,12 @@ impl Site {
         let compression = pace.compression();
         let recording = read_recording(root.section("recording"), compression);
         let access = read_access(root.section("access"));
+        let mut holds = root.section("holds");
+        let held_warn_percent = holds.number("warn_percent", 1..=100, "percent").map_or(10, |found| found.value);
+        holds.finish();
+        let mut destruction = root.section("destruction");
+        let unconfirmed_days = destruction.number("unconfirmed_days", 1..=31, "days").map_or(7, |found| found.value);
+        destruction.finish();
 
         let mut clock = root.section("clock");
         let max_forward = clock.number("max_forward_h", 1..=168, "hours");
@@ -201,6 +213,8 @@ impl Site {
             volumes,
             recording,
             access,
+            held_warn_percent: u8::try_from(held_warn_percent).unwrap_or(100),
+            unconfirmed_days,
             max_forward: hours(max_forward.map_or(72, |found| found.value)),
             pace,
             compression,
@@ -280,10 +294,12 @@ fn read_access(mut access: Section<'_>) -> AccessLimits {
     let idle = access.number("session_idle_min", 1..=120, "minutes").map_or(10, |found| found.value);
     let max = access.number("session_max_h", 1..=24, "hours").map_or(12, |found| found.value);
     let due = access.number("request_due_days", 1..=10, "days").map_or(10, |found| found.value);
+    let objection = access.number("objection_days", 7..=180, "days").map_or(30, |found| found.value);
     let limits = AccessLimits {
         session_idle: Duration::from_secs(u64::from(idle) * 60),
         session_max: hours(max),
         request_due: hours(due * 24),
+        objection: hours(objection * 24),
     };
     if limits.session_max < limits.session_idle {
         access.refuse("session_max_h", Fault::SessionShorterThanIdle);
@@ -330,6 +346,8 @@ mod tests {
         assert_eq!(site.access.session_idle, Duration::from_secs(600));
         assert_eq!(site.access.session_max, Duration::from_secs(12 * 3600));
         assert_eq!(site.access.request_due, Duration::from_secs(10 * 86_400));
+        assert_eq!(site.access.objection, Duration::from_secs(30 * 86_400));
+        assert_eq!((site.held_warn_percent, site.unconfirmed_days), (10, 7));
         assert_eq!(site.max_forward, Duration::from_secs(72 * 3600));
         assert_eq!(site.pace, Pace::Real);
     }
@@ -371,6 +389,11 @@ warn_days_ahead = 60
 session_idle_min = 1
 session_max_h = 24
 request_due_days = 1
+objection_days = 7
+[holds]
+warn_percent = 100
+[destruction]
+unconfirmed_days = 1
 [clock]
 max_forward_h = 1
 "#;
@@ -385,6 +408,8 @@ max_forward_h = 1
         let when_full = WhenFull::Stop;
         assert_eq!(site.recording, Recording { segment: ten, commit: ten, when_full, warn_ahead: sixty_days });
         assert_eq!(site.access.request_due, Duration::from_secs(86_400));
+        assert_eq!((site.access.objection, site.held_warn_percent), (Duration::from_secs(7 * 86_400), 100));
+        assert_eq!(site.unconfirmed_days, 1);
         assert_eq!(site.max_forward, Duration::from_secs(3600));
     }
 
@@ -418,6 +443,9 @@ max_forward_h = 1
             ("[access]\nsession_idle_min = 0", (4, 20), "access.session_idle_min", &["minutes"]),
             ("[access]\nsession_idle_min = 90\nsession_max_h = 1", (5, 17), "access.session_max_h", &["shorter"]),
             ("[access]\nrequest_due_days = 11", (4, 20), "access.request_due_days", &["from 1 to 10 days"]),
+            ("[access]\nobjection_days = 6", (4, 18), "access.objection_days", &["from 7 to 180 days"]),
+            ("[destruction]\nunconfirmed_days = 32", (4, 20), "destruction.unconfirmed_days", &["from 1 to 31 days"]),
+            ("[holds]\nwarn_percent = 0", (4, 16), "holds.warn_percent", &["from 1 to 100 percent"]),
             ("[clock]\nmax_forward_h = 169", (4, 17), "clock.max_forward_h", &["hours"]),
             ("[clock]\nmax_forward_h = 1e3", (4, 17), "clock.max_forward_h", &["whole number", "float"]),
         ];

@@ -24,6 +24,8 @@ pub enum Label {
     DeskKey,
     /// What a request holds of persons, to the desk.
     RequestPersons,
+    /// The text of an officer's hold, to the desk.
+    HoldText,
 }
 
 impl Label {
@@ -34,6 +36,7 @@ impl Label {
             Label::GrantKey => b"custodian/1 grant key",
             Label::DeskKey => b"custodian/1 desk key",
             Label::RequestPersons => b"custodian/1 request persons",
+            Label::HoldText => b"custodian/1 hold text",
         }
     }
 }

@@ -87,6 +87,11 @@ impl Disk for RealDisk {
         Ok(told.f_bavail.saturating_mul(told.f_frsize))
     }
 
+    fn size_bytes(&self, dir: &Path) -> io::Result<Option<u64>> {
+        let told = rustix::fs::statvfs(dir)?;
+        Ok(Some(told.f_blocks.saturating_mul(told.f_frsize)))
+    }
+
     fn others_reach(&self, path: &Path) -> io::Result<Option<Reach>> {
         let told = std::fs::symlink_metadata(path)?;
         let mode = told.mode() & 0o7777;

@@ -174,6 +174,10 @@ counted! {
     RequestId
 }
 counted! {
+    /// A hold that an officer placed. A request's own has the request's number.
+    HoldId
+}
+counted! {
     /// A grant: what an approval handed to one viewer.
     GrantId
 }

@@ -72,6 +72,16 @@ impl From<AccessError> for Problem {
             AccessError::NoSuchRequest => (StatusCode::NOT_FOUND, "no-such-request", "No such request"),
             AccessError::WrongState { .. } => (StatusCode::CONFLICT, "wrong-state", "Not in this state"),
             AccessError::FourEyes => (StatusCode::FORBIDDEN, "four-eyes", "Two people are needed"),
+            AccessError::NoSuchHold => (StatusCode::NOT_FOUND, "no-such-hold", "No such hold"),
+            AccessError::WrongHoldState { .. } => (StatusCode::CONFLICT, "hold-ended", "The hold has changed"),
+            AccessError::OwnHold => (StatusCode::FORBIDDEN, "own-hold", "Two people are needed"),
+            AccessError::NoSuchDay => (StatusCode::NOT_FOUND, "no-such-day", "Nothing was destroyed then"),
+            AccessError::DayNotOver => (StatusCode::CONFLICT, "day-not-over", "The day is not over"),
+            AccessError::DayConfirmed => (StatusCode::CONFLICT, "day-confirmed", "Confirmed already"),
+            AccessError::ReportChanged => (StatusCode::CONFLICT, "report-changed", "The report has changed"),
+            AccessError::ClocksDisagree { .. } => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "clocks-disagree", "The clocks disagree")
+            }
             AccessError::UnknownCamera { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown-camera", "No such camera"),
             AccessError::SpanInFuture => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "span-in-future", "The span is in the future")

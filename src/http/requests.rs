@@ -4,7 +4,7 @@ use super::Routes;
 use super::answers::{SignedIn, ask, ask_with_password};
 use super::bodies::{Asked, Body, Ends, Place};
 use super::problem::Problem;
-use crate::access::{Access, Approval, NewRequest, Password, PersonFields, Refusal, RequestView, Steps};
+use crate::access::{Access, Approval, NewRequest, Password, PersonFields, Postponement, Refusal, RequestView, Steps};
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
 use crate::domain::{AccountId, CameraNumber, Digest, RequestId, Utc};
 use crate::ledger::{Act, Row};
@@ -83,6 +83,11 @@ pub(super) enum Decided {
         reason: String,
         password: String,
     },
+    Postpone {
+        reason: String,
+        until: Utc,
+        password: String,
+    },
 }
 
 pub(super) async fn decide(
@@ -105,8 +110,24 @@ pub(super) async fn decide(
             let question = move |access: &Access| access.refuse(&caller, request, &refusal, password.expose());
             ask_with_password(&routes.access, question).await
         }
+        Decided::Postpone { reason, until, password } => {
+            let postponement = Postponement { reason, until };
+            let password = Password::new(password);
+            let question = move |access: &Access| access.postpone(&caller, request, &postponement, password.expose());
+            ask_with_password(&routes.access, question).await
+        }
     };
     view.map(Json).map_err(Problem::not_a_sign_in)
+}
+
+/// The person objects to a refusal.
+pub(super) async fn object(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Place(request): Place<RequestId>,
+    Body(Nothing {}): Body<Nothing>,
+) -> Result<Json<RequestView>, Problem> {
+    Ok(Json(ask(&routes.access, move |access| access.object(&caller, request)).await?))
 }
 
 #[derive(Serialize)]

@@ -1,5 +1,6 @@
 //! Appending rows, and reading them back at a start.
 
+use super::destroyed::DestroyedRows;
 use super::reserve::{LedgerRoom, Reserve};
 use super::row::{Act, Actor, ManifestCheckpoint, Row};
 use super::verify::{Fault, Line, VerifiedFile, chain, read_line, verify_file};
@@ -9,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// A month of a very busy site is far below this.
-const FILE_LIMIT_BYTES: u64 = 4 << 30;
+pub(super) const FILE_LIMIT_BYTES: u64 = 4 << 30;
 const SUFFIX: &str = ".ledger";
 
 /// Why the ledger could not be opened or written.
@@ -174,6 +175,11 @@ impl Ledger {
 
     pub fn site(&self) -> SiteId {
         self.site
+    }
+
+    /// The rows of destructions.
+    pub fn destroyed_rows(&self) -> DestroyedRows {
+        DestroyedRows::new(SharedDisk::clone(&self.disk), self.dir.clone())
     }
 
     /// What is wrong with the rows that are there.

@@ -3,8 +3,8 @@
 use crate::crypto::{PublicKey, Signature, SigningKey, VerifyingKey};
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
 use crate::domain::{
-    AccountId, CameraNumber, Day, DestructionTrigger, Digest, GrantId, ManifestHead, Overwrite, RequestId, Role,
-    SiteId, Span, Utc, VolumeId,
+    AccountId, CameraNumber, Day, DestructionTrigger, Digest, GrantId, HeldFor, HoldEnd, HoldId, HoldReason, LocalDay,
+    ManifestHead, Overwrite, RequestId, Role, SiteId, Span, Utc, VolumeId,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -54,13 +54,16 @@ pub enum Decision {
         slots: Digest,
     },
     /// The answer to an existence check. Nothing is shown for it.
-    Confirmed {
-        exists: bool,
-    },
+    Confirmed { exists: bool },
     Refused {
         ground: RefusalGround,
         reason: String,
+        /// Until when the person may object; what was asked for stays until then. Rows of before it was told have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        objection_until: Option<Utc>,
     },
+    /// Not decided yet, for a reason, and expected to be by then. The request stays open, and keeps what it asks for.
+    Postponed { reason: String, until: Utc },
 }
 
 /// Why a picture was not shown.
@@ -185,9 +188,14 @@ pub enum Act {
         request: RequestId,
         decision: Decision,
     },
+    /// Somebody objects to a refusal: it is decided anew.
+    RequestObjected {
+        request: RequestId,
+    },
     RequestClosed {
         request: RequestId,
     },
+    /// A request's own hold: whatever it asks for.
     HoldPlaced {
         request: RequestId,
         cameras: Vec<CameraNumber>,
@@ -195,6 +203,32 @@ pub enum Act {
     },
     HoldReleased {
         request: RequestId,
+    },
+    /// An officer, its owner, has footage held. The text stands sealed to the desk; `text` commits to it.
+    HoldOrdered {
+        hold: HoldId,
+        reason: HoldReason,
+        text: Digest,
+        cameras: Vec<CameraNumber>,
+        span: Span,
+        /// When it is to be looked at again.
+        review: Utc,
+        /// When it ends by itself.
+        ends: Option<Utc>,
+    },
+    /// Another officer stands by a hold: by its terms, or by the size of a request's own.
+    HoldConfirmed {
+        of: HeldFor,
+    },
+    /// A hold was looked at again, and stays.
+    HoldExtended {
+        hold: HoldId,
+        review: Utc,
+        ends: Option<Utc>,
+    },
+    HoldEnded {
+        hold: HoldId,
+        end: HoldEnd,
     },
     GrantEnded {
         grant: GrantId,
@@ -219,6 +253,20 @@ pub enum Act {
         why: ViewRefusal,
     },
     FootageDestroyed(DestructionReceipt),
+    /// An officer confirms what was destroyed on a day, and that it ran (Standard Guidelines, article 42(2)).
+    DestructionConfirmed {
+        day: LocalDay,
+        /// The newest of the day's rows; those that come later are not confirmed.
+        up_to: u64,
+        rows: u32,
+        /// Of these, rows whose overwriting was not proven. They are acknowledged in words.
+        failures: u32,
+        acknowledged: Option<String>,
+        /// Of the report as it was shown (docs/format.md, section 9).
+        report: Digest,
+        /// Date and time as the officer saw them on a clock of their own.
+        stated: Utc,
+    },
     /// Somebody with the disks and a private key takes footage out of the vault. Stands before the first picture does.
     FootageRecovered {
         /// The public half of the key in hand.

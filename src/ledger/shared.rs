@@ -1,30 +1,59 @@
 //! The ledger, shared by the rooms that write rows.
 
+use super::destroyed::DestroyedRows;
 use super::file::{Ledger, LedgerError};
 use super::reserve::LedgerRoom;
 use super::row::{Act, Actor, Checkpoint, ManifestCheckpoint, Row};
 use crate::crypto::SigningKey;
 use crate::domain::{Digest, Utc};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+type Watcher = Box<dyn Fn(&Row) + Send + Sync>;
 
 /// One ledger, many writers. Each row is whole and flushed before the next begins; calls block for that long.
-#[derive(Clone, Debug)]
-pub struct SharedLedger(Arc<Mutex<Ledger>>);
+#[derive(Clone)]
+pub struct SharedLedger {
+    ledger: Arc<Mutex<Ledger>>,
+    watcher: Arc<OnceLock<Watcher>>,
+}
+
+impl fmt::Debug for SharedLedger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SharedLedger").field(&self.ledger).finish()
+    }
+}
 
 impl SharedLedger {
     pub fn new(ledger: Ledger) -> Self {
-        Self(Arc::new(Mutex::new(ledger)))
+        Self { ledger: Arc::new(Mutex::new(ledger)), watcher: Arc::default() }
+    }
+
+    /// Shows every row to `each` as soon as it is flushed, whoever writes it, in the order of the ledger. `each` must not
+    /// come back to the ledger. The first who asks is the only one.
+    pub fn watch(&self, each: impl Fn(&Row) + Send + Sync + 'static) {
+        if self.watcher.set(Box::new(each)).is_err() {
+            tracing::error!("the ledger's rows are watched already");
+        }
+    }
+
+    fn written(&self, ledger: &mut Ledger, at: Utc, actor: Actor, act: Act) -> Result<Row, LedgerError> {
+        let row = ledger.append(at, actor, act)?;
+        if let Some(each) = self.watcher.get() {
+            each(&row);
+        }
+        Ok(row)
     }
 
     fn lock(&self) -> MutexGuard<'_, Ledger> {
         // The ledger latches itself before anything can panic half-way.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// # Errors
     /// As [`Ledger::append`].
     pub fn append(&self, at: Utc, actor: Actor, act: Act) -> Result<Row, LedgerError> {
-        self.lock().append(at, actor, act)
+        self.written(&mut self.lock(), at, actor, act)
     }
 
     /// Appends a signed checkpoint over the ledger's head and those of all manifests.
@@ -41,12 +70,17 @@ impl SharedLedger {
         ledger.turn_to(at)?;
         let (sequence, head) = ledger.head();
         let checkpoint = Checkpoint { site: ledger.site(), sequence, head, manifests, signature: None }.sign(key)?;
-        ledger.append(at, Actor::Daemon, Act::Checkpoint(checkpoint))
+        self.written(&mut ledger, at, Actor::Daemon, Act::Checkpoint(checkpoint))
     }
 
     /// The sequence and digest of the last row.
     pub fn head(&self) -> (u64, Digest) {
         self.lock().head()
+    }
+
+    /// The rows of destructions.
+    pub fn destroyed_rows(&self) -> DestroyedRows {
+        self.lock().destroyed_rows()
     }
 
     pub fn is_writable(&self) -> bool {

@@ -3,7 +3,9 @@
 use super::*;
 use crate::crypto::{PrivateKey, StreamOpener, generate_pair};
 use crate::disk::{RealDisk, SharedDisk, SimulatedDisk};
-use crate::domain::{DestructionTrigger, GapCause, GrantId, Overwrite, RequestId, Retention, SiteId, Span, VolumeId};
+use crate::domain::{
+    DestructionTrigger, GapCause, GrantId, HeldFor, Overwrite, RequestId, Retention, SiteId, Span, VolumeId,
+};
 use crate::segment::FragmentFacts;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -360,16 +362,16 @@ fn holds_survive_a_restart_and_a_damaged_file_stops_the_eraser() {
     let house = House::new();
     let path = house.dir.path().join("holds");
     let open = || Holds::open(Arc::clone(&house.disk), path.clone());
-    let hold = |number| Hold { request: RequestId(number), cameras: vec![camera(1)], span: span(0, 10) };
+    let hold = |number| Hold::of_request(RequestId(number), vec![camera(1)], span(0, 10));
     let mut holds = open().unwrap();
     holds.place(hold(1)).unwrap();
     holds.place(hold(2)).unwrap();
     let mut holds = open().unwrap();
-    holds.release(RequestId(1)).unwrap();
+    holds.release(HeldFor::Request(RequestId(1))).unwrap();
     assert!(open().unwrap().covers(camera(1), span(9, 20)), "two holds, one released");
     assert!(!holds.covers(camera(1), span(10, 20)));
     assert!(!holds.covers(camera(2), span(0, 10)));
-    holds.release(RequestId(2)).unwrap();
+    holds.release(HeldFor::Request(RequestId(2))).unwrap();
     assert!(open().unwrap().list().is_empty());
     std::fs::write(&path, b"{").unwrap();
     assert!(matches!(open(), Err(VaultError::State { .. })));

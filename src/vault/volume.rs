@@ -235,6 +235,11 @@ impl Volume {
         self.disk.free_bytes(&self.dir)
     }
 
+    /// How much the file system can hold; `None` where that is not known.
+    pub fn size_bytes(&self) -> std::io::Result<Option<u64>> {
+        self.disk.size_bytes(&self.dir)
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, VolumeState> {
         // A panic elsewhere leaves plain data behind; each change under this lock is one assignment or one record.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

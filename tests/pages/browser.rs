@@ -194,6 +194,11 @@ impl Browser {
         self.devtools("Emulation.setDeviceMetricsOverride", &size).map(drop)
     }
 
+    /// The open page as a PDF, in base64.
+    pub fn print(&self) -> Result<Value> {
+        self.post("print", &json!({"orientation": "landscape", "background": true}))
+    }
+
     pub fn cookies(&self) -> Result<Vec<Value>> {
         let cookies = ask("GET", &format!("{}/cookie", self.session), None)?;
         Ok(cookies.as_array().cloned().unwrap_or_default())

@@ -34,8 +34,12 @@ const LOOK: &str = r"
     return faults;";
 
 pub fn sign_in(browser: &Browser, name: &str) -> Result<()> {
+    sign_in_with(browser, name, &password(name))
+}
+
+pub fn sign_in_with(browser: &Browser, name: &str, password: &str) -> Result<()> {
     browser.type_into("#sign-in input[name=name]", name)?;
-    browser.type_into("#sign-in input[name=password]", &password(name))?;
+    browser.type_into("#sign-in input[name=password]", password)?;
     browser.click("#sign-in button")?;
     browser.wait_for_element("#who")?;
     wait_for_page(browser)

@@ -5,7 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from ledger import Ledger, read_ledger
-from sealing import (DESK_KEY, GRANT_KEY, REQUEST_PERSONS, Refused, hmac_sha256, open_sealed, open_under_password,
+from sealing import (DESK_KEY, GRANT_KEY, HOLD_TEXT, REQUEST_PERSONS, Refused, hmac_sha256, open_sealed, open_under_password,
                      public_half)
 from segment import Segment
 from stored import Slots, parse_slots, refuse_unless
@@ -58,22 +58,41 @@ class Person:
 
     def persons(self) -> dict:
         """What the requests hold of persons; empty for who does not read that."""
+        desk = self._desk()
+        return {act["request"]: self._persons_of(desk, act) for act in acts(self.ledger, "request-submitted")
+                if desk is not None}
+
+    def hold_texts(self) -> dict:
+        """The texts of officers' holds."""
+        desk = self._desk()
+        return {act["hold"]: self._text_of(desk, act) for act in acts(self.ledger, "hold-ordered") if desk is not None}
+
+    def _desk(self) -> bytes | None:
         if self.role not in READ_PERSONS:
-            return {}
+            return None
         public = bytes.fromhex(acts(self.ledger, "site-made")[0]["desk"])
         slots = parse_slots((self.state / "desk").read_bytes(), DESK_SLOTS)
         refuse_unless(slots.facts == public + bytes(32), "the desk is not the ledger's")
         desk = open_sealed(self.private, DESK_KEY, public, slots.slots[public_half(self.private)])
         refuse_unless(public_half(desk) == public, "the desk's key is not the ledger's")
-        return {act["request"]: self._persons_of(desk, act) for act in acts(self.ledger, "request-submitted")}
+        return desk
 
     def _persons_of(self, desk: bytes, act: dict) -> dict:
         request = act["request"]
         stored = read_json(self.state / "requests" / f"{request:08x}", {"version", "request", "persons"})
         refuse_unless(stored["request"] == request, "is another request's")
-        sealed = bytes.fromhex(stored["persons"]["encapsulated"] + stored["persons"]["ciphertext"])
-        salted = json.loads(open_sealed(desk, REQUEST_PERSONS, request.to_bytes(4, "big"), sealed))
-        refuse_unless(hmac_sha256(bytes.fromhex(salted["salt"]), salted["fields"].encode()).hex() == act["persons"],
+        return self._salted(desk, (REQUEST_PERSONS, request), stored["persons"], act["persons"])
+
+    def _text_of(self, desk: bytes, act: dict) -> str:
+        hold = act["hold"]
+        stored = read_json(self.state / "requests" / f"h{hold:08x}", {"version", "hold", "text"})
+        refuse_unless(stored["hold"] == hold, "is another hold's")
+        return self._salted(desk, (HOLD_TEXT, hold), stored["text"], act["text"])["text"]
+
+    def _salted(self, desk: bytes, bound_to: tuple[bytes, int], stored: dict, committed: str) -> dict:
+        sealed = bytes.fromhex(stored["encapsulated"] + stored["ciphertext"])
+        salted = json.loads(open_sealed(desk, bound_to[0], bound_to[1].to_bytes(4, "big"), sealed))
+        refuse_unless(hmac_sha256(bytes.fromhex(salted["salt"]), salted["fields"].encode()).hex() == committed,
                       "is not what the ledger committed to")
         return json.loads(salted["fields"])
 
@@ -119,7 +138,7 @@ def read_person(state: Path, volume: Path, name: str, password: str) -> dict:
         if person.release:
             opened = Volume(volume, person.release)
             day_keys = len([opened.day_key(number) for number in opened.day_keys])
-        return {"ok": True, "role": person.role, "persons": person.persons(), "grants": person.grants(volume),
+        return {"ok": True, "role": person.role, "persons": person.persons(), "holds": person.hold_texts(), "grants": person.grants(volume),
                 "day_keys": day_keys}
     except (Refused, OSError, KeyError) as e:
         return {"ok": False, "what": str(e)}

@@ -261,6 +261,11 @@ def states() -> list[Vector]:
             (kind, "more_behind_it", text() + b"{}", False),
             (kind, "empty", b"", False),
         ]
+    for name, changes, is_read in (("whole_of_an_officer", {"hold": 1}, True), ("of_nothing", {}, False),
+                                   ("of_both", {"request": 4, "hold": 1}, False)):
+        hold = changes | {"cameras": [7], "span": span}
+        text = json.dumps({"version": 1, "holds": [whole["holds"]["holds"][0], hold]}, separators=(",", ":"))
+        made.append(("holds", name, text.encode(), is_read))
     return made
 
 

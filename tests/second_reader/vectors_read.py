@@ -6,7 +6,7 @@ from pathlib import Path
 from ledger import read_ledger
 from people import read_state
 from sealing import DAY_KEY, DESK_KEY, GRANT_KEY, Refused, open_sealed, public_half
-from stored import parse_chunk, parse_commits, parse_footer, parse_manifest, parse_slots, parse_volume
+from stored import parse_chunk, parse_commits, parse_footer, parse_manifest, parse_slots, parse_volume, refuse_unless
 
 FIELDS = {
     "account": {"version", "account", "name", "role", "session", "release"},
@@ -59,6 +59,11 @@ def read_rows(path: Path) -> dict:
     return {"rows": told["rows"], "bad_row": told["row"]}
 
 
+def read_holds(data: bytes, name: str) -> None:
+    for hold in read_state(data, FIELDS["holds"], name)["holds"]:
+        refuse_unless(set(hold) in ({"request", "cameras", "span"}, {"hold", "cameras", "span"}), f"{name}: no hold")
+
+
 def read_stored(kind: str, folder: Path, name: str, key: bytes) -> object:
     """As `told` in vectors.json; `None` where it is refused."""
     path = folder / f"{name}.{kind}"
@@ -81,6 +86,8 @@ def read_stored(kind: str, folder: Path, name: str, key: bytes) -> object:
                 return read_keys(data)
             case "ledger":
                 return read_rows(path)
+            case "holds":
+                return is_read(read_holds, data, name)
         return is_read(read_state, data, FIELDS[kind], name)
     except Refused:
         return None

@@ -8,14 +8,14 @@ use cctv_custodian::access::{Account, SiteFiles, StoredPersons};
 use cctv_custodian::clock::ManualClock;
 use cctv_custodian::crypto::{PrivateKey, Secret, StreamOpener, sha256};
 use cctv_custodian::disk::{BLOCK_BYTES, SharedDisk};
-use cctv_custodian::domain::{RequestId, SiteId, Utc};
+use cctv_custodian::domain::{CameraNumber, HeldFor, HoldId, SiteId, Span, Utc};
 use cctv_custodian::ledger::{Act, Ledger, NewestKnown, Row, verify_files};
 use cctv_custodian::segment::{
     CHUNK_HEADER_BYTES, CHUNK_LIMIT_BYTES, COMMIT_REGION_BYTES, ChunkHeader, CommitTable, Ending, FragmentTable,
     HEAD_BYTES, MANIFEST_HEADER_BYTES, ManifestHeader, RecordReader, RecordStream, SegmentError, SegmentHead,
     SegmentReader, SlotFile, SlotPurpose, VolumeIdentity, first_head, next_head, read_record,
 };
-use cctv_custodian::vault::{Holds, TrustedClock};
+use cctv_custodian::vault::{Hold, Holds, TrustedClock};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -354,8 +354,11 @@ fn holds(bytes: &[u8]) {
     let disk = MemoryDisk::with(&[("holds", bytes)]);
     let open = || Holds::open(disk.clone(), PathBuf::from("holds"));
     let Ok(mut holds) = paid_for(bytes, TIMES_JSON, open) else { return };
-    let none = RequestId(u32::MAX);
-    let kept: Vec<_> = holds.list().iter().filter(|hold| hold.request != none).cloned().collect();
+    let none = HeldFor::Hold(HoldId(u32::MAX));
+    let kept: Vec<_> = holds.list().iter().filter(|hold| hold.of != none).cloned().collect();
+    let (cameras, span) =
+        (vec![CameraNumber::new(1).unwrap()], Span::new(Utc::from_micros(0), Utc::from_micros(1)).unwrap());
+    holds.place(Hold { of: none, cameras, span }).unwrap();
     holds.release(none).unwrap();
     assert_eq!(open().unwrap().list(), kept);
 }

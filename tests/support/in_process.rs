@@ -64,6 +64,11 @@ impl InProcess {
         Person { api, account, number }
     }
 
+    /// Where its pages are.
+    pub fn url(&self) -> String {
+        self.base.clone()
+    }
+
     pub fn wall_us(&self) -> i64 {
         self.hands.clock().wall().micros()
     }

@@ -19,7 +19,7 @@ fn what_lost_its_key_is_overwritten_even_when_somebody_asks_for_its_time() {
     // The eraser was broken off between key and blocks; then a request froze that time, for another's sake.
     let now = open.access.now();
     open.vault.destroy_key(&open.vault.due(now)[0], now).unwrap();
-    let hold = Hold { request: RequestId(1), cameras: vec![camera(1)], span: span(0, 60) };
+    let hold = Hold::of_request(RequestId(1), vec![camera(1)], span(0, 60));
     open.access.holds().place(hold).unwrap();
     assert_eq!(open.eraser.round().unwrap().erased, 1);
     assert_eq!((files_of(&clinic, "rolling").len(), files_of(&clinic, "held").len()), (0, 0));
@@ -108,7 +108,7 @@ fn keys_of_a_session_that_is_over_do_not_wait_for_the_next_sign_in() {
     let open = clinic.open();
     open.sign_in("officer");
     clinic.hands.advance(Duration::from_secs(601));
-    open.access.end_grants().unwrap();
+    open.access.end_what_is_over().unwrap();
     assert_eq!(open.access.sessions.count(), 0);
 }
 
@@ -152,7 +152,7 @@ fn what_a_closing_could_not_destroy_is_destroyed_later() {
     assert!(open.access.holds().list().is_empty(), "the hold went all the same");
     std::fs::remove_dir(&file).unwrap();
     std::fs::rename(&aside, &file).unwrap();
-    open.access.end_grants().unwrap();
+    open.access.end_what_is_over().unwrap();
     assert!(!file.exists());
 }
 

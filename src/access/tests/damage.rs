@@ -17,14 +17,14 @@ fn keys_and_holds_without_a_row_do_not_survive_a_start() {
         &crate::crypto::DataKey::random().unwrap(),
     );
     open.access.grants.stage(GrantId(9), &open.sign_in("viewer").person().key, &[stray.unwrap()]).unwrap();
-    let stray = Hold { request: RequestId(77), cameras: vec![camera(1)], span: span(0, 5) };
+    let stray = Hold::of_request(RequestId(77), vec![camera(1)], span(0, 5));
     open.access.holds().place(stray).unwrap();
-    open.access.holds().release(wanted).unwrap();
+    open.access.holds().release(HeldFor::Request(wanted)).unwrap();
     drop(open);
     let open = clinic.open();
     assert!(open.access.grants.list().unwrap().is_empty());
-    let held: Vec<RequestId> = open.access.holds().list().iter().map(|hold| hold.request).collect();
-    assert_eq!(held, [wanted], "the request's own hold stands again, the stray one is gone");
+    let held: Vec<HeldFor> = open.access.holds().list().iter().map(|hold| hold.of).collect();
+    assert_eq!(held, [HeldFor::Request(wanted)], "the request's own hold stands again, the stray one is gone");
 }
 
 #[test]

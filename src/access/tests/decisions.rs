@@ -67,39 +67,6 @@ fn an_approval_can_be_part_of_what_was_asked_and_never_more() {
 }
 
 #[test]
-fn every_state_takes_the_acts_of_the_diagram_and_no_other() {
-    let request = RequestId(1);
-    let document = IdentityDocument::Passport;
-    let (grant, viewer, ends, slots) = (GrantId(1), VIEWER, at(9), Digest::ZERO);
-    let views = vec![GrantedView { camera: camera(1), span: span(1, 2) }];
-    let (ground, reason) = (RefusalGround::HarmToOthers, "x".to_owned());
-    let approved = Decision::Approved { grant, viewer, views, ends, segments: 1, slots };
-    let refused = Decision::Refused { ground, reason: reason.clone() };
-    let acts = [
-        Act::IdentityChecked { request, document },
-        Act::RequestUnavailable { request, reason: reason.clone() },
-        Act::RequestDecided { request, decision: approved },
-        Act::RequestDecided { request, decision: Decision::Confirmed { exists: true } },
-        Act::RequestDecided { request, decision: refused },
-        Act::RequestClosed { request },
-        Act::SignedIn,
-    ];
-    let states = [
-        (RequestState::Submitted, ["identified", "unavailable", "", "", "", "", ""]),
-        (RequestState::Identified { document }, ["", "", "approved", "confirmed", "refused", "", ""]),
-        (RequestState::Approved { document, grant }, ["", "", "", "", "", "closed", ""]),
-        (RequestState::Confirmed { document, exists: true }, ["", "", "", "", "", "closed", ""]),
-        (RequestState::Refused { document, ground, reason: reason.clone() }, ["", "", "", "", "", "closed", ""]),
-        (RequestState::Unavailable { reason }, ["", "", "", "", "", "", ""]),
-        (RequestState::Closed { document: None, grant: None, answer: None }, ["", "", "", "", "", "", ""]),
-    ];
-    for (state, wanted) in states {
-        let next = acts.each_ref().map(|act| state.apply(act).map_or("", |next| next.name()));
-        assert_eq!(next, wanted, "{}", state.name());
-    }
-}
-
-#[test]
 fn how_far_a_decision_has_come_is_told_to_officers_while_it_is_carried_out() {
     let clinic = Clinic::new();
     let open = clinic.open();

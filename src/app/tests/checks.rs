@@ -6,7 +6,7 @@ use crate::access::SiteFiles;
 use crate::clock::ManualClock;
 use crate::crypto::{PrivateKey, StreamOpener};
 use crate::disk::{Access, Disk, Operation, OperationKind, PowerCut, SharedDisk, SimulatedDisk};
-use crate::domain::{DestructionTrigger, Overwrite, RequestId, Utc};
+use crate::domain::{DestructionTrigger, HeldFor, Overwrite, Utc};
 use crate::ledger::{Act, Row};
 use crate::segment::{FragmentFacts, SlotFile, SlotPurpose};
 use crate::vault::{Availability, CameraRecorder, Holds, LiveSegment, Look, TrustedClock, VaultError, inspect};
@@ -47,6 +47,8 @@ pub fn check(ground: &Ground, disk: &SimulatedDisk, promises: &Promises, recover
     checked.holds()?;
     checked.grants()?;
     checked.persons()?;
+    checked.texts_of_holds()?;
+    checked.confirmed_days()?;
     checked.gaps()?;
     if !checked.built.vault.due(promises.now).is_empty() || !promises.going.is_empty() {
         for _ in 0..3 {
@@ -79,7 +81,7 @@ fn is_quick(ground: &Ground, operations: &[Operation], promises: &Promises) -> T
 fn holds_file(ground: &Ground, disk: &SimulatedDisk, promises: &Promises) -> Told {
     let shared: SharedDisk = Arc::new(disk.clone());
     let holds = Holds::open(shared, ground.state().join("holds")).map_err(|e| e.to_string())?;
-    let is_there = |request: &RequestId| holds.list().iter().any(|hold| hold.request == *request);
+    let is_there = |of: &HeldFor| holds.list().iter().any(|hold| hold.of == *of);
     must(promises.holds.iter().all(is_there), || "V7: a hold is not in its file".into())
 }
 
@@ -171,9 +173,9 @@ impl Checked<'_> {
 
     fn holds(&self) -> Told {
         let holds = self.built.holds.lock().unwrap();
-        let is_lost = |request: &&_| !holds.list().iter().any(|hold| hold.request == **request);
+        let is_lost = |of: &&_| !holds.list().iter().any(|hold| hold.of == **of);
         match self.promises.holds.iter().find(is_lost) {
-            Some(request) => Err(format!("V7: the hold of request {request} is lost")),
+            Some(of) => Err(format!("V7: the hold of {of} is lost")),
             None => Ok(()),
         }
     }
@@ -203,6 +205,27 @@ impl Checked<'_> {
         });
         let told = told.map_err(|e| format!("what request {last} holds of persons: {e}"))?;
         must(told.person.is_some(), || format!("request {last} holds nothing of persons"))
+    }
+
+    fn confirmed_days(&self) -> Told {
+        let duties = self.built.access.duties();
+        must(self.promises.confirmed.is_empty() || duties.days_unconfirmed == 0, || {
+            format!("L17: a day that was confirmed waits again: {duties:?}")
+        })
+    }
+
+    fn texts_of_holds(&self) -> Told {
+        let access = &self.built.access;
+        for of in &self.promises.holds {
+            let HeldFor::Hold(hold) = *of else { continue };
+            let told = access.sign_in("officer", "officer-password", HERE).and_then(|(token, _)| {
+                let officer = access.caller(&token, HERE)?;
+                access.hold(&officer, hold)
+            });
+            let told = told.map_err(|e| format!("hold {hold}: {e}"))?;
+            must(told.text.is_some(), || format!("the text of hold {hold} is lost"))?;
+        }
+        Ok(())
     }
 
     fn gaps(&self) -> Told {

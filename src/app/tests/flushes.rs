@@ -74,7 +74,7 @@ fn a_hold_takes_what_has_no_key(ground: &Ground, left_out: Option<Flush>) -> boo
     drop(vault);
     let mut play = play.cut(PowerCut::Lost);
     play.start();
-    let hold = Hold { request: RequestId(1), cameras: vec![camera(1)], span: span(0, 2) };
+    let hold = Hold::of_request(RequestId(1), vec![camera(1)], span(0, 2));
     play.built().holds.lock().unwrap().place(hold).unwrap();
     play.built().eraser.round().unwrap();
     play.files("held").len() + play.files("rolling").len() > 0

@@ -1,16 +1,20 @@
 //! A site that is played with, and what it promised until each instant.
 
 use super::super::{Built, Doors};
-use crate::access::{Approval, Caller, NewAccount, NewRequest, NewSite, Password, PersonFields, SiteFiles};
+use crate::access::{
+    Approval, Caller, DayConfirmation, NewAccount, NewHold, NewRequest, NewSite, Password, PersonFields, Refusal,
+    SiteFiles,
+};
 use crate::clock::ManualClock;
 use crate::config::{Pace, SITE_FILE, Site, VolumePlace};
 use crate::crypto::{PrivateKey, PublicKey, Strength};
 use crate::disk::{
     Access as Opened, Disk, Failure, Flush, Operation, OperationKind, PowerCut, SharedDisk, SimulatedDisk, Snapshot,
 };
-use crate::domain::request::{IdentityDocument, RequestKind};
+use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
 use crate::domain::{
-    AccountId, CameraNumber, DestructionTrigger, Digest, GapCause, GrantId, RequestId, Retention, Role, SegmentId,
+    AccountId, CameraNumber, DestructionTrigger, Digest, GapCause, GrantId, HeldFor, HoldId, HoldReason, LocalDay,
+    RequestId, Retention, Role, SegmentId,
 };
 use crate::domain::{SiteId, Span, Utc};
 use crate::ledger::{Act, Decision, Row};
@@ -163,7 +167,7 @@ pub struct Promises {
     pub segments: BTreeMap<(u16, u64), Recorded>,
     /// Rows that were answered.
     pub rows: Arc<Vec<Row>>,
-    pub holds: BTreeSet<RequestId>,
+    pub holds: BTreeSet<HeldFor>,
     /// Grants and the digest of their slots that the decision's row names.
     pub grants: BTreeMap<GrantId, Digest>,
     /// What must not be on the device any more.
@@ -180,6 +184,8 @@ pub struct Promises {
     pub is_summed: bool,
     /// Requests whose persons the desk can read.
     pub persons: BTreeSet<RequestId>,
+    /// Days whose destruction an officer confirmed.
+    pub confirmed: BTreeSet<LocalDay>,
     /// Who has a slot in every day key.
     pub admitted: Option<PublicKey>,
 }
@@ -230,6 +236,7 @@ impl<'a> Play<'a> {
             is_clean: false,
             is_summed: false,
             persons: BTreeSet::new(),
+            confirmed: BTreeSet::new(),
             admitted: None,
         };
         let hands = ManualClock::standing(START);
@@ -562,7 +569,7 @@ impl<'a> Play<'a> {
         let cameras = vec![camera(of)];
         let new = NewRequest { kind: RequestKind::Viewing, cameras, span, purpose: "lost bag".into(), person };
         let request = self.built().access.submit(desk, new).unwrap().number;
-        self.promises.holds.insert(request);
+        self.promises.holds.insert(HeldFor::Request(request));
         self.promises.persons.insert(request);
         self.note_rows();
         request
@@ -594,17 +601,83 @@ impl<'a> Play<'a> {
         let slots = self.slots(&path, SlotPurpose::Grant);
         // From here on both may go.
         self.promises.grants.remove(&grant);
-        self.promises.holds.remove(&request);
+        self.is_released(HeldFor::Request(request));
+        self.built().access.close(desk, request).unwrap();
+        self.promises.gone.extend(slots);
+        self.note_rows();
+    }
+
+    /// From here on a hold may go, and what is past its day with it, unless another holds it.
+    fn is_released(&mut self, of: HeldFor) {
+        self.promises.holds.remove(&of);
         let now = self.hands.clock().wall();
-        for ((_, start), recorded) in &mut self.promises.segments {
+        let holds = Arc::clone(&self.built().holds);
+        let holds = holds.lock().unwrap();
+        for ((camera_of, start), recorded) in &mut self.promises.segments {
             let whole = span(*start, start + u64::from(recorded.appended.max(1)));
-            if recorded.fate == Fate::Kept && RETENTION.expiry(whole) <= now {
+            let is_held = holds.others(of, camera(*camera_of), whole).next().is_some();
+            if recorded.fate == Fate::Kept && RETENTION.expiry(whole) <= now && !is_held {
                 recorded.fate = Fate::Released;
             }
         }
+        drop(holds);
         self.note();
-        self.built().access.close(desk, request).unwrap();
-        self.promises.gone.extend(slots);
+    }
+
+    pub fn place_hold(&mut self, officer: &Caller, of: u16, span: Span, ends: Option<Utc>) -> HoldId {
+        let review = self.hands.clock().wall().saturating_add(DAY);
+        let text = "a fall on the stairs".to_owned();
+        let new = NewHold { reason: HoldReason::Accident, text, cameras: vec![camera(of)], span, review, ends };
+        let hold = self.built().access.place_hold(officer, new).unwrap().hold;
+        self.promises.holds.insert(HeldFor::Hold(hold));
+        self.note_rows();
+        hold
+    }
+
+    pub fn confirm_hold(&mut self, officer: &Caller, of: HeldFor) {
+        let password = format!("{}-password", officer.person().name);
+        self.built().access.confirm_hold(officer, of, &password).unwrap();
+        self.note_rows();
+    }
+
+    pub fn extend_hold(&mut self, officer: &Caller, hold: HoldId, ends: Option<Utc>) {
+        let review = self.hands.clock().wall().saturating_add(DAY);
+        self.built().access.extend_hold(officer, hold, review, ends).unwrap();
+        self.note_rows();
+    }
+
+    pub fn release_hold(&mut self, officer: &Caller, hold: HoldId) {
+        self.is_released(HeldFor::Hold(hold));
+        let password = format!("{}-password", officer.person().name);
+        self.built().access.release_hold(officer, hold, &password).unwrap();
+        self.note_rows();
+    }
+
+    /// The daemon ends what is over by itself; of these holds the end has come.
+    pub fn lapse(&mut self, of: &[HeldFor]) {
+        of.iter().for_each(|of| self.is_released(*of));
+        self.built().access.end_what_is_over().unwrap();
+        self.note_rows();
+    }
+
+    /// Confirms what was destroyed on each day that is over.
+    pub fn confirm_days(&mut self, officer: &Caller) {
+        let access = Arc::clone(&self.built().access);
+        for line in access.destruction_days(officer).unwrap() {
+            let seen = access.destruction_report(officer, line.day).unwrap();
+            self.note_rows();
+            let (report, failures) = (seen.digest, seen.report.totals.failures);
+            let confirmation =
+                DayConfirmation { report, failures, acknowledged: None, stated: self.hands.clock().wall() };
+            access.confirm_destruction(officer, line.day, &confirmation, "officer-password").unwrap();
+            self.promises.confirmed.insert(line.day);
+            self.note_rows();
+        }
+    }
+
+    pub fn refuse(&mut self, officer: &Caller, request: RequestId) {
+        let refusal = Refusal { ground: RefusalGround::OtherJustCause, reason: "another cause".into() };
+        self.built().access.refuse(officer, request, &refusal, "officer-password").unwrap();
         self.note_rows();
     }
 

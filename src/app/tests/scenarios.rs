@@ -3,7 +3,7 @@
 use super::play::{DAY, Ground, Play, Played, Trace, span};
 use crate::crypto::{PublicKey, generate_pair};
 use crate::disk::{Dice, Disk, Flush, PowerCut};
-use crate::domain::GrantId;
+use crate::domain::{GrantId, HeldFor, RequestId};
 use crate::ledger::{Act, Actor};
 use crate::segment::{SlotFile, SlotPurpose};
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub struct Scenario {
     pub weight: u32,
 }
 
-pub const ALL: [Scenario; 20] = [
+pub const ALL: [Scenario; 23] = [
     Scenario { name: "a first start", play: first_start, weight: 2 },
     Scenario { name: "create, append, commit, seal, stop", play: recording, weight: 4 },
     Scenario { name: "expire: key, blocks, name, grant's slot, day key, receipt", play: erasing, weight: 3 },
@@ -36,6 +36,9 @@ pub const ALL: [Scenario; 20] = [
     Scenario { name: "a start after a first commit that lost a segment", play: start_after_lost_segment, weight: 2 },
     Scenario { name: "an hour of commits", play: hour_of_commits, weight: 6 },
     Scenario { name: "who opens the day keys and the desk changes", play: hands_change, weight: 1 },
+    Scenario { name: "an officer's hold: order, confirm, extend, release, lapse", play: officers_hold, weight: 5 },
+    Scenario { name: "a refused request's hold lapses", play: refused_lapses, weight: 3 },
+    Scenario { name: "a day's destruction is confirmed", play: day_confirmed, weight: 2 },
     Scenario { name: "condemn, key, blocks, receipt", play: condemning, weight: 3 },
 ];
 
@@ -153,6 +156,70 @@ fn holding(ground: &Ground, left_out: Option<Flush>) -> Played {
     play.promises.going = play.day_key_slots();
     play.advance(Duration::ZERO);
     play.round();
+    play.end()
+}
+
+/// Two holds over the same footage: one is released, the other lapses; then what they kept goes.
+fn officers_hold(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    play.record(1, 0, 2);
+    play.record(1, 10, 1);
+    play.commit();
+    play.advance(Duration::from_secs(20));
+    play.begin();
+    let (officer, deputy) = (play.sign_in("officer"), play.sign_in("deputy"));
+    let released = play.place_hold(&officer, 1, span(0, 2), None);
+    play.confirm_hold(&deputy, HeldFor::Hold(released));
+    let ends = super::play::at(0).saturating_add(AFTER_EXPIRY * 2);
+    let lapses = play.place_hold(&deputy, 1, span(1, 2), Some(ends));
+    play.extend_hold(&officer, lapses, Some(ends));
+    play.advance(AFTER_EXPIRY);
+    play.round();
+    let deputy = play.sign_in("deputy");
+    play.release_hold(&deputy, released);
+    play.round();
+    play.advance(AFTER_EXPIRY);
+    play.lapse(&[HeldFor::Hold(lapses)]);
+    play.promises.going = play.day_key_slots();
+    play.advance(Duration::ZERO);
+    play.round();
+    play.end()
+}
+
+/// The objection period comes to its end, and with it, by itself, the hold.
+fn refused_lapses(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    play.record(1, 0, 2);
+    play.commit();
+    play.advance(Duration::from_secs(20));
+    let desk = play.sign_in("desk");
+    let request = play.submit(&desk, 1, span(0, 2));
+    play.identify(&desk, request);
+    let officer = play.sign_in("officer");
+    play.begin();
+    play.refuse(&officer, request);
+    play.advance(AFTER_EXPIRY);
+    play.round();
+    // As the daemon does it every two seconds.
+    play.commit();
+    play.advance(DAY * 30);
+    play.lapse(&[HeldFor::Request(request)]);
+    play.promises.going = play.day_key_slots();
+    play.advance(Duration::ZERO);
+    play.round();
+    play.end()
+}
+
+fn day_confirmed(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    play.record(1, 0, 1);
+    play.commit();
+    play.advance(AFTER_EXPIRY);
+    play.round();
+    play.advance(DAY);
+    play.begin();
+    let officer = play.sign_in("officer");
+    play.confirm_days(&officer);
     play.end()
 }
 
@@ -482,11 +549,7 @@ fn start_after_deciding(ground: &Ground, left_out: Option<Flush>) -> Played {
     play.record(1, 0, 2);
     play.commit();
     let staged = play.stage(GrantId(900), 1, span(0, 2));
-    let hold = crate::vault::Hold {
-        request: crate::domain::RequestId(900),
-        cameras: vec![super::play::camera(1)],
-        span: span(0, 2),
-    };
+    let hold = crate::vault::Hold::of_request(RequestId(900), vec![super::play::camera(1)], span(0, 2));
     play.built().holds.lock().unwrap().place(hold).unwrap();
     let mut play = play.cut(PowerCut::Kept);
     play.begin();

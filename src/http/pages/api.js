@@ -65,7 +65,7 @@ export async function remove(path) {
 
 /// Problems whose sentence says all; of the others the daemon's detail is shown too.
 const SAID_IN_FULL = [
-  'wrong-credentials', 'wrong-password', 'forbidden', 'no-such-request', 'no-such-route', 'span-in-future', 'id-number', 'four-eyes',
+  'wrong-credentials', 'wrong-password', 'no-such-hold', 'own-hold', 'no-such-day', 'day-not-over', 'day-confirmed', 'report-changed', 'forbidden', 'no-such-request', 'no-such-route', 'span-in-future', 'id-number', 'four-eyes',
   'no-grant', 'outside-grant', 'not-recorded', 'inside',
 ];
 
@@ -111,6 +111,8 @@ function sentence(text) {
 export function answerText(text) {
   const destroyed = /^(?:unavailable: )?(destroyed|destroyed early|erased on request) on (\S+)$/.exec(text);
   if (destroyed) return t(`answer.${destroyed[1].replaceAll(' ', '-')}`, { when: pointText(destroyed[2]) });
+  const postponed = /^postponed until (\S+): (.*)$/s.exec(text);
+  if (postponed) return t('answer.postponed', { when: pointText(postponed[1]), why: postponed[2] });
   const [, head, rest] = /^([^:]+): (.*)$/s.exec(text) ?? [];
   if (head === 'unavailable') return t('answer.unavailable', { why: sentence(rest) });
   return Object.hasOwn(SENTENCES, head) ? `${sentence(head)}: ${rest}` : sentence(text);

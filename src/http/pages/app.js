@@ -6,6 +6,7 @@ import { language, otherLanguage, switchLanguage, t, word } from './words.js';
 import { zoneText } from './times.js';
 import { requestsPage, requestPage } from './requests.js';
 import { newRequestPage } from './new-request.js';
+import { holdsPage } from './holds.js';
 import { grantsPage, watchPage } from './watch.js';
 import { ledgerPage, destructionsPage } from './records.js';
 import { camerasPage } from './cameras.js';
@@ -16,14 +17,15 @@ const IDLE_WARNING_MS = 60_000;
 /// What a role finds in its menu, its first page first.
 const MENUS = {
   staff: ['requests', 'new', 'cameras'],
-  officer: ['requests', 'grants', 'destructions', 'ledger', 'cameras'],
+  officer: ['requests', 'holds', 'grants', 'destructions', 'ledger', 'cameras'],
   viewer: ['grants'],
-  auditor: ['ledger', 'destructions', 'requests'],
+  auditor: ['ledger', 'destructions', 'holds', 'requests'],
   installer: ['cameras'],
 };
 const PAGES = {
   requests: (house) => (house.path[1] ? requestPage(house) : requestsPage(house)),
   new: newRequestPage,
+  holds: holdsPage,
   grants: (house) => (house.path[1] ? watchPage(house) : grantsPage(house)),
   destructions: destructionsPage,
   ledger: ledgerPage,

@@ -1,10 +1,11 @@
 // The officer's decision: approve for one viewer, or refuse on one of the law's grounds. The password is asked again.
 
-import { get, post, Problem } from './api.js';
+import { get, Problem } from './api.js';
 import { choices, field, form, h, note, section, select, ticked, typed } from './dom.js';
 import { t, word } from './words.js';
 import { fromLocalInput, spanText, toLocalInput, zoneText } from './times.js';
 import { cameraText } from './cameras.js';
+import { passwordField, postWithPassword, takePassword } from './password.js';
 
 /// PIPA 35(4), the whole list.
 const GROUNDS = ['forbidden-by-law', 'harm-to-others', 'already-destroyed', 'other-just-cause'];
@@ -23,29 +24,11 @@ async function decide(request, decision, element) {
     told.replaceChildren(h('progress', { value: steps.done, max: steps.total }), ` ${t('decide.steps', { percent })}`);
   }, STEPS_EVERY_MS);
   try {
-    return await post(place, decision);
-  } catch (problem) {
-    // At sign-in the name could be wrong as well; here it is the password.
-    if (problem instanceof Problem && problem.slug === 'wrong-credentials') problem.slug = 'wrong-password';
-    throw problem;
+    return await postWithPassword(place, decision);
   } finally {
     clearInterval(timer);
     told.remove();
   }
-}
-
-/// The account's name stands beside it unseen, so that a password store knows whose it is.
-function passwordField(house, hint) {
-  const name = h('input', { type: 'text', autocomplete: 'username', value: house.session.name, hidden: true, readonly: true });
-  const password = h('input', { type: 'password', name: 'password', autocomplete: 'current-password' });
-  return [password, [name, field(t('decide.password'), password, { hint })]];
-}
-
-/// Takes the password out of the form before it goes anywhere.
-function takePassword(input) {
-  const password = input.value;
-  input.value = '';
-  return password;
 }
 
 function localTime(name, at = null) {
@@ -105,6 +88,23 @@ function refuseForm(house, request) {
   h('button', { type: 'submit', class: 'grave' }, t('decide.refuse.send'))));
 }
 
+/// Not decided yet, for a reason, and expected to be by then.
+function postponeForm(house, request) {
+  const [password, passwordLine] = passwordField(house, t('decide.password.refuse'));
+  const zone = t('new.zone', { zone: zoneText() });
+  return section(t('decide.postpone'), form({ id: 'postpone' }, async (element) => {
+    await decide(request, {
+      decision: 'postpone', reason: typed(element, 'reason'), until: fromLocalInput(typed(element, 'until')), password: takePassword(password),
+    }, element);
+    await house.refresh(t('decide.postponed'));
+  },
+  h('p', {}, t('decide.postpone.why')),
+  field(t('decide.postpone.until'), localTime('until'), { hint: zone }),
+  field(t('decide.reason'), h('textarea', { name: 'reason', rows: '3' }), { hint: `${t('decide.reason.hint')} ${t('new.no-id')}` }),
+  passwordLine,
+  h('button', { type: 'submit' }, t('decide.postpone.send'))));
+}
+
 /// An existence check is answered by looking; there is nothing to hand over.
 function answerForm(house, request) {
   const [password, passwordLine] = passwordField(house, t('decide.password.answer'));
@@ -118,8 +118,8 @@ function answerForm(house, request) {
 }
 
 export async function decisionForms(house, request, cameras) {
-  if (request.kind === 'existence-check') return [answerForm(house, request), refuseForm(house, request)];
+  if (request.kind === 'existence-check') return [answerForm(house, request), refuseForm(house, request), postponeForm(house, request)];
   const { accounts } = await get('/v1/accounts');
   const viewers = accounts.filter((one) => one.role === 'viewer');
-  return [approveForm(house, request, cameras, viewers), refuseForm(house, request)];
+  return [approveForm(house, request, cameras, viewers), refuseForm(house, request), postponeForm(house, request)];
 }

@@ -10,7 +10,7 @@ import { cameraText, readCameras } from './cameras.js';
 const MANY = 8;
 const USUAL_SPAN_MS = 10 * 60_000;
 
-function cameraChoices(cameras) {
+export function cameraChoices(cameras) {
   const boxes = choices(t('new.cameras'), 'checkbox', 'cameras',
     cameras.map((camera) => [camera.number, cameraText(cameras, camera.number), cameras.length === 1]), t('new.cameras.hint'));
   if (cameras.length < MANY) return boxes;
@@ -29,7 +29,7 @@ function cameraChoices(cameras) {
 }
 
 /// Two local times, and beside them what they are in UTC: what is sent.
-function spanFields() {
+export function spanFields() {
   const last = toLocalInput(Date.now());
   const from = h('input', { type: 'datetime-local', name: 'from', step: '1', max: last });
   const to = h('input', { type: 'datetime-local', name: 'to', step: '1', max: last });

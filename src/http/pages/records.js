@@ -5,11 +5,12 @@ import { h, heading, note, table } from './dom.js';
 import { language, t, word } from './words.js';
 import { pointText, spanText } from './times.js';
 import { refreshButton } from './cameras.js';
+import { reportPage } from './report.js';
 
 const ROWS_A_PAGE = 50;
 const MOST_AT_ONCE = 1000;
 
-function bytesText(bytes) {
+export function bytesText(bytes) {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];
   let [size, unit] = [bytes, 0];
   while (size >= 1000 && unit < units.length - 1) {
@@ -19,12 +20,12 @@ function bytesText(bytes) {
   return `${size.toLocaleString(language(), { maximumFractionDigits: unit === 0 ? 0 : 1 })} ${units[unit]}`;
 }
 
-function count(number) {
+export function count(number) {
   return number.toLocaleString(language());
 }
 
 /// Account numbers with their names, where the reader may know them.
-async function accountNames({ role }) {
+export async function accountNames({ role }) {
   if (role !== 'officer') return new Map();
   return new Map((await get('/v1/accounts')).accounts.map((one) => [one.account, one.name]));
 }
@@ -45,6 +46,13 @@ function details(act, names) {
     act.kind === 'request-decided' && word('state', decision.outcome),
     one('row.request', act.request),
     one('row.grant', act.grant ?? decision.grant),
+    one('row.hold', act.hold ?? act.of?.hold),
+    one('row.request', act.of?.request),
+    act.kind === 'hold-ordered' && word('hold.reason', act.reason),
+    act.review && t('row.review', { when: pointText(act.review) }),
+    act.ends && t('row.ends', { when: pointText(act.ends) }),
+    act.end && word('hold.end', act.end),
+    act.kind === 'destruction-confirmed' && [act.day, t('row.rows', { n: count(act.rows) }), act.failures > 0 && t('report.failures.of', { n: count(act.failures) }), act.acknowledged].filter(Boolean).join(' · '),
     act.asked && word('kind', act.asked),
     act.document && word('document', act.document),
     cameras.length > 0 && t('row.camera', { n: cameras.join(', ') }),
@@ -54,7 +62,7 @@ function details(act, names) {
     act.role && word('role', act.role),
     decision.ground && word('ground', decision.ground),
     decision.exists !== undefined && t(decision.exists ? 'answer.exists' : 'answer.exists-not'),
-    decision.reason ?? (act.reason && answerText(act.reason)),
+    decision.reason ?? (act.reason && act.kind !== 'hold-ordered' && answerText(act.reason)),
     act.why && word('why', act.why),
     one('row.intended', act.intended),
     act.frames !== undefined && t('row.frames', { n: count(act.frames) }),
@@ -113,15 +121,36 @@ async function readDestructions() {
   }
 }
 
-/// The newest first; `#/destructions/50` shows the page that ends with the 50th.
+function daysTable(days) {
+  const state = (one) => {
+    if (!one.is_over) return h('span', { class: 'state' }, t('days.not-over'));
+    if (one.is_confirmed) return h('span', { class: 'state overwrite-proven' }, t('days.confirmed'));
+    return h('span', { class: 'state identified' }, t(one.has_later_rows ? 'days.later-rows' : 'days.unconfirmed'));
+  };
+  return table(t('days.title'), [
+    [t('days.day'), (one) => h('a', { href: `#/destructions/day/${one.day}`, class: 'row-link' }, one.day)],
+    [t('col.state'), state],
+    [t('destructions.segments'), (one) => count(one.segments), 'number'],
+    [t('destructions.bytes'), (one) => bytesText(one.bytes), 'number'],
+    [t('report.failures'), (one) => (one.failures > 0 ? h('strong', { class: 'late' }, count(one.failures)) : t('none')), 'number'],
+    [t('report.confirmed.at'), (one) => (one.confirmed ? pointText(one.confirmed.at) : '–')],
+  ], days);
+}
+
+/// The days that are to be confirmed, then single destructions, the newest first; `#/destructions/50` shows the page that
+/// ends with the 50th, `#/destructions/day/2026-11-25` a day's report.
 export async function destructionsPage(house) {
-  const destructions = await readDestructions();
+  if (house.path[1] === 'day') return reportPage(house);
+  const [destructions, { days }] = await Promise.all([readDestructions(), get('/v1/destructions/days')]);
   const title = h('div', { class: 'title' }, heading(t('destructions.title')), refreshButton(house));
   if (destructions.length === 0) return [title, note(t('destructions.empty'))];
+  const waiting = days.filter((one) => one.is_over && !one.is_confirmed).length;
   const last = Math.min(Number(house.path[1]) || destructions.length, destructions.length);
   const first = Math.max(last - ROWS_A_PAGE, 0) + 1;
   return [
     title,
+    waiting > 0 && note(t('days.waiting', { n: count(waiting) }), 'warning'),
+    daysTable(days),
     table(t('ledger.page', { first: count(first), last: count(last) }), [
       [t('destructions.when'), (row) => h('time', { datetime: row.at }, pointText(row.at))],
       [t('col.camera'), (row) => String(row.act.camera), 'number'],
@@ -133,5 +162,5 @@ export async function destructionsPage(house) {
       [t('destructions.technique'), (row) => [h('span', { lang: 'en' }, row.act.technique), asWritten(row)]],
     ], destructions.slice(first - 1, last).toReversed()),
     pages(house, first, last, destructions.length),
-  ];
+  ].filter(Boolean);
 }

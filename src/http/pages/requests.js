@@ -6,10 +6,13 @@ import { t, word } from './words.js';
 import { clockText, daysLeft, pointText, spanText } from './times.js';
 import { cameraText, readCameras, refreshButton } from './cameras.js';
 import { decisionForms } from './decision.js';
+import { passwordField, postWithPassword, takePassword } from './password.js';
 
 const DOCUMENTS = ['resident-card', 'passport', 'drivers-licence'];
 /// States in which the ten days run (PIPA 35, Decree 41).
-const UNDECIDED = ['submitted', 'identified'];
+const UNDECIDED = ['submitted', 'identified', 'postponed', 'objected'];
+/// States that an officer can decide.
+const DECIDABLE = ['identified', 'postponed', 'objected'];
 /// States that end by closing.
 const ANSWERED = ['approved', 'confirmed', 'refused'];
 
@@ -42,7 +45,7 @@ export async function requestsPage(house) {
   const { requests } = await get('/v1/requests');
   const { role } = house.session;
   const newestFirst = requests.toSorted((a, b) => b.number - a.number);
-  const waiting = requests.filter((one) => one.state === 'identified').sort((a, b) => a.due.localeCompare(b.due));
+  const waiting = requests.filter((one) => DECIDABLE.includes(one.state)).sort((a, b) => a.due.localeCompare(b.due));
   const head = h('div', { class: 'title' }, heading(t('requests.title')),
     role === 'staff' && h('a', { class: 'button main', href: '#/new' }, t('requests.new')), refreshButton(house));
   if (requests.length === 0) return [head, note(t('requests.empty'))];
@@ -125,8 +128,33 @@ function closeForm(house, request) {
   return section(t('request.close'), form({ id: 'close' }, async () => {
     await post(`/v1/requests/${request.number}/close`, {});
     await house.refresh(t('request.close.done'));
-  }, h('p', {}, t('request.close.why')), confirmation('sure', t('request.close.sure')),
+  }, h('p', {}, t(request.state === 'refused' ? 'request.close.why-refused' : 'request.close.why')), confirmation('sure', t('request.close.sure')),
   h('button', { type: 'submit', class: 'grave' }, t('request.close.send'))));
+}
+
+/// Somebody objects to a refusal, for as long as that can be done.
+function objectForm(house, request) {
+  return section(t('request.object'), form({ id: 'object' }, async () => {
+    await post(`/v1/requests/${request.number}/objection`, {});
+    await house.refresh(t('request.object.done'));
+  }, h('p', {}, t('request.object.why', { until: pointText(request.hold.until) })), confirmation('objects', t('request.object.sure')),
+  h('button', { type: 'submit' }, t('request.object.send'))));
+}
+
+/// A request that holds so much that an officer is to look at it first.
+function confirmHoldForm(house, request) {
+  const [password, passwordLine] = passwordField(house, t('hold.password'));
+  const { camera_hours: hours, confirm_until: until } = request.hold;
+  return section(t('request.big'), form({ id: 'confirm-big' }, async () => {
+    await postWithPassword(`/v1/requests/${request.number}/hold/confirmation`, { password: takePassword(password) });
+    await house.refresh(t('hold.confirm.done'));
+  }, h('p', {}, t('request.big.why', { hours, until: pointText(until) })), passwordLine,
+  h('button', { type: 'submit' }, t('hold.confirm.send'))));
+}
+
+function holdText({ held, hold }) {
+  if (!held) return t('no');
+  return hold?.until ? t('request.held.until', { until: pointText(hold.until) }) : t('yes');
 }
 
 function whatIsAsked(request, cameras) {
@@ -140,7 +168,7 @@ function whatIsAsked(request, cameras) {
     [t('request.received'), pointText(request.received)],
     [t('request.entered'), request.entered_by],
     [t('request.document'), request.document && word('document', request.document)],
-    [t('request.held'), request.held ? t('yes') : t('no')],
+    [t('request.held'), holdText(request)],
     [t('request.granted'), request.granted.length > 0 && h('ul', { class: 'bare' }, request.granted.map((view) =>
       h('li', {}, `${cameraText(cameras, view.camera)}: ${spanText(view.span)}`)))],
     [t('request.answer'), request.answer && h('span', { class: 'said' }, answerText(request.answer))],
@@ -165,10 +193,12 @@ async function actions(house, request, cameras) {
   const shown = [];
   if (staff && request.state === 'submitted') shown.push(identityForm(house, request));
   if (officer && request.state === 'submitted') shown.push(note(t('request.identity.first')));
-  if (officer && request.state === 'identified') {
+  if (officer && request.hold?.confirm_until) shown.push(confirmHoldForm(house, request));
+  if (officer && DECIDABLE.includes(request.state)) {
     if (request.entered_by === account) shown.push(note(t('request.own')));
     else shown.push(...await decisionForms(house, request, cameras));
   }
+  if ((staff || officer) && request.hold?.until) shown.push(objectForm(house, request));
   if ((staff || officer) && ANSWERED.includes(request.state)) shown.push(closeForm(house, request));
   return shown;
 }

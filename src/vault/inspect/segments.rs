@@ -252,11 +252,10 @@ impl Place<'_, '_> {
         if expires.saturating_add(OVERDUE) > now || row.is_apart {
             return;
         }
-        let covers = |hold: &&crate::vault::Hold| hold.cameras.contains(&row.camera) && hold.span.overlaps(span);
-        let what = match self.look.holds.iter().find(covers) {
+        let what = match self.look.holds.iter().find(|hold| hold.covers(row.camera, span)) {
             Some(hold) => format!(
-                "its period ended on {expires}, request {} holds it, and it does not stand apart. Start the daemon, or look at its log",
-                hold.request
+                "its period ended on {expires}, it is held for {}, and it does not stand apart. Start the daemon, or look at its log",
+                hold.of
             ),
             None => format!(
                 "its period ended on {expires} by this machine's clock, and it is still here. Start the daemon, or look at its log"

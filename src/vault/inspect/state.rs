@@ -75,7 +75,7 @@ pub fn inspect_grants(
     Ok(faults)
 }
 
-/// Holds the file of holds against the requests that the ledger calls open.
+/// Holds the file of holds against those that the ledger tells of.
 ///
 /// # Errors
 /// [`VaultError::State`] where the file cannot be read.
@@ -86,18 +86,18 @@ pub fn inspect_holds(holds: &Holds, wanted: &[Hold], path: &Path) -> Vec<VolumeF
         .filter(|wanted| !holds.list().contains(wanted))
         .map(|wanted| {
             fault(format!(
-                "lacks the hold of request {}, which is open: what it asks for may be destroyed. Restart the daemon, it \
+                "lacks the hold of {}, which has not ended: what it covers may be destroyed. Restart the daemon, it \
                  places it again",
-                wanted.request
+                wanted.of
             ))
         })
         .collect();
-    let strays = holds.list().iter().filter(|hold| !wanted.iter().any(|wanted| wanted.request == hold.request));
+    let strays = holds.list().iter().filter(|hold| !wanted.iter().any(|wanted| wanted.of == hold.of));
     faults.extend(strays.map(|hold| {
         fault(format!(
-            "has a hold of request {}, which the ledger does not call open: footage outlives its day. Restart the daemon, \
-             it releases it",
-            hold.request
+            "has a hold of {}, which the ledger does not tell of, or calls ended: footage outlives its day. Restart the \
+             daemon, it releases it",
+            hold.of
         ))
     }));
     faults

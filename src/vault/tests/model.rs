@@ -175,7 +175,7 @@ impl Life {
             Step::Hold(of) => self.hold(of),
             Step::Release => {
                 if let Some((request, _, _)) = self.holds.pop() {
-                    self.running().holds.lock().unwrap().release(request).unwrap();
+                    self.running().holds.lock().unwrap().release(HeldFor::Request(request)).unwrap();
                 }
             }
             Step::Round => self.round(),
@@ -302,7 +302,7 @@ impl Life {
         let now = self.seconds();
         let hold = span(now.saturating_sub(3_600), now + 1);
         let request = RequestId(self.requests);
-        let placed = Hold { request, cameras: vec![camera(of)], span: hold };
+        let placed = Hold::of_request(request, vec![camera(of)], hold);
         self.running().holds.lock().unwrap().place(placed).unwrap();
         self.holds.push((request, of, hold));
     }
