@@ -7,13 +7,18 @@
 //! Invariants
 //! - E1 Destruction goes by the trusted clock.
 //! - E2 While a key is destroyed no hold can be placed, and right before that every hold is looked at: a request either
-//!   freezes a segment or is told that it is gone.
+//!   freezes a segment or is told that it is gone. What was condemned is gone: every hold was looked at then.
 //! - E3 A segment's keys go everywhere before its blocks do: day key or key block, then every grant's slot.
 //! - E4 Erasing never waits for the ledger: receipts stand in the manifests until they have been copied.
 
+mod forecast;
+mod fullness;
 mod postponed;
 
-use crate::domain::{CameraNumber, DestructionTrigger, Overwrite, SegmentId, Span, Utc, VolumeId};
+pub use forecast::{Demand, Forecast, forecast, share_of};
+pub use fullness::{Fullness, MadeRoom, wanted_free};
+
+use crate::domain::{CameraNumber, Overwrite, SegmentId, Span, Utc, VolumeId};
 use crate::ledger::{Act, Actor, LedgerError, SharedLedger};
 use crate::vault::{Batch, DueSegment, GrantStore, Holds, TrustedClock, Vault, VaultError, Volume};
 use postponed::Postponed;
@@ -232,7 +237,8 @@ impl Eraser {
             let holds = self.holds();
             let mut going = Vec::new();
             for due in part {
-                if !due.is_keyless && holds.covers(due.camera, due.span) {
+                let may_be_kept = !due.is_keyless && due.condemned.is_none();
+                if may_be_kept && holds.covers(due.camera, due.span) {
                     let moves = !due.is_apart && first.take(self.vault.set_apart(due)).is_some();
                     round.set_apart += u32::from(moves);
                 } else if due.expires <= now {
@@ -314,11 +320,7 @@ impl Eraser {
     fn overwrite_ready(&self, ready: &[DueSegment], now: Utc) -> Round {
         let mut round = Round::default();
         for part in ready.chunks(FILES_AT_A_TIME) {
-            let trigger = |due: &DueSegment| match due.is_apart {
-                true => DestructionTrigger::HoldEnded,
-                false => DestructionTrigger::Expiry,
-            };
-            let part: Vec<_> = part.iter().map(|due| (*due, trigger(due))).collect();
+            let part: Vec<_> = part.iter().map(|due| (*due, due.trigger())).collect();
             let Batch { done, failures } = self.vault.erase_all(&part, now, &|| self.blocks_wait());
             for erased in done {
                 round.erased += 1;

@@ -4,6 +4,7 @@ mod checks;
 mod crashes;
 mod erasing;
 mod flushes;
+mod foresight;
 mod play;
 mod regular;
 mod scenarios;

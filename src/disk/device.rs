@@ -15,12 +15,12 @@ const PAGE_HEADER_BYTES: usize = 4;
 /// A device as it names itself. Of several below one file system each is named, parted by `+`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DeviceFacts {
+pub struct DeviceIdentity {
     pub model: String,
     pub serial: String,
 }
 
-impl DeviceFacts {
+impl DeviceIdentity {
     /// Of a device that tells nothing of itself.
     pub fn unknown() -> Self {
         Self { model: UNKNOWN.to_owned(), serial: UNKNOWN.to_owned() }
@@ -28,18 +28,18 @@ impl DeviceFacts {
 }
 
 /// The device with these numbers, as sysfs at `sys` tells it (Documentation/ABI/stable/sysfs-block).
-pub(super) fn device_facts(sys: &Path, major: u32, minor: u32) -> DeviceFacts {
+pub(super) fn device_identity(sys: &Path, major: u32, minor: u32) -> DeviceIdentity {
     let Ok(device) = fs::canonicalize(sys.join(format!("dev/block/{major}:{minor}"))) else {
-        return DeviceFacts::unknown();
+        return DeviceIdentity::unknown();
     };
     let mut found = BTreeSet::new();
     follow(&device, DEEPEST, &mut found);
     let all =
         |of: fn(&(String, String)) -> &String| found.iter().map(|one| of(one).as_str()).collect::<Vec<_>>().join(" + ");
     if found.is_empty() {
-        return DeviceFacts::unknown();
+        return DeviceIdentity::unknown();
     }
-    DeviceFacts { model: all(|one| &one.0), serial: all(|one| &one.1) }
+    DeviceIdentity { model: all(|one| &one.0), serial: all(|one| &one.1) }
 }
 
 /// Goes from a partition to its disk, and from what is mapped to what it is mapped on.
@@ -106,7 +106,7 @@ mod tests {
         }
 
         fn told(&self, major: u32, minor: u32) -> (String, String) {
-            let DeviceFacts { model, serial } = device_facts(self.0.path(), major, minor);
+            let DeviceIdentity { model, serial } = device_identity(self.0.path(), major, minor);
             (model, serial)
         }
     }

@@ -1,7 +1,10 @@
 //! The machine's own files.
 
-use super::device::device_facts;
-use super::{Access, DeviceFacts, Discard, Disk, DiskFile, Extents, FileSystemFacts, FlushSite, Reach, kernel};
+use super::device::device_identity;
+use super::{
+    Access, DeviceFacts, DeviceIdentity, Discard, Disk, DiskFile, Extents, FileSystemFacts, FlushSite, Reach, kernel,
+    layers,
+};
 use rustix::fs::{FallocateFlags, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use std::fs::File;
@@ -122,9 +125,19 @@ impl Disk for RealDisk {
         }
     }
 
-    fn device(&self, dir: &Path) -> DeviceFacts {
-        let Ok(told) = std::fs::metadata(dir) else { return DeviceFacts::unknown() };
-        device_facts(Path::new("/sys"), rustix::fs::major(told.dev()), rustix::fs::minor(told.dev()))
+    fn identity(&self, dir: &Path) -> DeviceIdentity {
+        let Ok(told) = std::fs::metadata(dir) else { return DeviceIdentity::unknown() };
+        device_identity(Path::new("/sys"), rustix::fs::major(told.dev()), rustix::fs::minor(told.dev()))
+    }
+
+    fn device(&self, dir: &Path) -> io::Result<DeviceFacts> {
+        layers::facts(dir)
+    }
+
+    fn open_device(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let none = || io::Error::new(io::ErrorKind::NotFound, "the node of its block device is not there");
+        let device = layers::facts(&super::parent(file)?)?.device.ok_or_else(none)?;
+        open_with(&device, OFlags::RDONLY | OFlags::DIRECT)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a row says. The JSON of these types is the format: fields are added, never renamed.
 
 use crate::crypto::{PublicKey, Signature, SigningKey, VerifyingKey};
-use crate::disk::DeviceFacts;
+use crate::disk::DeviceIdentity;
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
 use crate::domain::{
     AccountId, CameraNumber, Day, DestructionTrigger, Digest, GrantId, HeldFor, HoldEnd, HoldId, HoldReason, LocalDay,
@@ -102,7 +102,7 @@ pub struct DestructionReceipt {
     pub failures: u32,
     /// What they stood on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub device: Option<DeviceFacts>,
+    pub device: Option<DeviceIdentity>,
 }
 
 /// One manifest's head in a checkpoint.

@@ -114,6 +114,8 @@ pub enum ManifestRecord {
     /// Every erasure recorded before byte `end_bytes` of this manifest, of a segment that begins before `before`, is a
     /// flushed row of the ledger.
     ReceiptsCopiedTo { end_bytes: u64, before: Utc },
+    /// A segment is due from here on, though its period has not ended.
+    Condemned { segment: SegmentId, at: Utc, trigger: DestructionTrigger },
 }
 
 impl ManifestRecord {
@@ -187,6 +189,12 @@ impl ManifestRecord {
                 to.put_u64(*end_bytes);
                 to.put_i64(before.micros());
             }
+            Self::Condemned { segment, at, trigger } => {
+                to.put_u8(10);
+                to.put_u64(segment.0);
+                to.put_i64(at.micros());
+                to.put_u8(trigger_code(*trigger));
+            }
         }
         to
     }
@@ -257,6 +265,12 @@ impl ManifestRecord {
                 before: Utc::from_micros(from.try_get_i64()?),
             }),
             31 => take_erased(from, true)?,
+            10 => {
+                let segment = SegmentId(from.try_get_u64()?);
+                let at = Utc::from_micros(from.try_get_i64()?);
+                let trigger = trigger_from(from.try_get_u8()?).filter(|trigger| trigger.condemns());
+                trigger.map(|trigger| Self::Condemned { segment, at, trigger })
+            }
             _ => None,
         };
         Ok(record)
@@ -282,6 +296,7 @@ impl ManifestRecord {
             9 => 1,
             30 => 1 + 8 + 8,
             31 => 1 + 8 + 8 + 1 + 1 + 8 + 1,
+            10 => 1 + 8 + 8 + 1,
             _ => return None,
         })
     }
@@ -313,7 +328,7 @@ fn take_ranges(from: &mut &[u8]) -> Result<Vec<PhysicalRange>, TryGetError> {
     Ok(ranges)
 }
 
-const CAUSES: [GapCause; 9] = [
+const CAUSES: [GapCause; 10] = [
     GapCause::Unreachable,
     GapCause::Unauthorized,
     GapCause::Unreadable,
@@ -323,9 +338,15 @@ const CAUSES: [GapCause; 9] = [
     GapCause::VolumeFailed,
     GapCause::Overrun,
     GapCause::OutsideHours,
+    GapCause::DiskFull,
 ];
-const TRIGGERS: [DestructionTrigger; 3] =
-    [DestructionTrigger::Expiry, DestructionTrigger::HoldEnded, DestructionTrigger::NeverCommitted];
+const TRIGGERS: [DestructionTrigger; 5] = [
+    DestructionTrigger::Expiry,
+    DestructionTrigger::HoldEnded,
+    DestructionTrigger::NeverCommitted,
+    DestructionTrigger::Early,
+    DestructionTrigger::ErasureRequest,
+];
 const OVERWRITES: [Overwrite; 6] = [
     Overwrite::Proven,
     Overwrite::DeviceUnproven,
@@ -402,6 +423,8 @@ mod tests {
             ManifestRecord::ReceiptsCopiedTo { end_bytes: 99, before: at },
         ];
         all.extend(CAUSES.map(|cause| ManifestRecord::Gap { camera, span, cause }));
+        let condemning = TRIGGERS.into_iter().filter(|trigger| trigger.condemns());
+        all.extend(condemning.map(|trigger| ManifestRecord::Condemned { segment, at, trigger }));
         for trigger in TRIGGERS {
             for read_back_percent in [0, 5, 100] {
                 all.extend(OVERWRITES.map(|overwrite| ManifestRecord::Erased {

@@ -183,10 +183,12 @@ impl BareVolume {
         for (segment, row) in &table.rows {
             named.insert(*segment);
             let is_dayless = manifest.sum().has_lost(table.day_key(row));
-            if is_dayless || matches!(row.life, Life::KeyDestroyed { .. } | Life::Erased { .. }) {
-                self.destroyed += 1;
-            } else {
-                self.named(*segment, row, manifest.header.retention, files.get(segment), tables);
+            match row.life {
+                Life::Condemned { .. } | Life::KeyDestroyed { .. } | Life::Erased { .. } => self.destroyed += 1,
+                Life::Open | Life::Sealed if is_dayless => self.destroyed += 1,
+                Life::Open | Life::Sealed => {
+                    self.named(*segment, row, manifest.header.retention, files.get(segment), tables);
+                }
             }
         }
     }

@@ -80,6 +80,18 @@ impl Vault {
 }
 
 impl Volume {
+    /// The device is not told what is free: somebody else does, or must not.
+    #[must_use]
+    pub fn without_discard(self) -> Self {
+        self.discards.switch_off();
+        self
+    }
+
+    /// Whether the device is told what is free.
+    pub fn discarding(&self) -> Discarding {
+        self.discards.told()
+    }
+
     fn discard(&self, now: Utc) {
         let Some((from_bytes, so_far)) = self.next_slice(now) else { return };
         let told = self.disk.discard(&self.dir, from_bytes, SLICE_BYTES);

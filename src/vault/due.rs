@@ -7,7 +7,8 @@ use super::manifests::ManifestFile;
 use super::table::{Life, SegmentRow, span_at_least};
 use super::volume::{ManifestKey, Volume};
 use super::{Vault, VaultError};
-use crate::domain::{CameraNumber, Retention, SegmentId, Span, Utc, VolumeId};
+use crate::domain::{CameraNumber, DestructionTrigger, Retention, SegmentId, Span, Utc, VolumeId};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// A segment whose period has ended, or whose erasing was begun.
@@ -23,7 +24,17 @@ pub struct DueSegment {
     pub is_apart: bool,
     /// Its key is destroyed already, or its day's: no hold can bring it back.
     pub is_keyless: bool,
+    /// It was condemned before its period had ended: no hold can bring it back, either.
+    pub condemned: Option<DestructionTrigger>,
     pub(super) manifest: ManifestKey,
+}
+
+impl DueSegment {
+    /// Why it is destroyed.
+    pub fn trigger(&self) -> DestructionTrigger {
+        let ended = if self.is_apart { DestructionTrigger::HoldEnded } else { DestructionTrigger::Expiry };
+        self.condemned.unwrap_or(ended)
+    }
 }
 
 /// A part of what is due.
@@ -133,7 +144,7 @@ impl Volume {
             let wanted = state.manifests.iter().filter(|(_, manifest)| {
                 let (sum, may_be_due) = (manifest.sum(), may_be_due(manifest, until));
                 match which {
-                    Which::Readable => may_be_due && sum.rolling_readable() > 0,
+                    Which::Readable => (may_be_due && sum.rolling_readable() > 0) || sum.condemned > 0,
                     Which::Dayless => may_be_due && sum.rolling_keyed() > sum.rolling_readable(),
                     Which::Keyless => sum.keyless() > 0,
                 }
@@ -195,26 +206,29 @@ impl Volume {
         let Some(manifest) = state.loaded(key)? else { return Ok(due) };
         let Some(table) = manifest.table() else { return Ok(due) };
         let retention = manifest.header.retention;
-        let queue = if which == Which::Keyless { &table.keyless } else { &table.keyed };
         // Past this start nothing of the queue is due: no period is counted from before it.
-        let first_not_due = |start: Utc| which != Which::Keyless && start.saturating_add(retention.period()) > until;
-        for (start, segment) in queue {
-            if first_not_due(*start) {
-                break;
-            }
+        let reached = |(start, _): &&(Utc, SegmentId)| start.saturating_add(retention.period()) <= until;
+        let empty = BTreeSet::new();
+        let (at_once, in_time) = match which {
+            Which::Readable => (&table.condemned, &table.keyed),
+            Which::Dayless => (&empty, &table.keyed),
+            Which::Keyless => (&table.keyless, &empty),
+        };
+        for (_, segment) in at_once.iter().chain(in_time.iter().take_while(reached)) {
             let Some(row) = table.rows.get(segment) else { continue };
             let is_dayless = manifest.sum().has_lost(table.day_key(row));
             let is_asked_for = match which {
-                Which::Readable => !is_dayless,
+                Which::Readable => !is_dayless || matches!(row.life, Life::Condemned { .. }),
                 Which::Dayless => is_dayless,
                 Which::Keyless => true,
             };
             let Some(span) = row.span_at_least() else { continue };
-            let expires = match row.life {
-                Life::KeyDestroyed { at } => at,
-                Life::Sealed => retention.expiry(span),
+            let (expires, condemned) = match row.life {
+                Life::KeyDestroyed { at, condemned } => (at, condemned),
+                Life::Condemned { at, trigger } => (at, Some(trigger)),
+                Life::Sealed => (retention.expiry(span), None),
                 // Nobody writes to it any more: it would be open for ever.
-                Life::Open if is_latched => retention.expiry(span),
+                Life::Open if is_latched => (retention.expiry(span), None),
                 Life::Open | Life::Erased { .. } => continue,
             };
             if !is_asked_for || expires > until || skip(*segment) {
@@ -234,6 +248,7 @@ impl Volume {
                 expires,
                 is_apart,
                 is_keyless,
+                condemned,
                 manifest: key,
             });
         }
@@ -253,7 +268,18 @@ impl Volume {
                     continue;
                 }
                 let (volume, segment, manifest, is_apart) = (self.id, *segment, *key, true);
-                due.push(DueSegment { volume, segment, camera, span, expires, is_apart, is_keyless, manifest });
+                let condemned = None;
+                due.push(DueSegment {
+                    volume,
+                    segment,
+                    camera,
+                    span,
+                    expires,
+                    is_apart,
+                    is_keyless,
+                    condemned,
+                    manifest,
+                });
             }
         }
         due
@@ -267,7 +293,10 @@ impl Volume {
             count += manifest.sum().keyless() + apart_over(manifest, now);
             if rolling > 0 && is_over(manifest, now) {
                 count += rolling;
-            } else if rolling > 0 && may_be_due(manifest, now) {
+                continue;
+            }
+            count += manifest.sum().condemned;
+            if rolling > 0 && may_be_due(manifest, now) {
                 in_part.push(*key);
             }
         }

@@ -171,7 +171,9 @@ impl Volume {
         let mut told = Batch::default();
         let (mut blank, mut files) = (Vec::new(), Vec::new());
         let zeros = AlignedBuffer::zeroed(HEAD_BYTES);
-        for due in due {
+        // One that stands apart and was condemned is told of twice.
+        let mut seen = HashSet::new();
+        for due in due.iter().filter(|due| seen.insert(due.segment)) {
             match self.blank_key(due, &zeros) {
                 Ok(Blanked::Before) => told.done.push(*due),
                 Ok(Blanked::Now(file)) => {
@@ -243,7 +245,8 @@ impl Volume {
                 break;
             }
             match self.overwrite_segment(due) {
-                Ok((path, erased)) => overwritten.push((path, erased, *trigger)),
+                // One that was condemned is erased as such.
+                Ok((path, erased, condemned)) => overwritten.push((path, erased, condemned.unwrap_or(*trigger))),
                 Err(e) => told.failures.push((*due, e)),
             }
         }
@@ -278,12 +281,12 @@ impl Volume {
         told
     }
 
-    fn overwrite_segment(&self, due: &DueSegment) -> Result<(PathBuf, Erased), VaultError> {
-        let whole = self.whole_of_keyless(due)?;
+    fn overwrite_segment(&self, due: &DueSegment) -> Result<(PathBuf, Erased, Option<DestructionTrigger>), VaultError> {
+        let (whole, condemned) = self.whole_of_keyless(due)?;
         let path = self.where_stands(due.manifest, due.segment, due.is_apart)?;
         let recorded = whole.as_ref().map(|whole| &*whole.ranges);
         let Overwritten { overwrite, bytes, read_back_percent } = self.overwrite_blocks(&path, recorded)?;
-        Ok((path, Erased { due: *due, overwrite, bytes, read_back_percent }))
+        Ok((path, Erased { due: *due, overwrite, bytes, read_back_percent }, condemned))
     }
 
     /// Appends a record for each of several segments, and flushes each manifest once; returns those that are on record, and
@@ -343,14 +346,13 @@ impl Volume {
 
     /// What is recorded of a segment whose key is destroyed, and that is not erased yet; `None` of one that never came to its
     /// end, since its volume failed.
-    fn whole_of_keyless(&self, due: &DueSegment) -> Result<Option<Whole>, VaultError> {
+    fn whole_of_keyless(&self, due: &DueSegment) -> Result<(Option<Whole>, Option<DestructionTrigger>), VaultError> {
         let unknown = || VaultError::Unknown { segment: due.segment };
         let mut state = self.lock();
         let manifest = state.loaded(due.manifest)?.ok_or_else(unknown)?;
-        match manifest.row(due.segment) {
-            Some(row) if matches!(row.life, Life::KeyDestroyed { .. }) => manifest.whole(row),
-            _ => Err(unknown()),
-        }
+        let row = manifest.row(due.segment).ok_or_else(unknown)?;
+        let Life::KeyDestroyed { condemned, .. } = row.life else { return Err(unknown()) };
+        Ok((manifest.whole(row)?, condemned))
     }
 
     fn unreadable_among(&self, wanted: &HashSet<SegmentId>) -> Result<Vec<SegmentId>, VaultError> {
@@ -370,7 +372,7 @@ impl Volume {
             let rows = wanted.iter().filter_map(|segment| Some((*segment, table.rows.get(segment)?)));
             let gone = rows.filter(|(_, row)| match row.life {
                 Life::KeyDestroyed { .. } | Life::Erased { .. } => true,
-                Life::Open | Life::Sealed => manifest.sum().has_lost(table.day_key(row)),
+                Life::Open | Life::Sealed | Life::Condemned { .. } => manifest.sum().has_lost(table.day_key(row)),
             });
             found.extend(gone.map(|(segment, _)| segment));
         }
@@ -379,7 +381,9 @@ impl Volume {
 
     /// Appends a record, durable with the next flush of the volume.
     pub(super) fn record_in(&self, key: ManifestKey, record: &ManifestRecord) -> Result<(), VaultError> {
-        self.lock().loaded(key)?.ok_or(VaultError::NoRoom)?.append(record)
+        let mut state = self.lock();
+        let manifest = state.loaded(key)?.ok_or(VaultError::NoRoom)?;
+        self.append_owed(manifest, record)
     }
 
     /// Moves a segment apart from the rolling footage, or back. One that stands there already is no error. Not flushed: a

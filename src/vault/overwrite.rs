@@ -3,7 +3,7 @@
 use super::VaultError;
 use super::volume::Volume;
 use crate::crypto::random_u64;
-use crate::disk::{Access, AlignedBuffer, BLOCK_BYTES, DiskFile, Extents, PhysicalRange, STRIDE_BYTES};
+use crate::disk::{Access, AlignedBuffer, BLOCK_BYTES, DeviceIdentity, DiskFile, Extents, PhysicalRange, STRIDE_BYTES};
 use crate::domain::Overwrite;
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -28,6 +28,17 @@ enum ReadBack {
 }
 
 impl Volume {
+    /// So much of what was overwritten is read back: at least 5 %, and at most all of it.
+    #[must_use]
+    pub fn reading_back(self, percent: u8) -> Self {
+        Self { read_back_percent: percent.clamp(READ_BACK_LEAST_PERCENT, 100), ..self }
+    }
+
+    /// The device that it stands on.
+    pub fn device(&self) -> &DeviceIdentity {
+        &self.device
+    }
+
     /// Overwrites a file's whole allocation and proves it where that can be done. `recorded` are the physical ranges
     /// noted when the segment was sealed; `None` where it never was.
     #[track_caller]

@@ -5,6 +5,7 @@
 //! limit. The limit keeps it faster than recording on the average: a backlog must become smaller, not larger. As soon as
 //! commits are quick again the pauses are halved. Nothing of it is configured: it goes by what the device does.
 
+use super::volume::Volume;
 use crate::clock::Clock;
 use crate::disk::STRIDE_BYTES;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -100,6 +101,13 @@ impl Pace {
         if !pause.is_zero() {
             clock.pause(pause);
         }
+    }
+}
+
+impl Volume {
+    /// How the erase way gives way to the write way here.
+    pub fn pacing(&self) -> Pacing {
+        self.pace.told()
     }
 }
 

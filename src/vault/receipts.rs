@@ -169,12 +169,14 @@ fn ready_before(manifest: &ManifestFile, waiting: &[(SegmentId, SegmentRow)], no
     let wait = LONGEST_WAIT.min(manifest.header.retention.period() / SHARE_OF_PERIOD);
     let is_overdue = |(_, row): &(SegmentId, SegmentRow)| match row.life {
         Life::Erased { at, .. } => at.saturating_add(wait) <= now,
-        Life::Open | Life::Sealed | Life::KeyDestroyed { .. } => false,
+        Life::Open | Life::Sealed | Life::Condemned { .. } | Life::KeyDestroyed { .. } => false,
     };
     if waiting.iter().any(is_overdue) {
         return all;
     }
-    let left = manifest.table().and_then(|table| table.keyed.first().into_iter().chain(table.keyless.first()).min());
+    let left = manifest.table().and_then(|table| {
+        [table.keyed.first(), table.condemned.first(), table.keyless.first()].into_iter().flatten().min()
+    });
     left.map_or(all, |(start, _)| Utc::from_micros(start.micros().div_euclid(MICROS_AN_HOUR) * MICROS_AN_HOUR))
 }
 

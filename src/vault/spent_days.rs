@@ -159,7 +159,7 @@ impl Volume {
             for day_key in day_keys {
                 for key in std::mem::take(&mut state.manifests_of(*day_key)[place]) {
                     let Some(manifest) = state.manifests.get_mut(&key) else { continue };
-                    manifest.append(&ManifestRecord::DayKeyDestroyed { day_key: *day_key, at })?;
+                    self.append_owed(manifest, &ManifestRecord::DayKeyDestroyed { day_key: *day_key, at })?;
                     touched.insert(key);
                 }
             }

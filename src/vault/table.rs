@@ -1,10 +1,10 @@
 //! What a manifest's records add up to: a sum that always stays in memory, and a table of its segments that is read
 //! when somebody asks for them. A month of 97 cameras is four million segments: all of them would fill the memory.
 
+use super::wanted::Wanted;
 use crate::crypto::PublicKey;
-use crate::domain::{
-    CameraNumber, DayKeyId, DestructionTrigger, Digest, GapCause, Overwrite, Retention, SegmentId, Span, Utc,
-};
+use crate::disk::BLOCK_BYTES;
+use crate::domain::{CameraNumber, DayKeyId, DestructionTrigger, Digest, GapCause, Overwrite, SegmentId, Span, Utc};
 use crate::segment::{Ending, ManifestRecord};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,17 +12,31 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Where a segment stands in its life.
 ///
 /// ```text
-/// Open ── Sealed ──▶ Sealed ── KeyDestroyed ──▶ KeyDestroyed ── Erased ──▶ Erased
-///   │                                                ▲                       ▲
-///   ├──────── KeyDestroyed (its volume failed) ──────┘                       │
-///   └──────────────────── Erased (never committed) ─────────────────────────┘
+/// Open ── Sealed ──▶ Sealed ─────────── KeyDestroyed ────────▶ KeyDestroyed ── Erased ──▶ Erased
+///   │                  └─ Condemned ──▶ Condemned ── KeyDestroyed ──▲                       ▲
+///   ├──────────── KeyDestroyed (its volume failed) ─────────────────┘                       │
+///   └──────────────────────────── Erased (never committed) ────────────────────────────────┘
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Life {
     Open,
     Sealed,
-    KeyDestroyed { at: Utc },
-    Erased { at: Utc, trigger: DestructionTrigger, overwrite: Overwrite, read_back_percent: u8 },
+    /// Due since `at`, before its period has ended. No hold brings it back.
+    Condemned {
+        at: Utc,
+        trigger: DestructionTrigger,
+    },
+    /// `condemned` says why, where it was not its period's end.
+    KeyDestroyed {
+        at: Utc,
+        condemned: Option<DestructionTrigger>,
+    },
+    Erased {
+        at: Utc,
+        trigger: DestructionTrigger,
+        overwrite: Overwrite,
+        read_back_percent: u8,
+    },
 }
 
 /// A segment as its manifest tells it. What is not wanted often stands in its records, whose places are here.
@@ -38,6 +52,8 @@ pub(super) struct SegmentRow {
     /// 0 for one that is not erased.
     pub erased_at_bytes: u32,
     pub chunks: u32,
+    /// What is reserved for it on the device, in blocks; 0 for one that was never sealed.
+    reserved_blocks: u32,
     pub camera: CameraNumber,
     day_key: u16,
     pub has_footer: bool,
@@ -51,20 +67,51 @@ impl SegmentRow {
         span_at_least(self.start, self.end)
     }
 
+    /// Why it is destroyed, or will be: the end of its period, unless it was condemned.
+    pub fn trigger(&self) -> DestructionTrigger {
+        match self.life {
+            Life::Erased { trigger, .. }
+            | Life::Condemned { trigger, .. }
+            | Life::KeyDestroyed { condemned: Some(trigger), .. } => trigger,
+            Life::Open | Life::Sealed | Life::KeyDestroyed { condemned: None, .. } if self.is_apart => {
+                DestructionTrigger::HoldEnded
+            }
+            Life::Open | Life::Sealed | Life::KeyDestroyed { condemned: None, .. } => DestructionTrigger::Expiry,
+        }
+    }
+
     pub fn ending(&self) -> Ending {
         let chunks = self.chunks;
         if self.has_footer { Ending::Footer { chunks } } else { Ending::Cut { chunks } }
     }
 
+    /// What is reserved for it on the device; 0 for one that was never sealed.
+    pub fn reserved_bytes(&self) -> u64 {
+        u64::from(self.reserved_blocks) * BLOCK_BYTES as u64
+    }
+
     /// A change of life that the diagram has; `false` for any other, which changes nothing.
     fn apply(&mut self, record: &ManifestRecord, at_bytes: u32) -> bool {
         match (self.life, record) {
-            (Life::Open, ManifestRecord::Sealed { chunks, end, has_footer, .. }) => {
+            (Life::Open, ManifestRecord::Sealed { chunks, end, has_footer, allocated_bytes, .. }) => {
                 (self.chunks, self.end, self.has_footer) = (*chunks, (*end).max(self.start), *has_footer);
+                let blocks = allocated_bytes.div_ceil(BLOCK_BYTES as u64);
+                self.reserved_blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
                 (self.life, self.sealed_at_bytes) = (Life::Sealed, at_bytes);
             }
             (Life::Sealed | Life::Open, ManifestRecord::KeyDestroyed { at, .. }) => {
-                self.life = Life::KeyDestroyed { at: *at };
+                self.life = Life::KeyDestroyed { at: *at, condemned: None };
+            }
+            (Life::Sealed, ManifestRecord::Condemned { at, trigger, .. }) => {
+                self.life = Life::Condemned { at: *at, trigger: *trigger };
+            }
+            (Life::Condemned { trigger, .. }, ManifestRecord::KeyDestroyed { at, .. }) => {
+                self.life = Life::KeyDestroyed { at: *at, condemned: Some(trigger) };
+            }
+            (Life::KeyDestroyed { condemned: Some(condemned), .. }, ManifestRecord::Erased { trigger, .. })
+                if condemned != *trigger =>
+            {
+                return false;
             }
             (
                 Life::KeyDestroyed { .. } | Life::Open,
@@ -76,7 +123,7 @@ impl SegmentRow {
             }
             (Life::Sealed, ManifestRecord::SetApart { .. }) => self.is_apart = true,
             (
-                Life::Open | Life::Sealed | Life::KeyDestroyed { .. } | Life::Erased { .. },
+                Life::Open | Life::Sealed | Life::Condemned { .. } | Life::KeyDestroyed { .. } | Life::Erased { .. },
                 ManifestRecord::DayKeyMade { .. }
                 | ManifestRecord::Opened { .. }
                 | ManifestRecord::Sealed { .. }
@@ -86,7 +133,8 @@ impl SegmentRow {
                 | ManifestRecord::Erased { .. }
                 | ManifestRecord::DayKeyDestroyed { .. }
                 | ManifestRecord::ReceiptsCopied
-                | ManifestRecord::ReceiptsCopiedTo { .. },
+                | ManifestRecord::ReceiptsCopiedTo { .. }
+                | ManifestRecord::Condemned { .. },
             ) => return false,
         }
         true
@@ -108,6 +156,8 @@ pub(super) struct SegmentTable {
     pub gaps: Vec<(CameraNumber, Span, GapCause)>,
     /// By start: what stands with the rolling footage and has its key block. The eraser takes it from the front.
     pub keyed: BTreeSet<(Utc, SegmentId)>,
+    /// The same of what was condemned: due at once, wherever it stands.
+    pub condemned: BTreeSet<(Utc, SegmentId)>,
     /// By start: what has no key block any more and is not erased yet.
     pub keyless: BTreeSet<(Utc, SegmentId)>,
 }
@@ -139,6 +189,7 @@ impl SegmentTable {
                     sealed_at_bytes: 0,
                     erased_at_bytes: 0,
                     chunks: 0,
+                    reserved_blocks: 0,
                     camera: *camera,
                     day_key,
                     has_footer: false,
@@ -165,7 +216,8 @@ impl SegmentTable {
             ManifestRecord::Sealed { segment, .. }
             | ManifestRecord::SetApart { segment }
             | ManifestRecord::KeyDestroyed { segment, .. }
-            | ManifestRecord::Erased { segment, .. } => self.apply_to(*segment, record, at_bytes),
+            | ManifestRecord::Erased { segment, .. }
+            | ManifestRecord::Condemned { segment, .. } => self.apply_to(*segment, record, at_bytes),
         }
     }
 
@@ -193,8 +245,13 @@ impl SegmentTable {
                 self.keyed.remove(&place);
             }
             Life::Open | Life::Sealed => {}
+            Life::Condemned { .. } => {
+                self.keyed.remove(&place);
+                self.condemned.insert(place);
+            }
             Life::KeyDestroyed { .. } => {
                 self.keyed.remove(&place);
+                self.condemned.remove(&place);
                 self.keyless.insert(place);
             }
             Life::Erased { .. } => {
@@ -233,31 +290,34 @@ pub(super) struct Apart {
     pub day_key: DayKeyId,
 }
 
-/// What is sealed to one day key and has its key block still: enough to tell, without any table, when nothing of it needs
-/// the day key any more.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// What the segments of one camera in a manifest take up, and how quickly that came together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
-    pub camera: CameraNumber,
-    pub segments: u64,
-    /// Of those, the ones that did not come to their end.
-    pub open: u64,
-    pub first_start: Utc,
-    pub last_start: Utc,
-    pub last_end: Utc,
-    /// The day key's slots are overwritten: nobody opens any of these any more.
-    pub is_destroyed: bool,
+pub struct Stored {
+    /// Of all that came to their end here, erased ones too: their bytes, what was reserved for them, and how long they
+    /// are.
+    pub sealed_bytes: u64,
+    pub reserved_bytes: u64,
+    pub sealed_micros: u64,
+    /// Reserved for those that are there: with the rolling footage, apart, or on their way out.
+    pub rolling_bytes: u64,
+    pub apart_bytes: u64,
+    pub going_bytes: u64,
 }
 
-impl Wanted {
-    /// From the first frame to the end of the last.
-    pub fn span(&self) -> Option<Span> {
-        span_at_least(self.first_start, self.last_end)
+impl Stored {
+    /// What a segment's bytes count as: one of the last three.
+    fn place(&mut self, row: &SegmentRow) -> &mut u64 {
+        match row.life {
+            Life::Condemned { .. } | Life::KeyDestroyed { .. } | Life::Erased { .. } => &mut self.going_bytes,
+            Life::Open | Life::Sealed if row.is_apart => &mut self.apart_bytes,
+            Life::Open | Life::Sealed => &mut self.rolling_bytes,
+        }
     }
 
-    /// When the last of them is due: a ceiling counts from the start of the latest, a floor from the latest end.
-    pub fn expiry(&self, retention: Retention) -> Option<Utc> {
-        Some(retention.expiry(span_at_least(self.last_start, self.last_end)?))
+    fn leave(&mut self, row: &SegmentRow) {
+        let place = self.place(row);
+        *place = place.saturating_sub(row.reserved_bytes());
     }
 }
 
@@ -280,6 +340,10 @@ pub(super) struct ManifestSum {
     /// Segments that stand apart and have their keys: asked for in every round of the eraser, for as long as they are
     /// held, while the day that they are of may be long gone.
     pub apart: BTreeMap<SegmentId, Apart>,
+    /// Condemned segments that still have their keys: due at once, wherever they stand.
+    pub condemned: u64,
+    /// What each camera's segments take up.
+    pub stored: BTreeMap<CameraNumber, Stored>,
     /// When the earliest gap recorded here begins.
     pub gaps_from: Option<Utc>,
 }
@@ -346,13 +410,18 @@ impl ManifestSum {
                 wanted.last_start = wanted.last_start.max(*start);
                 wanted.last_end = wanted.last_end.max(*start);
             }
-            ManifestRecord::Sealed { end, digest, .. } => {
+            ManifestRecord::Sealed { end, digest, bytes, allocated_bytes, .. } => {
                 self.open = self.open.saturating_sub(1);
                 let Some((row, day_key)) = before else { return false };
                 if let Some(wanted) = self.wanted.get_mut(&day_key) {
                     wanted.open = wanted.open.saturating_sub(1);
                     wanted.last_end = wanted.last_end.max(*end);
                 }
+                let stored = self.stored.entry(row.camera).or_default();
+                stored.sealed_bytes += bytes;
+                stored.reserved_bytes += allocated_bytes;
+                stored.sealed_micros += u64::try_from((*end).since(row.start).as_micros()).unwrap_or(0);
+                stored.rolling_bytes += allocated_bytes.next_multiple_of(BLOCK_BYTES as u64);
                 let newest = Newest { start: row.start, end: (*end).max(row.start), digest: *digest };
                 let known = self.newest.entry(row.camera).or_insert(newest);
                 if known.start <= newest.start {
@@ -361,17 +430,30 @@ impl ManifestSum {
             }
             ManifestRecord::SetApart { segment } => {
                 let Some((row, day_key)) = before else { return false };
+                let stored = self.stored.entry(row.camera).or_default();
+                stored.leave(row);
+                stored.apart_bytes += row.reserved_bytes();
                 self.apart.insert(*segment, Apart { camera: row.camera, start: row.start, end: row.end, day_key });
             }
             ManifestRecord::KeyDestroyed { segment, .. } => {
                 let Some((row, day_key)) = before else { return false };
                 self.apart.remove(segment);
+                self.condemned = self.condemned.saturating_sub(u64::from(matches!(row.life, Life::Condemned { .. })));
+                self.is_going(row);
                 self.lose_key(row, day_key);
+            }
+            ManifestRecord::Condemned { segment, .. } => {
+                let Some((row, _)) = before else { return false };
+                // Whether anything holds it is not asked any more.
+                self.apart.remove(segment);
+                self.condemned += 1;
+                self.is_going(row);
             }
             ManifestRecord::Erased { .. } => {
                 let Some((row, day_key)) = before else { return false };
                 self.left = self.left.saturating_sub(1);
                 self.unreceipted += 1;
+                self.stored.entry(row.camera).or_default().leave(row);
                 if row.life == Life::Open {
                     self.lose_key(row, day_key);
                 }
@@ -381,6 +463,13 @@ impl ManifestSum {
             ManifestRecord::ReceiptsCopiedTo { .. } => {}
         }
         true
+    }
+
+    /// A segment is on its way out from here on; `row` is as it was before.
+    fn is_going(&mut self, row: &SegmentRow) {
+        let stored = self.stored.entry(row.camera).or_default();
+        stored.leave(row);
+        stored.going_bytes += row.reserved_bytes();
     }
 
     fn lose_key(&mut self, before: &SegmentRow, day_key: DayKeyId) {

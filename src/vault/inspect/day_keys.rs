@@ -5,7 +5,7 @@ use crate::crypto::PublicKey;
 use crate::domain::{DayKeyId, VolumeId};
 use crate::segment::{SlotFile, SlotPurpose};
 use crate::vault::manifests::{self, ManifestFile};
-use crate::vault::table::Wanted;
+use crate::vault::wanted::Wanted;
 use crate::vault::{Hold, VaultError, day_keys};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
