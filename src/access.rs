@@ -119,7 +119,7 @@ pub enum AccessError {
 impl From<VaultError> for AccessError {
     fn from(e: VaultError) -> Self {
         match e {
-            VaultError::Destroyed { at } => AccessError::Unavailable { why: format!("destroyed on {at}") },
+            e @ VaultError::Destroyed { .. } => AccessError::Unavailable { why: e.to_string() },
             VaultError::Expired { at } => AccessError::Unavailable { why: format!("destroyed on {at}") },
             e => AccessError::Inside(e),
         }

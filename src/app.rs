@@ -5,22 +5,25 @@
 //! → eraser → cameras → HTTP. Order of a stop: HTTP → cameras (their segments are ended) → eraser → last commit → ledger's
 //! last row.
 
+mod capacity;
 mod status;
 #[cfg(test)]
 mod tests;
 
+pub use capacity::{DiskLine, RoomLine};
 pub use status::{CONTROL_NAME, Status, ask_status};
 
 use crate::access::{Access, Periods, SessionLimits, SiteFiles, StartError};
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
-use crate::config::{CameraChange, CameraSet, CameraWatch, Site, WatchError};
+use crate::config::{CameraChange, CameraSet, CameraWatch, Recording, Site, WatchError};
 use crate::disk::{SharedDisk, SiteLock};
 use crate::http::{self, KnownCameras, Routes};
 use crate::ingest::{Cameras, Limits, Receiving};
 use crate::ledger::{Act, ManifestCheckpoint, NewestKnown};
-use crate::retention::Eraser;
+use crate::retention::{Eraser, Fullness};
 use crate::vault::{Holds, TrustedClock, Vault, VaultError, Volume, device_is_proven};
+use capacity::Foresight;
 use status::{FailingWork, StatusDesk};
 use std::collections::BTreeSet;
 use std::io;
@@ -36,6 +39,8 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
 const ANCHOR_EVERY: Duration = Duration::from_secs(60);
 const ERASER_EVERY: Duration = Duration::from_millis(500);
 const GRANTS_EVERY: Duration = Duration::from_secs(1);
+const ROOM_EVERY: Duration = Duration::from_secs(2);
+const RESERVE_EVERY: Duration = Duration::from_secs(5);
 /// Answers under way have this long to come to their end at a stop.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
@@ -88,6 +93,7 @@ pub struct Daemon {
     time: Arc<TrustedClock>,
     access: Arc<Access>,
     eraser: Arc<Eraser>,
+    fullness: Arc<Fullness>,
     desk: StatusDesk,
     cameras: Cameras,
     known: KnownCameras,
@@ -124,7 +130,7 @@ impl Daemon {
             let (site, doors, state) = (site.clone(), doors.clone(), state.clone());
             tokio::task::spawn_blocking(move || Built::new(&site, &doors, &files, &state)).await??
         };
-        let Built { vault, time, holds, access, eraser, ledger } = built;
+        let Built { vault, time, holds, access, eraser, fullness, ledger } = built;
         let receiving = Receiving {
             vault: Arc::clone(&vault),
             time: Arc::clone(&time),
@@ -139,6 +145,7 @@ impl Daemon {
             Arc::clone(&time),
             holds,
             Arc::clone(&access),
+            Foresight { fullness: Arc::clone(&fullness), warn_ahead: site.recording.warn_ahead },
             ledger,
             cameras.watchers(),
             known.clone(),
@@ -152,6 +159,7 @@ impl Daemon {
             time,
             access,
             eraser,
+            fullness,
             desk,
             cameras,
             known,
@@ -179,6 +187,7 @@ impl Daemon {
             time,
             access,
             eraser,
+            fullness,
             desk,
             mut cameras,
             known,
@@ -193,7 +202,7 @@ impl Daemon {
             tracing::error!(error = %e, "the ledger takes no rows: footage is recorded, and nothing is shown");
         }
         let inner = CancellationToken::new();
-        let mut work = regular_work(&site, &clock, &inner, &vault, &time, &access, &eraser, &desk);
+        let mut work = regular_work(&site, &clock, &inner, &vault, &time, &access, &eraser, &fullness, &desk);
 
         let routes =
             Routes { access: Arc::clone(&access), watchers: cameras.watchers(), cameras: known.clone(), notice };
@@ -246,6 +255,7 @@ fn regular_work(
     time: &Arc<TrustedClock>,
     access: &Arc<Access>,
     eraser: &Arc<Eraser>,
+    fullness: &Arc<Fullness>,
     desk: &StatusDesk,
 ) -> JoinSet<()> {
     let mut work: JoinSet<()> = JoinSet::new();
@@ -261,10 +271,15 @@ fn regular_work(
         Ok(())
     };
     regularly(ERASER_EVERY, "erasing", Box::new(round));
+    let making = Arc::clone(fullness);
+    regularly(ROOM_EVERY, "making room", Box::new(move || making.round().map(drop).map_err(|e| e.to_string())));
     let ending = Arc::clone(access);
     regularly(GRANTS_EVERY, "ending grants", Box::new(move || ending.end_what_is_over().map_err(|e| e.to_string())));
     let checking = Arc::clone(access);
     regularly(CHECKPOINT_EVERY, "checkpoint", Box::new(move || checking.checkpoint().map_err(|e| e.to_string())));
+    let reserving = desk.ledger();
+    let keep_reserve = move || reserving.keep_reserve().map_err(|e| format!("the ledger's reserve: {e}"));
+    regularly(RESERVE_EVERY, "keeping the ledger's reserve", Box::new(keep_reserve));
     let keeping = Arc::clone(time);
     regularly(ANCHOR_EVERY, "keeping the clock", Box::new(move || keeping.keep().map_err(|e| e.to_string())));
     let (catching, stopped) = (Arc::clone(vault), stop.clone());
@@ -284,6 +299,7 @@ struct Built {
     holds: Arc<Mutex<Holds>>,
     access: Arc<Access>,
     eraser: Arc<Eraser>,
+    fullness: Arc<Fullness>,
     ledger: crate::ledger::SharedLedger,
 }
 
@@ -335,7 +351,10 @@ impl Built {
             Access::start(files, Arc::clone(&vault), Arc::clone(&time), Arc::clone(&holds), periods)?;
         let grants = access.grant_store();
         let eraser = Eraser::new(Arc::clone(&vault), Arc::clone(&time), Arc::clone(&holds), grants, ledger.clone());
-        Ok(Self { vault, time, holds, access: Arc::new(access), eraser: Arc::new(eraser), ledger })
+        let Recording { when_full, segment, .. } = site.recording;
+        let fullness = Fullness::new(Arc::clone(&vault), Arc::clone(&time), Arc::clone(&holds), when_full, segment);
+        let (access, eraser, fullness) = (Arc::new(access), Arc::new(eraser), Arc::new(fullness));
+        Ok(Self { vault, time, holds, access, eraser, fullness, ledger })
     }
 }
 

@@ -8,7 +8,9 @@
 
 mod seal;
 
-use crate::domain::{CameraNumber, DayKeyId, Digest, GapCause, Retention, SegmentId, Span, Utc, VolumeId};
+use crate::domain::{
+    CameraNumber, DayKeyId, DestructionTrigger, Digest, GapCause, Retention, SegmentId, Span, Utc, VolumeId,
+};
 use crate::segment::Ending;
 use seal::Seal;
 use serde::{Deserialize, Serialize};
@@ -46,6 +48,7 @@ pub enum Fate {
     Kept,
     Destroyed {
         at: Utc,
+        trigger: DestructionTrigger,
     },
 }
 
@@ -91,7 +94,7 @@ struct Packed {
     chunks: u32,
     has_footer: bool,
     is_apart: bool,
-    destroyed_at_micros: Option<i64>,
+    destroyed: Option<(i64, DestructionTrigger)>,
 }
 
 /// What there is of a camera in an hour; segments by start.
@@ -126,9 +129,9 @@ impl Hour {
             chunks: entry.ending.chunks(),
             has_footer: matches!(entry.ending, Ending::Footer { .. }),
             is_apart: entry.is_apart,
-            destroyed_at_micros: match entry.fate {
+            destroyed: match entry.fate {
                 Fate::Kept => None,
-                Fate::Destroyed { at } => Some(at.micros()),
+                Fate::Destroyed { at, trigger } => Some((at.micros(), trigger)),
             },
         };
         match self.segments.iter_mut().find(|known| known.segment == packed.segment) {
@@ -162,7 +165,10 @@ impl Hour {
             retention: if group.is_floor { Retention::Floor(period) } else { Retention::Ceiling(period) },
             ending: if packed.has_footer { Ending::Footer { chunks } } else { Ending::Cut { chunks } },
             is_apart: packed.is_apart,
-            fate: packed.destroyed_at_micros.map_or(Fate::Kept, |at| Fate::Destroyed { at: Utc::from_micros(at) }),
+            fate: packed.destroyed.map_or(Fate::Kept, |(at_micros, trigger)| Fate::Destroyed {
+                at: Utc::from_micros(at_micros),
+                trigger,
+            }),
         })
     }
 }
@@ -443,7 +449,10 @@ mod tests {
             retention: Retention::Floor(Duration::from_secs(60)),
             ending: Ending::Footer { chunks: 7 },
             is_apart: number % 2 == 1,
-            fate: if number % 5 == 4 { Fate::Destroyed { at: at(start) } } else { Fate::Kept },
+            fate: match number % 5 {
+                4 => Fate::Destroyed { at: at(start), trigger: DestructionTrigger::Early },
+                _ => Fate::Kept,
+            },
         }
     }
 

@@ -1,9 +1,11 @@
 //! The command line: one file a subcommand.
 
 mod cameras;
+mod check;
 mod identity;
 mod init;
 mod ledger;
+mod plan;
 mod progress;
 mod recover;
 mod serve;
@@ -31,6 +33,10 @@ enum Command {
     Serve(serve::Serve),
     /// Ask the running daemon how it is. Exit status: 0 all is well, 1 an alarm, 2 it is not running.
     Status(status::StatusCommand),
+    /// Say how much disk the cameras need, from what they sent so far. Exit status: 0 it is there, 1 it is not, 2 nothing is known.
+    Plan(plan::Plan),
+    /// Test a directory's disk: does overwriting reach the blocks? Exit status: 0 yes, 1 no, 2 it could not be tested.
+    Check(check::Check),
     /// Check that everything on the disks agrees. Exit status: 0 sound, 1 faults, 2 it could not be checked.
     Verify(verify::Verify),
     /// Take footage out of bare disks with a private key. Exit status: 0 all of it, 1 not all, 2 nothing.
@@ -81,6 +87,8 @@ pub fn run() -> ExitCode {
         Command::Init(init) => init.run(),
         Command::Serve(serve) => serve.run(),
         Command::Status(status) => status.run(),
+        Command::Plan(plan) => plan.run(),
+        Command::Check(check) => check.run(),
         Command::Verify(verify) => verify.run(),
         Command::Recover(recover) => recover.run(),
         Command::Cameras(cameras) => cameras.run(),

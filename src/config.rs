@@ -22,5 +22,5 @@ pub use error::{ConfigError, ConfigErrors, Fault, KeyFileError, KeyFileFault, Pa
 pub use pace::Pace;
 pub use private::{check_private, read_key_file};
 pub use set::{CameraChange, CameraSet};
-pub use site::{AccessLimits, FRAGMENT_LIMIT, LoopbackAddr, Recording, SITE_FILE, Site, VolumePlace};
+pub use site::{AccessLimits, FRAGMENT_LIMIT, LoopbackAddr, Recording, SITE_FILE, Site, VolumePlace, WhenFull};
 pub use watch::{CameraWatch, WatchError};

@@ -5,6 +5,7 @@
 
 mod aligned;
 mod kernel;
+mod layers;
 mod lock;
 mod probe;
 mod real;
@@ -13,8 +14,9 @@ mod simulated;
 
 pub use aligned::AlignedBuffer;
 pub use kernel::clock_is_synchronised;
+pub use layers::Layer;
 pub use lock::SiteLock;
-pub use probe::{DeviceCheck, DeviceRefusal, check_device};
+pub use probe::{DeviceCheck, DeviceRefusal, DeviceReport, RawLook, check_device, examine_device};
 pub use real::RealDisk;
 #[cfg(test)]
 pub(crate) use simulated::{Dice, Failure, Flush, Habit, Operation, OperationKind, PowerCut, SimulatedDisk, Snapshot};
@@ -69,6 +71,24 @@ pub struct FileSystemFacts {
     pub options: String,
 }
 
+/// What the system says of the device under a directory.
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize)]
+pub struct DeviceFacts {
+    pub mount_point: PathBuf,
+    /// The file system's kind, as it was mounted; empty where it is not told.
+    pub kind: String,
+    pub source: String,
+    pub options: String,
+    /// Files made here are journalled whole (`chattr +j`).
+    pub journals_data: bool,
+    /// From the file system down.
+    pub layers: Vec<Layer>,
+    /// Whether there is flash at the bottom; `None` where it is not told.
+    pub flash: Option<bool>,
+    /// The block device's own node, where it is there.
+    pub device: Option<PathBuf>,
+}
+
 /// An open file. Positions are explicit; there is no cursor.
 pub trait DiskFile: Send + Sync + Debug {
     /// Reads from `offset`, for `read_at`: that one makes sure that only the file's end cuts it short.
@@ -119,6 +139,14 @@ pub trait Disk: Send + Sync + Debug {
         Ok(None)
     }
     fn file_system(&self, dir: &Path) -> io::Result<FileSystemFacts>;
+    /// What is under a directory. A disk that does not tell has nothing that is known of.
+    fn device(&self, _dir: &Path) -> io::Result<DeviceFacts> {
+        Ok(DeviceFacts::default())
+    }
+    /// The block device under a file, to read it beneath the file system and past the page cache.
+    fn open_device(&self, _file: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// Why a file or directory is not its owner's alone.
@@ -195,7 +223,7 @@ impl dyn DiskFile + '_ {
     /// What the disk says. What was to be flushed may be lost for good then, and flushing again would not say so.
     #[track_caller]
     pub fn sync_data(&self) -> io::Result<()> {
-        self.sync_data_at(Location::caller())
+        self.sync_data_at(Location::caller()).map_err(lost)
     }
 }
 
@@ -206,7 +234,7 @@ impl dyn Disk + '_ {
     /// As [`DiskFile`]'s `sync_data`.
     #[track_caller]
     pub fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.sync_dir_at(dir, Location::caller())
+        self.sync_dir_at(dir, Location::caller()).map_err(lost)
     }
 
     /// `syncfs`: everything written to the file system that holds `dir` is durable. One device flush.
@@ -215,7 +243,18 @@ impl dyn Disk + '_ {
     /// As [`DiskFile`]'s `sync_data`.
     #[track_caller]
     pub fn sync_file_system(&self, dir: &Path) -> io::Result<()> {
-        self.sync_file_system_at(dir, Location::caller())
+        self.sync_file_system_at(dir, Location::caller()).map_err(lost)
+    }
+}
+
+/// A full disk is no failure, but for a flush that finds it full: what it was to cover is lost, and is not to be taken for
+/// something that can be tried again.
+fn lost(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            io::Error::other(format!("a flush found no room, and what it was to cover is lost ({error})"))
+        }
+        _ => error,
     }
 }
 

@@ -7,22 +7,25 @@
 //! Invariants
 //! - L1 A row is flushed (`fdatasync`) before whoever asked for it gets an answer.
 //! - L2 After a failed write or flush the ledger takes no more rows until a restart: what cannot be recorded does not
-//!   happen.
+//!   happen. A full disk is no failure: the row is taken back, and the next one tried.
 //! - L3 A torn last line (no line end, or a zero byte where a sector never reached the disk) was never answered: it is
 //!   cut off at the start. Any other line that does not fit is a fault, and the ledger does not open.
 //! - L4 No row holds a name, a contact or a key.
+//! - L5 On a full disk what is owed is recorded out of a reserve for a day; nothing is shown meanwhile.
 
 #[cfg(test)]
 mod tests;
 
 mod destroyed;
 mod file;
+mod reserve;
 mod row;
 mod shared;
 mod verify;
 
 pub use destroyed::{DestroyedRow, DestroyedRows};
 pub use file::{Ledger, LedgerError, NewestKnown};
+pub use reserve::LedgerRoom;
 pub use row::{
     Act, Actor, Checkpoint, Decision, DestructionReceipt, GrantedView, ManifestCheckpoint, Row, ViewRefusal,
 };

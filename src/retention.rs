@@ -3,11 +3,17 @@
 //! Invariants
 //! - E1 Destruction goes by the trusted clock.
 //! - E2 While a key is destroyed no hold can be placed, and right before that every hold is looked at: a request either
-//!   freezes a segment or is told that it is gone.
+//!   freezes a segment or is told that it is gone. What was condemned is gone: every hold was looked at then.
 //! - E3 A segment's keys go everywhere before its blocks do: key block, then every grant's slot.
 //! - E4 Erasing never waits for the ledger: receipts stand in the manifests until they have been copied.
 
-use crate::domain::{DestructionTrigger, Overwrite, Utc};
+mod forecast;
+mod fullness;
+
+pub use forecast::{Demand, Forecast, forecast, share_of};
+pub use fullness::{Fullness, MadeRoom, wanted_free};
+
+use crate::domain::{Overwrite, Utc};
 use crate::ledger::{Act, Actor, LedgerError, SharedLedger};
 use crate::vault::{DueSegment, GrantStore, Holds, TrustedClock, Vault, VaultError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -94,8 +100,7 @@ impl Eraser {
             if round.erased == FILES_A_ROUND || self.is_stopping() {
                 break;
             }
-            let trigger = if due.is_apart { DestructionTrigger::HoldEnded } else { DestructionTrigger::Expiry };
-            done(self.vault.erase(&due, trigger, now).map(|overwrite| {
+            done(self.vault.erase(&due, due.trigger(), now).map(|overwrite| {
                 round.erased += 1;
                 round.unproven += u32::from(overwrite != Overwrite::Proven);
             }));
@@ -129,7 +134,7 @@ impl Eraser {
             for due in part {
                 if due.is_keyless {
                     keyless.push(*due);
-                } else if holds.covers(due.camera, due.span) {
+                } else if due.condemned.is_none() && holds.covers(due.camera, due.span) {
                     round.set_apart += u32::from(!due.is_apart && done(self.vault.set_apart(due)));
                 } else if due.expires <= now && done(self.vault.destroy_key(due, now)) {
                     keyless.push(*due);

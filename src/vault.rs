@@ -9,7 +9,8 @@
 //! - V4 A file that no manifest names was never committed: it is erased.
 //! - V5 Keys go before blocks: the key block is overwritten and flushed, then the rest, then the name.
 //! - V6 Nothing is opened that has expired, by the later of the two clocks, whether it is erased yet or not.
-//! - V7 What a hold covers is not erased; holds are read before any eraser runs.
+//! - V7 What a hold covers is not erased; holds are read before any eraser runs. What a hold covers is not condemned, and
+//!   what was condemned is brought back by no hold.
 //! - V8 The daemon forgets a day key's private half as soon as it is sealed to the officers.
 //! - V9 A checkpoint is given a manifest's head only as far as it is flushed: a power cut makes no liar of it.
 //! - V10 The summary is written from what a flush covered. A manifest that is longer is read, one that is shorter was
@@ -20,12 +21,13 @@
 //! - V13 A manifest names a day key only after its slots were flushed. A start destroys day keys that no manifest names, and
 //!   seals nothing more to those whose file a power cut took.
 //! - V14 After a failed write or flush nothing more is recorded on a volume: what it was about counts as lost, and no flush
-//!   is tried again and believed. Erasing goes on there. A full disk is no failure. A read that comes back short is one.
+//!   is tried again and believed. Erasing goes on there. A full disk is no failure, unless a flush finds it full. A read
+//!   that comes back short is one.
 //!
 //! What is done in which order stands with what does it: create, append, seal in `recorder`; commit in `commit`; start in
-//! `recovery`; hold in `holds` and `erase`; erase in `erase`; day keys in `day_keys`; grants in `grants`. The power goes
-//! at every operation of each in `app`'s tests, where each flush is left out in turn, too. A flush that is not there is not
-//! wanted: its place says why.
+//! `recovery`; hold in `holds` and `erase`; erase in `erase`; condemn in `condemn`; day keys in `day_keys`; grants in
+//! `grants`. The power goes at every operation of each in `app`'s tests, where each flush is left out in turn, too. A flush
+//! that is not there is not wanted: its place says why.
 //!
 //! One thing no order mends: what a power cut took the name of, before the first commit, stands as ciphertext in blocks
 //! that belong to nobody. Its day key's end is its end.
@@ -37,6 +39,7 @@
 mod anchor;
 mod bare;
 mod commit;
+mod condemn;
 mod day_keys;
 mod erase;
 mod footage;
@@ -49,6 +52,7 @@ mod manifests;
 mod recipients;
 mod recorder;
 mod recovery;
+mod room;
 mod summary;
 mod table;
 #[cfg(test)]
@@ -57,6 +61,7 @@ mod volume;
 
 pub use anchor::TrustedClock;
 pub use bare::{BareSegment, BareVolume, DayKeys, ToldBy};
+pub use condemn::{Condemnation, NotCondemned};
 pub use day_keys::RECIPIENTS_LIMIT;
 pub use erase::DueSegment;
 pub use footage::{Availability, EachSegment, LiveSegment};
@@ -69,12 +74,13 @@ pub use inspect::{
 };
 pub use recipients::{DayKeyRound, overwrite_slot, seal_again};
 pub use recorder::CameraRecorder;
-pub use volume::{Volume, device_is_proven};
+pub use room::{Oldest, Rate, VOLUME_RESERVE_BYTES, VolumeRoom, rates};
+pub use volume::{Volume, device_is_proven, examined_device};
 
 use crate::catalog::{Catalog, CatalogError};
 use crate::crypto::{CryptoFailure, PublicKey, Unopened, sha256};
 use crate::disk::{DeviceRefusal, NotPrivate};
-use crate::domain::{CameraNumber, Digest, ManifestHead, SegmentId, Utc, VolumeId};
+use crate::domain::{CameraNumber, DestructionTrigger, Digest, ManifestHead, SegmentId, Utc, VolumeId};
 use crate::segment::SegmentError;
 use index::IndexState;
 use std::io;
@@ -106,8 +112,10 @@ pub enum VaultError {
     NotPrivate(#[from] NotPrivate),
     #[error("{what}: {source}")]
     Disk { what: String, source: io::Error },
-    #[error("no volume can take footage: each one failed or is full; see `custodian status`")]
+    #[error("no volume can take footage: each one failed; see `custodian status`")]
     NoRoom,
+    #[error("the disk is full: no volume has room for more footage; see `custodian status`")]
+    DiskFull,
     #[error("camera {camera} has no open segment")]
     NotRecording { camera: CameraNumber },
     #[error("no officer's key is known, so nothing could ever be opened again; the site is not set up")]
@@ -133,8 +141,10 @@ pub enum VaultError {
     ManifestsLack { dir: PathBuf, segments: usize, first: SegmentId },
     #[error("segment {segment} is not here")]
     Unknown { segment: SegmentId },
-    #[error("destroyed on {at}")]
-    Destroyed { at: Utc },
+    #[error("{} on {at}", trigger.past())]
+    Destroyed { at: Utc, trigger: DestructionTrigger },
+    #[error("{trigger:?} does not end footage before its day")]
+    NotCondemning { trigger: DestructionTrigger },
     #[error("its period ended on {at}")]
     Expired { at: Utc },
     #[error("this key does not open the day key of segment {segment}")]
@@ -164,6 +174,17 @@ pub enum VaultError {
 }
 
 impl VaultError {
+    /// Whether there was no room for it.
+    pub fn is_full(&self) -> bool {
+        match self {
+            VaultError::DiskFull => true,
+            VaultError::Disk { source, .. } | VaultError::Segment(SegmentError::Disk(source)) => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it is a fault of the device, which condemns the volume. A full disk does not, nor does a want of file
     /// descriptors or memory: nothing was lost on the device then, and it may succeed the next time.
     pub fn condemns(&self) -> bool {

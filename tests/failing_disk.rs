@@ -212,7 +212,9 @@ fn a_full_disk_is_told_of_and_taken_again_when_there_is_room() {
     let disk = LoopVolume::new(FileSystem::Ext4, 64).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let volume: PathBuf = disk.mount_point().join("volume");
-    let mut scene = clinic(dir.path(), &["--volume", volume.to_str().unwrap(), "--allow-unproven"], |_| {});
+    let mut scene = clinic(dir.path(), &["--volume", volume.to_str().unwrap(), "--allow-unproven"], |site| {
+        site.when_full("stop").unwrap();
+    });
     scene.wait_for_cameras(&NUMBERS).unwrap();
     scene.record(&PATHS, Duration::from_secs(2)).unwrap();
     let filler = disk.mount_point().join("filler");

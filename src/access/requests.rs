@@ -397,7 +397,7 @@ pub(super) fn nothing_left(pieces: &[Availability]) -> Option<String> {
     for piece in pieces {
         match piece {
             Availability::Footage { .. } => return None,
-            Availability::Destroyed { at, .. } => reason = Some(format!("destroyed on {at}")),
+            Availability::Destroyed { at, trigger, .. } => reason = Some(format!("{} on {at}", trigger.past())),
             Availability::Gap { cause, .. } => {
                 reason.get_or_insert_with(|| cause.to_string());
             }

@@ -1,10 +1,11 @@
 //! How the daemon is: asked over a socket in the state directory, which only the site's owner can open.
 
+use super::capacity::{DiskLine, Foresight, RoomLine};
 use crate::access::{Access, Duties};
 use crate::domain::{CameraNumber, Utc, VolumeId};
 use crate::http::KnownCameras;
 use crate::ingest::{CameraState, CameraStatus, CameraWatchers};
-use crate::ledger::SharedLedger;
+use crate::ledger::{LedgerRoom, SharedLedger};
 use crate::retention::Round;
 use crate::vault::{Holds, TrustedClock, Vault};
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,8 @@ pub struct VolumeLine {
     pub free_bytes: Option<u64>,
     pub overwriting_is_proven: bool,
     pub failed: bool,
+    /// What footage takes here, and what is foreseen.
+    pub room: RoomLine,
 }
 
 /// How the daemon is.
@@ -58,6 +61,8 @@ pub struct Status {
     pub clock_in_doubt: bool,
     pub cameras: Vec<CameraLine>,
     pub volumes: Vec<VolumeLine>,
+    /// All volumes together.
+    pub disk: DiskLine,
     pub day_keys: usize,
     pub holds: usize,
     /// What holds keep, and what waits for an officer.
@@ -67,6 +72,8 @@ pub struct Status {
     pub destroyed_unproven: u64,
     pub ledger_sequence: u64,
     pub ledger_writable: bool,
+    /// `enough`, `reserve-in-use` or `none`.
+    pub ledger_room: String,
     /// What a person must look at. Empty: all is well.
     pub alarms: Vec<String>,
 }
@@ -105,6 +112,7 @@ pub(super) struct StatusDesk {
     time: Arc<TrustedClock>,
     holds: Arc<Mutex<Holds>>,
     access: Arc<Access>,
+    foresight: Foresight,
     ledger: SharedLedger,
     watchers: CameraWatchers,
     known: KnownCameras,
@@ -121,6 +129,7 @@ impl StatusDesk {
         time: Arc<TrustedClock>,
         holds: Arc<Mutex<Holds>>,
         access: Arc<Access>,
+        foresight: Foresight,
         ledger: SharedLedger,
         watchers: CameraWatchers,
         known: KnownCameras,
@@ -132,6 +141,7 @@ impl StatusDesk {
             time,
             holds,
             access,
+            foresight,
             ledger,
             watchers,
             known,
@@ -147,6 +157,10 @@ impl StatusDesk {
         let mut erased = self.erased.lock().unwrap_or_else(PoisonError::into_inner);
         erased.total += u64::from(round.erased);
         erased.unproven += u64::from(round.unproven);
+    }
+
+    pub fn ledger(&self) -> SharedLedger {
+        self.ledger.clone()
     }
 
     /// Where those who do something regularly note how it went.
@@ -170,19 +184,21 @@ impl StatusDesk {
         self.known.get().iter().map(line).collect()
     }
 
-    fn volumes(&self) -> Vec<VolumeLine> {
-        let line = |volume: &crate::vault::Volume| VolumeLine {
+    fn volumes(&self, lines: Vec<RoomLine>) -> Vec<VolumeLine> {
+        let line = |(volume, room): (&crate::vault::Volume, RoomLine)| VolumeLine {
             volume: volume.id(),
             dir: volume.dir().to_path_buf(),
-            free_bytes: volume.free_bytes().ok(),
+            free_bytes: room.free_bytes,
             overwriting_is_proven: volume.is_proven(),
             failed: volume.is_latched(),
+            room,
         };
-        self.vault.volumes().iter().map(line).collect()
+        self.vault.volumes().iter().zip(lines).map(line).collect()
     }
 
     fn status(&self) -> Status {
-        let (cameras, volumes) = (self.cameras(), self.volumes());
+        let foreseen = self.foresight.look(&self.vault, &self.known.get(), self.time.trusted());
+        let (cameras, volumes) = (self.cameras(), self.volumes(foreseen.volumes));
         let (ledger_sequence, _) = self.ledger.head();
         let mut alarms = Vec::new();
         for camera in cameras.iter().filter(|camera| camera.state == state_name(CameraState::Waiting)) {
@@ -199,8 +215,21 @@ impl StatusDesk {
                 away.why
             ));
         }
+        alarms.extend(foreseen.alarms);
         if let Some(damage) = self.ledger.damage() {
             alarms.push(format!("nothing is shown or decided: {damage}"));
+        } else if self.ledger.room() == LedgerRoom::ReserveInUse {
+            alarms.push(
+                "the ledger's disk is full and its reserve is in use: nothing is shown; receipts, holds and decisions are \
+                 recorded for about a day more. Free room on it"
+                    .into(),
+            );
+        } else if self.ledger.room() == LedgerRoom::None {
+            alarms.push(
+                "the ledger's disk is full, and took no row: nothing is shown or decided, and receipts wait. Free room on it; \
+                 nothing needs a restart"
+                    .into(),
+            );
         } else if !self.ledger.is_writable() {
             alarms.push("the ledger cannot be written, so nothing is shown: free or replace its disk, restart".into());
         }
@@ -222,6 +251,7 @@ impl StatusDesk {
             clock_in_doubt: self.time.is_in_doubt(),
             cameras,
             volumes,
+            disk: foreseen.disk,
             day_keys: self.vault.day_key_count(),
             holds: self.holds.lock().unwrap_or_else(PoisonError::into_inner).list().len(),
             duties,
@@ -230,8 +260,17 @@ impl StatusDesk {
             destroyed_unproven,
             ledger_sequence,
             ledger_writable: self.ledger.is_writable(),
+            ledger_room: room_name(self.ledger.room()).to_owned(),
             alarms,
         }
+    }
+}
+
+fn room_name(room: LedgerRoom) -> &'static str {
+    match room {
+        LedgerRoom::Enough => "enough",
+        LedgerRoom::ReserveInUse => "reserve-in-use",
+        LedgerRoom::None => "none",
     }
 }
 

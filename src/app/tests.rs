@@ -3,6 +3,7 @@
 mod checks;
 mod crashes;
 mod flushes;
+mod foresight;
 mod play;
 mod regular;
 mod scenarios;

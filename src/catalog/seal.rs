@@ -13,6 +13,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 const LONGEST_BYTES: u64 = 1024;
+/// How entries are laid out: an index of another layout is thrown away.
+const LAYOUT: &str = "layout-2";
 const PIECE_BYTES: usize = 1 << 20;
 
 /// What a clean stop says of the index.
@@ -32,7 +34,7 @@ fn on(path: &Path) -> impl Fn(io::Error) -> CatalogError {
 
 impl Seal {
     fn to_text(self) -> String {
-        format!("{} {}\n", self.manifests, self.folder)
+        format!("{LAYOUT} {} {}\n", self.manifests, self.folder)
     }
 
     /// Puts it beside the folder.
@@ -72,7 +74,8 @@ impl Seal {
     }
 
     fn parse(text: &[u8]) -> Option<Self> {
-        let (manifests, folder) = std::str::from_utf8(text).ok()?.strip_suffix('\n')?.split_once(' ')?;
+        let text = std::str::from_utf8(text).ok()?.strip_suffix('\n')?;
+        let (manifests, folder) = text.strip_prefix(LAYOUT)?.strip_prefix(' ')?.split_once(' ')?;
         Some(Self { manifests: digest(manifests)?, folder: digest(folder)? })
     }
 }

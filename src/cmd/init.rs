@@ -7,7 +7,7 @@ use crate::config::{SITE_FILE, Site};
 use crate::crypto::{KeyShare, PrivateKey, SHARES, Strength};
 use crate::disk::{RealDisk, SharedDisk};
 use crate::domain::{Role, SiteId};
-use crate::vault::{Volume, device_is_proven};
+use crate::vault::{Volume, examined_device};
 use anyhow::{Context, bail};
 use serde::Deserialize;
 use std::io::{BufRead, IsTerminal, Write};
@@ -75,9 +75,13 @@ impl Init {
             );
         }
         make_private(dir)?;
-        device_is_proven(&disk, dir, self.allow_unproven)?;
+        let mut warnings = examined_device(&disk, dir, self.allow_unproven)?.1.warnings();
         make_private(&volume)?;
-        device_is_proven(&disk, &volume, self.allow_unproven)?;
+        warnings.extend(examined_device(&disk, &volume, self.allow_unproven)?.1.warnings());
+        warnings.dedup();
+        for warning in warnings {
+            eprintln!("custodian: {}: {warning}", volume.display());
+        }
         let new = NewSite { accounts: &accounts, strength: Strength::RECOMMENDED };
         let (site, recovery) = new.make(&disk, &dir.join("state"), &Clock::system())?;
         Volume::create(&disk, &volume, site)?;

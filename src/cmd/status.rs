@@ -39,6 +39,10 @@ impl StatusCommand {
     }
 }
 
+fn told(room: &str) -> &str {
+    if room.is_empty() { "no footage was measured yet" } else { room }
+}
+
 fn print(status: &Status) {
     if let Some(notice) = &status.notice {
         println!("{notice}\n");
@@ -55,7 +59,9 @@ fn print(status: &Status) {
         let free = volume.free_bytes.map_or_else(|| "?".to_owned(), |free| format!("{:.1}", free as f64 / 1e9));
         let proven = if volume.overwriting_is_proven { "overwriting proven" } else { "overwriting NOT proven" };
         println!("  {}  {free} GB free, {proven}", volume.dir.display());
+        println!("      {}", told(&volume.room.foreseen()));
     }
+    println!("  all  {}", told(&status.disk.room.foreseen()));
     println!(
         "\nHolds {}   due for destruction {}   destroyed since the start {}",
         status.holds, status.due, status.destroyed

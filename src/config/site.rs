@@ -6,6 +6,7 @@ use super::pace::{Compression, Pace};
 use super::private::{check_private, read_text};
 use crate::domain::{CameraClass, Retention};
 use jiff::tz::TimeZone;
+use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -65,6 +66,19 @@ pub struct Recording {
     pub segment: Duration,
     /// How often what was recorded is made durable: at most this much is lost at a power cut.
     pub commit: Duration,
+    pub when_full: WhenFull,
+    /// How long before the disk will be full, as far as can be foreseen, that is an alarm.
+    pub warn_ahead: Duration,
+}
+
+/// What happens when the disk does fill.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenFull {
+    /// The oldest footage that nothing holds, and that no law demands, is destroyed before its day.
+    EraseOldest,
+    /// Recording stops until there is room.
+    Stop,
 }
 
 /// Limits of sessions and requests.
@@ -265,10 +279,14 @@ fn read_recording(mut recording: Section<'_>, compression: Option<Compression>) 
     let segment = recording.number("segment_s", 10..=600, "seconds");
     let segment = Duration::from_secs(u64::from(segment.map_or(60, |found| found.value)));
     let commit = recording.number("commit_s", 1..=10, "seconds");
+    let when_full = recording.choice::<WhenFull>("when_full");
+    let warn_ahead = recording.number("warn_days_ahead", 1..=60, "days");
     recording.finish();
     Recording {
         segment: compression.map_or(segment, |compressed| compressed.segment),
         commit: Duration::from_secs(u64::from(commit.map_or(2, |found| found.value))),
+        when_full: when_full.map_or(WhenFull::EraseOldest, |found| found.value),
+        warn_ahead: hours(warn_ahead.map_or(7, |found| found.value) * 24),
     }
 }
 
@@ -323,6 +341,8 @@ mod tests {
         assert_eq!(site.volumes, [volume]);
         assert_eq!(site.recording.segment, Duration::from_secs(60));
         assert_eq!(site.recording.commit, Duration::from_secs(2));
+        assert_eq!(site.recording.when_full, WhenFull::EraseOldest);
+        assert_eq!(site.recording.warn_ahead, Duration::from_secs(7 * 86_400));
         assert_eq!(site.access.session_idle, Duration::from_secs(600));
         assert_eq!(site.access.session_max, Duration::from_secs(12 * 3600));
         assert_eq!(site.access.request_due, Duration::from_secs(10 * 86_400));
@@ -363,6 +383,8 @@ allow_unproven = true
 [recording]
 segment_s = 10
 commit_s = 10
+when_full = "stop"
+warn_days_ahead = 60
 [access]
 session_idle_min = 1
 session_max_h = 24
@@ -382,7 +404,9 @@ max_forward_h = 1
         let volumes: Vec<_> =
             site.volumes.iter().map(|volume| (volume.path.to_str().unwrap(), volume.allow_unproven)).collect();
         assert_eq!(volumes, [("/mnt/a", false), ("/var/lib/custodian/b/c", true)]);
-        assert_eq!(site.recording, Recording { segment: Duration::from_secs(10), commit: Duration::from_secs(10) });
+        let (ten, sixty_days) = (Duration::from_secs(10), Duration::from_secs(60 * 86_400));
+        let when_full = WhenFull::Stop;
+        assert_eq!(site.recording, Recording { segment: ten, commit: ten, when_full, warn_ahead: sixty_days });
         assert_eq!(site.access.request_due, Duration::from_secs(86_400));
         assert_eq!((site.access.objection, site.held_warn_percent), (Duration::from_secs(7 * 86_400), 100));
         assert_eq!(site.unconfirmed_days, 1);
@@ -411,6 +435,11 @@ max_forward_h = 1
             ("[recording]\nsegment_s = 601", (4, 13), "recording.segment_s", &["from 10 to 600 seconds"]),
             ("[recording]\ncommit_s = 0", (4, 12), "recording.commit_s", &["from 1 to 10 seconds"]),
             ("[recording]\ncommit_s = 11", (4, 12), "recording.commit_s", &["from 1 to 10 seconds"]),
+            ("[recording]\nwhen_full = \"overwrite\"", (4, 13), "recording.when_full", &["erase-oldest, stop"]),
+            ("[recording]\nwhen_full = true", (4, 13), "recording.when_full", &["text in quotes"]),
+            ("[recording]\nwarn_days_ahead = 0", (4, 19), "recording.warn_days_ahead", &["from 1 to 60 days"]),
+            ("[recording]\nwarn_days_ahead = 61", (4, 19), "recording.warn_days_ahead", &["from 1 to 60 days"]),
+            ("[recording]\nwhen_ful = \"stop\"", (4, 1), "recording.when_ful", &["when_full, warn_days_ahead"]),
             ("[access]\nsession_idle_min = 0", (4, 20), "access.session_idle_min", &["minutes"]),
             ("[access]\nsession_idle_min = 90\nsession_max_h = 1", (5, 17), "access.session_max_h", &["shorter"]),
             ("[access]\nrequest_due_days = 11", (4, 20), "access.request_due_days", &["from 1 to 10 days"]),
@@ -480,7 +509,7 @@ max_forward_h = 1
         }
 
         #[test]
-        fn a_damaged_template_makes_it_no_worse_than_refused(at in 0..1500_usize, junk in "[\\x00-\\x7f]{0,5}") {
+        fn a_damaged_template_makes_it_no_worse_than_refused(at in 0..2500_usize, junk in "[\\x00-\\x7f]{0,5}") {
             let mut text = Site::template("S");
             let at = at.min(text.len());
             text.insert_str(at, &junk);

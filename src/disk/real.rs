@@ -1,6 +1,6 @@
 //! The machine's own files.
 
-use super::{Access, Disk, DiskFile, Extents, FileSystemFacts, FlushSite, Reach, kernel};
+use super::{Access, DeviceFacts, Disk, DiskFile, Extents, FileSystemFacts, FlushSite, Reach, kernel, layers};
 use rustix::fs::{FallocateFlags, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use std::fs::File;
@@ -109,6 +109,16 @@ impl Disk for RealDisk {
     fn file_system(&self, dir: &Path) -> io::Result<FileSystemFacts> {
         let magic = u64::try_from(rustix::fs::statfs(dir)?.f_type).map_err(io::Error::other)?;
         Ok(FileSystemFacts { magic, options: mount_options(dir)?.unwrap_or_default() })
+    }
+
+    fn device(&self, dir: &Path) -> io::Result<DeviceFacts> {
+        layers::facts(dir)
+    }
+
+    fn open_device(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let none = || io::Error::new(io::ErrorKind::NotFound, "the node of its block device is not there");
+        let device = layers::facts(&super::parent(file)?)?.device.ok_or_else(none)?;
+        open_with(&device, OFlags::RDONLY | OFlags::DIRECT)
     }
 }
 

@@ -13,6 +13,30 @@ pub enum DestructionTrigger {
     HoldEnded,
     /// Left over from a crash: it was never committed.
     NeverCommitted,
+    /// The disk was full: it went before its period had ended, the oldest first.
+    Early,
+    /// An officer decided so on a person's request (PIPA 36), before its period had ended.
+    ErasureRequest,
+}
+
+impl DestructionTrigger {
+    /// Whether it ends footage whose period has not ended.
+    pub fn condemns(self) -> bool {
+        match self {
+            Self::Early | Self::ErasureRequest => true,
+            Self::Expiry | Self::HoldEnded | Self::NeverCommitted => false,
+        }
+    }
+
+    /// How footage that went so is spoken of, before "on" and a time.
+    pub fn past(self) -> &'static str {
+        match self {
+            Self::Expiry | Self::HoldEnded => "destroyed",
+            Self::NeverCommitted => "removed, never recorded whole,",
+            Self::Early => "destroyed early",
+            Self::ErasureRequest => "erased on request",
+        }
+    }
 }
 
 /// Whether overwriting reached the blocks.

@@ -77,6 +77,8 @@ pub enum GapCause {
     Overrun,
     /// The camera films at certain hours, and it was none of them.
     OutsideHours,
+    /// The disk was full, and nothing on it could go.
+    DiskFull,
 }
 
 impl fmt::Display for GapCause {
@@ -91,6 +93,7 @@ impl fmt::Display for GapCause {
             GapCause::VolumeFailed => "the disk failed",
             GapCause::Overrun => "the disk was too slow",
             GapCause::OutsideHours => "it was outside the camera's hours",
+            GapCause::DiskFull => "the disk was full",
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Appending rows, and reading them back at a start.
 
 use super::destroyed::DestroyedRows;
+use super::reserve::{LedgerRoom, Reserve};
 use super::row::{Act, Actor, ManifestCheckpoint, Row};
 use super::verify::{Fault, Line, VerifiedFile, chain, read_line, verify_file};
 use crate::disk::{Access, DiskFile, SharedDisk, read_file};
@@ -25,6 +26,8 @@ pub enum LedgerError {
     Latched,
     #[error("the ledger could not be written ({source}); free or replace its disk, then restart")]
     Write { source: io::Error },
+    #[error("the ledger took no row: its disk is full; free room on it. Nothing needs a restart")]
+    Full,
     #[error("the ledger {file} could not be read: {source}")]
     Read { file: String, source: io::Error },
     #[error("a row could not be put into JSON: {0}")]
@@ -42,6 +45,7 @@ pub struct Ledger {
     head: Digest,
     latched: bool,
     damage: Option<LedgerError>,
+    reserve: Reserve,
 }
 
 #[derive(Debug)]
@@ -49,6 +53,17 @@ struct Current {
     month: String,
     file: Box<dyn DiskFile>,
     end_bytes: u64,
+}
+
+/// Cuts off what was never answered. Flushed before a row is written in its place: what a power cut takes of that one must
+/// read as zeros (L3), not as this.
+fn cut_off(file: &dyn DiskFile, end_bytes: u64) -> io::Result<()> {
+    file.set_len(end_bytes)?;
+    file.sync_data()
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The names of all ledger files in a directory, oldest first.
@@ -109,6 +124,7 @@ impl Ledger {
         mut each: impl FnMut(Row),
     ) -> Result<Self, LedgerError> {
         let mut ledger = Self {
+            reserve: Reserve::of(SharedDisk::clone(&disk), dir),
             disk,
             dir: dir.to_path_buf(),
             site,
@@ -148,9 +164,7 @@ impl Ledger {
         let file = self.disk.open(path, Access::ReadWrite)?;
         if told.torn_bytes > 0 {
             tracing::warn!(file = name, bytes = told.torn_bytes, "a row that was never answered is cut off");
-            file.set_len(told.end_bytes)?;
-            // Before a row is written in its place: what a power cut takes of that one must read as zeros (L3), not as this.
-            file.sync_data()?;
+            cut_off(&*file, told.end_bytes)?;
         }
         self.next_sequence = told.next_sequence;
         self.head = told.head;
@@ -190,6 +204,19 @@ impl Ledger {
         !self.latched
     }
 
+    /// How the ledger's room is.
+    pub fn room(&self) -> LedgerRoom {
+        self.reserve.room()
+    }
+
+    /// Makes the reserve for a full disk, again where there is room again (L5).
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn keep_reserve(&mut self) -> io::Result<()> {
+        self.reserve.keep()
+    }
+
     /// Begins the month's file if `at` is the first moment of a new month that comes to it. What is said of the head
     /// afterwards is true of the very next row.
     ///
@@ -210,8 +237,11 @@ impl Ledger {
     /// Appends one row and flushes it (L1). Returns it with its sequence.
     ///
     /// # Errors
-    /// [`LedgerError::Write`] the first time, [`LedgerError::Latched`] ever after (L2).
+    /// [`LedgerError::Full`]; [`LedgerError::Write`] the first time, [`LedgerError::Latched`] ever after (L2).
     pub fn append(&mut self, at: Utc, actor: Actor, act: Act) -> Result<Row, LedgerError> {
+        if !self.latched && !self.reserve.allows(&act) {
+            return Err(LedgerError::Full);
+        }
         self.turn_to(at)?;
         let before = (self.next_sequence, self.head);
         let row = self.write_row(at, actor, act)?;
@@ -226,15 +256,21 @@ impl Ledger {
 
     fn begin_file(&mut self, month: &str, at: Utc) -> Result<(), LedgerError> {
         let path = self.dir.join(format!("{month}{SUFFIX}"));
-        let made = self.disk.create_new(&path).and_then(|file| {
-            self.disk.sync_dir(&self.dir)?;
-            Ok(file)
-        });
-        let file = made.map_err(|source| self.latch(source))?;
-        self.current = Some(Current { month: month.to_owned(), file, end_bytes: 0 });
+        let file = match self.disk.create_new(&path) {
+            Err(e) if is_full(&e) && self.reserve.give() => self.disk.create_new(&path),
+            made => made,
+        };
+        let file = file.map_err(|source| self.full_or_latched(source))?;
+        self.disk.sync_dir(&self.dir).map_err(|source| self.latch(source))?;
+        let before = self.current.replace(Current { month: month.to_owned(), file, end_bytes: 0 });
         // Flushed with the row that follows. The two begin in one sector, so a power cut leaves none without this one.
         let opened = Act::FileOpened { site: self.site, previous: self.head };
-        self.write_row(at, Actor::Daemon, opened)?;
+        if let Err(e) = self.write_row(at, Actor::Daemon, opened) {
+            // Begun again with the next row, as after a power cut.
+            self.current = before;
+            self.disk.remove_file(&path).map_err(|source| self.latch(source))?;
+            return Err(e);
+        }
         Ok(())
     }
 
@@ -244,14 +280,40 @@ impl Ledger {
         let json = serde_json::to_string(&row)?;
         let head = chain(self.head, json.as_bytes());
         let line = Line { digest: head, json: &json }.to_text();
-        let Some(current) = self.current.as_mut() else { return Err(LedgerError::Latched) };
-        if let Err(source) = current.file.write_all_at(line.as_bytes(), current.end_bytes) {
-            return Err(self.latch(source));
-        }
-        current.end_bytes += line.len() as u64;
+        let told = match self.write_line(line.as_bytes()) {
+            Err(e) if is_full(&e) && self.reserve.give() => self.write_line(line.as_bytes()),
+            told => told,
+        };
+        told.map_err(|source| self.full_or_latched(source))?;
+        self.reserve.note_taken();
         self.head = head;
         self.next_sequence += 1;
         Ok(row)
+    }
+
+    /// Writes a line behind the last. What a full disk took half of is taken back.
+    fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
+        let Some(current) = self.current.as_mut() else { return Err(io::ErrorKind::NotFound.into()) };
+        match current.file.write_all_at(line, current.end_bytes) {
+            Ok(()) => current.end_bytes += line.len() as u64,
+            Err(e) if is_full(&e) => {
+                cut_off(&*current.file, current.end_bytes)?;
+                return Err(e);
+            }
+            Err(e) => return Err(e),
+        }
+        Ok(())
+    }
+
+    fn full_or_latched(&mut self, source: io::Error) -> LedgerError {
+        if !is_full(&source) {
+            return self.latch(source);
+        }
+        if self.reserve.room() != LedgerRoom::None {
+            tracing::error!("the ledger's disk is full, and took no row: nothing is shown or decided; free room on it");
+        }
+        self.reserve.note_none();
+        LedgerError::Full
     }
 
     fn latch(&mut self, source: io::Error) -> LedgerError {

@@ -2,6 +2,7 @@
 
 use super::destroyed::DestroyedRows;
 use super::file::{Ledger, LedgerError};
+use super::reserve::LedgerRoom;
 use super::row::{Act, Actor, Checkpoint, ManifestCheckpoint, Row};
 use crate::crypto::SigningKey;
 use crate::domain::{Digest, Utc};
@@ -84,6 +85,18 @@ impl SharedLedger {
 
     pub fn is_writable(&self) -> bool {
         self.lock().is_writable()
+    }
+
+    pub fn room(&self) -> LedgerRoom {
+        self.lock().room()
+    }
+
+    /// As [`Ledger::keep_reserve`].
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn keep_reserve(&self) -> std::io::Result<()> {
+        self.lock().keep_reserve()
     }
 
     /// What is wrong with the rows that are there, in words.

@@ -184,3 +184,132 @@ fn a_month_whose_first_row_a_power_cut_took_is_begun_again() {
         open(dir.path());
     }
 }
+
+mod full_disk {
+    use super::*;
+    use crate::disk::{Failure, OperationKind};
+    use crate::domain::{CameraNumber, GrantId, RequestId, Span};
+
+    const ENOSPC: i32 = 28;
+
+    fn dir() -> &'static Path {
+        Path::new("/l")
+    }
+
+    fn on(disk: &SimulatedDisk) -> Ledger {
+        Ledger::open(Arc::new(disk.clone()), dir(), SITE, |_| {}).unwrap()
+    }
+
+    fn view() -> Act {
+        let span = Span::new(NOW, NOW.saturating_add(std::time::Duration::from_secs(1))).unwrap();
+        let camera = CameraNumber::new(1).unwrap();
+        Act::ViewIntended { grant: GrantId(1), request: RequestId(1), camera, span }
+    }
+
+    fn closed() -> Act {
+        Act::RequestClosed { request: RequestId(1) }
+    }
+
+    /// So many writes of rows find the disk full.
+    fn fill(disk: &SimulatedDisk, times: usize) {
+        let kinds: fn(OperationKind) -> bool =
+            |kind| matches!(kind, OperationKind::Write | OperationKind::Create | OperationKind::Allocate);
+        disk.fail(Failure { kinds, below: dir().to_path_buf(), skip: 0, times, error: Some(ENOSPC) });
+    }
+
+    fn rows(disk: &SimulatedDisk) -> Vec<Row> {
+        let mut rows = Vec::new();
+        Ledger::open(Arc::new(disk.clone()), dir(), SITE, |row| rows.push(row)).unwrap();
+        rows
+    }
+
+    #[test]
+    fn what_is_owed_goes_on_with_the_reserve_and_nothing_is_shown() {
+        let disk = SimulatedDisk::new(&[dir()]);
+        let mut ledger = on(&disk);
+        ledger.keep_reserve().unwrap();
+        ledger.append(NOW, Actor::Daemon, view()).unwrap();
+        // The first write finds the disk full, and the next one has the reserve.
+        fill(&disk, 1);
+        ledger.append(NOW, Actor::Daemon, closed()).unwrap();
+        assert_eq!(ledger.room(), LedgerRoom::ReserveInUse);
+        assert!(matches!(ledger.append(NOW, Actor::Daemon, view()), Err(LedgerError::Full)), "nothing is shown");
+        assert!(matches!(ledger.append(NOW, Actor::Daemon, Act::LedgerRead), Err(LedgerError::Full)));
+        ledger.append(NOW, Actor::Daemon, closed()).unwrap();
+        drop(ledger);
+        let mut ledger = on(&disk);
+        assert_eq!(ledger.room(), LedgerRoom::ReserveInUse, "a restart forgets it not");
+        disk.tell_free(20 << 20);
+        ledger.keep_reserve().unwrap();
+        assert_eq!(ledger.room(), LedgerRoom::ReserveInUse, "there is no room for it yet");
+        disk.tell_free(1 << 30);
+        ledger.keep_reserve().unwrap();
+        assert_eq!(ledger.room(), LedgerRoom::Enough);
+        ledger.append(NOW, Actor::Daemon, view()).unwrap();
+        assert_eq!(rows(&disk).len(), 5, "with the file's first");
+    }
+
+    #[test]
+    fn a_row_that_finds_no_room_did_not_happen_and_the_next_one_may() {
+        for turns_month in [false, true] {
+            let disk = SimulatedDisk::new(&[dir()]);
+            let mut ledger = on(&disk);
+            ledger.append(NOW, Actor::Daemon, closed()).unwrap();
+            let later = if turns_month { NOW.saturating_add(std::time::Duration::from_secs(20 * 86_400)) } else { NOW };
+            let before = ledger.head();
+            for writes in 1..=3 {
+                fill(&disk, writes);
+                let told = ledger.append(later, Actor::Daemon, closed());
+                assert!(matches!(told, Err(LedgerError::Full)), "without a reserve: {told:?}");
+                assert_eq!((ledger.head(), ledger.room()), (before, LedgerRoom::None));
+                disk.mend();
+            }
+            assert!(ledger.is_writable(), "a full disk is no failure");
+            ledger.append(later, Actor::Daemon, closed()).unwrap();
+            assert_eq!(ledger.room(), LedgerRoom::ReserveInUse, "there was room, and nobody knows how much");
+            let rows = rows(&disk);
+            assert_eq!(rows.iter().filter(|row| row.act == closed()).count(), 2);
+            assert_eq!(rows.len(), if turns_month { 4 } else { 3 });
+        }
+    }
+
+    #[test]
+    fn a_full_disk_at_any_write_leaves_what_was_answered_and_nothing_else() {
+        for skip in 0..8 {
+            for with_reserve in [false, true] {
+                let disk = SimulatedDisk::new(&[dir()]);
+                let mut ledger = on(&disk);
+                if with_reserve {
+                    ledger.keep_reserve().unwrap();
+                }
+                let kinds: fn(OperationKind) -> bool =
+                    |kind| matches!(kind, OperationKind::Write | OperationKind::Create);
+                disk.fail(Failure { kinds, below: dir().to_path_buf(), skip, times: 2, error: Some(ENOSPC) });
+                let mut answered = 0;
+                for month in 0..3 {
+                    let at = NOW.saturating_add(std::time::Duration::from_secs(month * 31 * 86_400));
+                    for _ in 0..2 {
+                        answered += usize::from(ledger.append(at, Actor::Daemon, closed()).is_ok());
+                    }
+                }
+                disk.mend();
+                assert!(ledger.is_writable() && answered >= 4, "write {skip}: {answered}");
+                ledger.append(NOW, Actor::Daemon, closed()).unwrap();
+                drop(ledger);
+                let told = rows(&disk).iter().filter(|row| row.act == closed()).count();
+                assert_eq!(told, answered + 1, "write {skip}, a reserve: {with_reserve}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_disk_that_fails_is_no_full_one() {
+        let disk = SimulatedDisk::new(&[dir()]);
+        let mut ledger = on(&disk);
+        ledger.append(NOW, Actor::Daemon, closed()).unwrap();
+        let kinds: fn(OperationKind) -> bool = |kind| kind == OperationKind::Write;
+        disk.fail(Failure { kinds, below: dir().to_path_buf(), skip: 0, times: 1, error: Some(5) });
+        assert!(matches!(ledger.append(NOW, Actor::Daemon, closed()), Err(LedgerError::Write { .. })));
+        assert!(matches!(ledger.append(NOW, Actor::Daemon, closed()), Err(LedgerError::Latched)), "L2");
+    }
+}

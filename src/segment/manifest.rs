@@ -103,6 +103,8 @@ pub enum ManifestRecord {
     DayKeyDestroyed { day_key: DayKeyId, at: Utc },
     /// Every erasure recorded before this is a flushed row of the ledger.
     ReceiptsCopied,
+    /// A segment is due from here on, though its period has not ended.
+    Condemned { segment: SegmentId, at: Utc, trigger: DestructionTrigger },
 }
 
 impl ManifestRecord {
@@ -168,6 +170,12 @@ impl ManifestRecord {
                 to.put_i64(at.micros());
             }
             Self::ReceiptsCopied => to.put_u8(9),
+            Self::Condemned { segment, at, trigger } => {
+                to.put_u8(10);
+                to.put_u64(segment.0);
+                to.put_i64(at.micros());
+                to.put_u8(trigger_code(*trigger));
+            }
         }
         to
     }
@@ -246,6 +254,12 @@ impl ManifestRecord {
                 at: Utc::from_micros(from.try_get_i64()?),
             }),
             9 => Some(Self::ReceiptsCopied),
+            10 => {
+                let segment = SegmentId(from.try_get_u64()?);
+                let at = Utc::from_micros(from.try_get_i64()?);
+                let trigger = trigger_from(from.try_get_u8()?).filter(|trigger| trigger.condemns());
+                trigger.map(|trigger| Self::Condemned { segment, at, trigger })
+            }
             _ => None,
         };
         Ok(record)
@@ -269,6 +283,7 @@ impl ManifestRecord {
             6 | 8 => 1 + 8 + 8,
             7 => 1 + 8 + 8 + 1 + 1 + 8,
             9 => 1,
+            10 => 1 + 8 + 8 + 1,
             _ => return None,
         })
     }
@@ -289,7 +304,7 @@ fn take_ranges(from: &mut &[u8]) -> Result<Vec<PhysicalRange>, TryGetError> {
     Ok(ranges)
 }
 
-const CAUSES: [GapCause; 9] = [
+const CAUSES: [GapCause; 10] = [
     GapCause::Unreachable,
     GapCause::Unauthorized,
     GapCause::Unreadable,
@@ -299,9 +314,15 @@ const CAUSES: [GapCause; 9] = [
     GapCause::VolumeFailed,
     GapCause::Overrun,
     GapCause::OutsideHours,
+    GapCause::DiskFull,
 ];
-const TRIGGERS: [DestructionTrigger; 3] =
-    [DestructionTrigger::Expiry, DestructionTrigger::HoldEnded, DestructionTrigger::NeverCommitted];
+const TRIGGERS: [DestructionTrigger; 5] = [
+    DestructionTrigger::Expiry,
+    DestructionTrigger::HoldEnded,
+    DestructionTrigger::NeverCommitted,
+    DestructionTrigger::Early,
+    DestructionTrigger::ErasureRequest,
+];
 const OVERWRITES: [Overwrite; 5] = [
     Overwrite::Proven,
     Overwrite::DeviceUnproven,
@@ -376,6 +397,8 @@ mod tests {
             ManifestRecord::ReceiptsCopied,
         ];
         all.extend(CAUSES.map(|cause| ManifestRecord::Gap { camera, span, cause }));
+        let condemning = TRIGGERS.into_iter().filter(|trigger| trigger.condemns());
+        all.extend(condemning.map(|trigger| ManifestRecord::Condemned { segment, at, trigger }));
         for trigger in TRIGGERS {
             all.extend(OVERWRITES.map(|overwrite| ManifestRecord::Erased {
                 segment,

@@ -182,10 +182,11 @@ impl BareVolume {
         self.gaps.extend(table.gaps.iter().copied());
         for (segment, row) in &table.rows {
             named.insert(*segment);
-            if matches!(row.life, Life::KeyDestroyed { .. } | Life::Erased { .. }) {
-                self.destroyed += 1;
-            } else {
-                self.named(*segment, row, manifest.header.retention, files.get(segment), tables);
+            match row.life {
+                Life::Condemned { .. } | Life::KeyDestroyed { .. } | Life::Erased { .. } => self.destroyed += 1,
+                Life::Open | Life::Sealed => {
+                    self.named(*segment, row, manifest.header.retention, files.get(segment), tables);
+                }
             }
         }
     }

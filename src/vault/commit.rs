@@ -56,8 +56,7 @@ impl Volume {
     /// Writes the table of the next commit; returns its number and the segments that end with it.
     pub(super) fn write_commit_table(&self) -> Result<(u64, Vec<SegmentId>), VaultError> {
         let mut state = self.lock();
-        state.commit_number += 1;
-        let number = state.commit_number;
+        let number = state.commit_number + 1;
         // A record made after commit N was flushed by commit N + 1: from N + 2 on the table may forget it.
         state.open.retain(|_, open| open.recorded_at.is_none_or(|recorded| number < recorded + 2));
         let entries = state.open.iter();
@@ -66,6 +65,9 @@ impl Volume {
         let path = self.dir.join(COMMITS_NAME);
         let file = self.disk.open(&path, Access::ReadWrite).map_err(self.on(&path))?;
         file.write_all_at(&table.to_bytes()?, table.offset_bytes()).map_err(self.on(&path))?;
+        // Only now: a table that a full disk took half of is written again in its own place. The other place has the last
+        // good one.
+        state.commit_number = number;
         let ends = |open: &OpenSegment| open.recorded_at.is_none() && open.ends();
         let footed = state.open.iter().filter(|(_, open)| ends(open)).map(|(segment, _)| *segment).collect();
         Ok((number, footed))
@@ -98,7 +100,7 @@ impl Volume {
             ranges,
         };
         let Some(manifest) = state.loaded(key)? else { return Ok(None) };
-        manifest.append(&record)?;
+        self.append_owed(manifest, &record)?;
         let told = footage::entry_of(self.id, manifest, segment);
         // Only now: a segment whose record failed stays in the table.
         if let Some(open) = state.open.get_mut(&segment) {

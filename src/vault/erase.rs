@@ -43,7 +43,17 @@ pub struct DueSegment {
     pub is_apart: bool,
     /// Its key is destroyed already: no hold can bring it back.
     pub is_keyless: bool,
+    /// It was condemned before its period had ended: no hold can bring it back, either.
+    pub condemned: Option<DestructionTrigger>,
     manifest: ManifestKey,
+}
+
+impl DueSegment {
+    /// Why it is destroyed.
+    pub fn trigger(&self) -> DestructionTrigger {
+        let ended = if self.is_apart { DestructionTrigger::HoldEnded } else { DestructionTrigger::Expiry };
+        self.condemned.unwrap_or(ended)
+    }
 }
 
 /// So much at least is told to be due at a time, if it is: after an outage of weeks all of it would not fit into memory.
@@ -126,12 +136,13 @@ impl Vault {
         Ok(())
     }
 
-    /// Overwrites and releases the blocks of a segment whose key is destroyed.
+    /// Overwrites and releases the blocks of a segment whose key is destroyed. One that was condemned is erased as such.
     ///
     /// # Errors
     /// What the disk says; it stays due.
     pub fn erase(&self, due: &DueSegment, trigger: DestructionTrigger, at: Utc) -> Result<Overwrite, VaultError> {
         let volume = self.volume(due.volume, due.segment)?;
+        let trigger = due.condemned.unwrap_or(trigger);
         let ranges = volume.whole_of_keyless(due)?.ranges;
         let path = volume.where_stands(due.manifest, due.segment, due.is_apart)?;
         let (overwrite, bytes) = volume.overwrite_blocks(&path, &ranges)?;
@@ -170,7 +181,7 @@ impl Vault {
                 state.day_keys.retain(|_, (known, _)| *known != day_key);
                 if let Some(manifest) = state.manifests.get_mut(&key) {
                     // Not flushed: a record that a power cut takes is made again, since no file is found for the key.
-                    manifest.append(&ManifestRecord::DayKeyDestroyed { day_key, at: now })?;
+                    volume.append_owed(manifest, &ManifestRecord::DayKeyDestroyed { day_key, at: now })?;
                 }
             }
         }
@@ -198,7 +209,7 @@ impl Vault {
             let mut state = volume.lock();
             for manifest in state.manifests.values_mut() {
                 if manifest.sum().unreceipted > 0 {
-                    manifest.append(&ManifestRecord::ReceiptsCopied)?;
+                    volume.append_owed(manifest, &ManifestRecord::ReceiptsCopied)?;
                     manifest.flush()?;
                 }
             }
@@ -214,8 +225,9 @@ impl Volume {
         let due = state.manifests.iter().filter(|(_, manifest)| {
             // No segment of a day can be due before the day's first moment is.
             let earliest = manifest.header.day.start().saturating_add(manifest.header.retention.period());
-            let has_keys = manifest.sum().rolling_keyed() > 0;
-            earliest <= now && has_keys == with_keys && (has_keys || manifest.sum().keyless() > 0)
+            let sum = manifest.sum();
+            let has_keys = (earliest <= now && sum.rolling_keyed() > 0) || sum.condemned > 0;
+            has_keys == with_keys && (has_keys || sum.keyless() > 0)
         });
         due.map(|(key, _)| *key).collect()
     }
@@ -230,9 +242,17 @@ impl Volume {
                 let Some(span) = span_at_least(apart.start, apart.end) else { continue };
                 let (expires, camera) = (retention.expiry(span), apart.camera);
                 if expires <= now {
-                    let (volume, segment, manifest) = (self.id, *segment, *key);
-                    let (is_apart, is_keyless) = (true, false);
-                    due.push(DueSegment { volume, segment, camera, span, expires, is_apart, is_keyless, manifest });
+                    due.push(DueSegment {
+                        volume: self.id,
+                        segment: *segment,
+                        camera,
+                        span,
+                        expires,
+                        is_apart: true,
+                        is_keyless: false,
+                        condemned: None,
+                        manifest: *key,
+                    });
                 }
             }
         }
@@ -246,10 +266,11 @@ impl Volume {
         let rows = manifest.table().into_iter().flat_map(|table| &table.rows);
         let due = rows.filter_map(|(segment, row)| {
             let span = row.span_at_least()?;
-            let expires = match row.life {
-                Life::KeyDestroyed { at } => at,
+            let (expires, condemned) = match row.life {
+                Life::KeyDestroyed { at, condemned } => (at, condemned),
+                Life::Condemned { at, trigger } => (at, Some(trigger)),
                 Life::Sealed if row.is_apart => return None,
-                Life::Sealed => retention.expiry(span),
+                Life::Sealed => (retention.expiry(span), None),
                 Life::Open | Life::Erased { .. } => return None,
             };
             (expires <= now).then_some(DueSegment {
@@ -260,6 +281,7 @@ impl Volume {
                 expires,
                 is_apart: row.is_apart,
                 is_keyless: matches!(row.life, Life::KeyDestroyed { .. }),
+                condemned,
                 manifest: key,
             })
         });
@@ -290,14 +312,16 @@ impl Volume {
 
     /// Appends a record, durable with the next flush of the volume.
     fn record_in(&self, key: ManifestKey, record: &ManifestRecord) -> Result<(), VaultError> {
-        self.lock().loaded(key)?.ok_or(VaultError::NoRoom)?.append(record)
+        let mut state = self.lock();
+        let manifest = state.loaded(key)?.ok_or(VaultError::NoRoom)?;
+        self.append_owed(manifest, record)
     }
 
     #[track_caller]
     fn record_flushed(&self, key: ManifestKey, record: &ManifestRecord) -> Result<(), VaultError> {
         let mut state = self.lock();
         let manifest = state.loaded(key)?.ok_or(VaultError::NoRoom)?;
-        manifest.append(record)?;
+        self.append_owed(manifest, record)?;
         manifest.flush()
     }
 

@@ -6,7 +6,7 @@ use super::volume::{ManifestKey, OpenSegment, Volume, manifest_key};
 use super::{Vault, VaultError};
 use crate::catalog::{CatalogEntry, Fate};
 use crate::crypto::{DataKey, PrivateKey};
-use crate::domain::{CameraNumber, DayKeyId, GapCause, Retention, SegmentId, Span, Utc, VolumeId};
+use crate::domain::{CameraNumber, DayKeyId, DestructionTrigger, GapCause, Retention, SegmentId, Span, Utc, VolumeId};
 use crate::segment::{Ending, SegmentHead, SegmentReader};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ pub struct LiveSegment {
     pub ending: Ending,
     pub expires: Utc,
     pub(super) day_key: DayKeyId,
-    manifest: ManifestKey,
+    pub(super) manifest: ManifestKey,
     is_apart: bool,
 }
 
@@ -37,7 +37,7 @@ pub type EachSegment<T> = Vec<(LiveSegment, Result<T, VaultError>)>;
 #[serde(rename_all = "kebab-case", tag = "state")]
 pub enum Availability {
     Footage { span: Span },
-    Destroyed { span: Span, at: Utc },
+    Destroyed { span: Span, at: Utc, trigger: DestructionTrigger },
     Gap { span: Span, cause: GapCause },
 }
 
@@ -80,9 +80,34 @@ pub(super) fn entry(
         is_apart: row.is_apart,
         fate: match row.life {
             Life::Open | Life::Sealed => Fate::Kept,
-            Life::KeyDestroyed { at } | Life::Erased { at, .. } => Fate::Destroyed { at },
+            Life::Condemned { at, .. } | Life::KeyDestroyed { at, .. } | Life::Erased { at, .. } => {
+                Fate::Destroyed { at, trigger: row.trigger() }
+            }
         },
     }
+}
+
+/// A segment that came to its end, as its manifest tells it.
+pub(super) fn live_of_row(
+    volume: VolumeId,
+    manifest: ManifestKey,
+    retention: Retention,
+    table: &SegmentTable,
+    segment: SegmentId,
+    row: &SegmentRow,
+) -> Option<LiveSegment> {
+    let span = row.span_at_least()?;
+    Some(LiveSegment {
+        volume,
+        segment,
+        camera: row.camera,
+        span,
+        ending: row.ending(),
+        expires: retention.expiry(span),
+        day_key: table.day_key(row),
+        manifest,
+        is_apart: row.is_apart,
+    })
 }
 
 impl Vault {
@@ -106,10 +131,8 @@ impl Vault {
         for entry in self.entries(camera, span)? {
             let piece = match self.live(camera, &entry, now) {
                 Ok(live) => Some(Availability::Footage { span: live.span }),
-                Err(VaultError::Expired { at } | VaultError::Destroyed { at }) => {
-                    let end = entry.end.unwrap_or(at);
-                    Span::new(entry.start, end).ok().map(|span| Availability::Destroyed { span, at })
-                }
+                Err(VaultError::Expired { at }) => gone(&entry, at, DestructionTrigger::Expiry),
+                Err(VaultError::Destroyed { at, trigger }) => gone(&entry, at, trigger),
                 Err(_) => None,
             };
             told.extend(piece.filter(|piece| piece.span().overlaps(span)));
@@ -137,8 +160,8 @@ impl Vault {
 
     fn live(&self, camera: CameraNumber, entry: &CatalogEntry, now: Utc) -> Result<LiveSegment, VaultError> {
         let segment = entry.segment;
-        if let Fate::Destroyed { at } = entry.fate {
-            return Err(VaultError::Destroyed { at });
+        if let Fate::Destroyed { at, trigger } = entry.fate {
+            return Err(VaultError::Destroyed { at, trigger });
         }
         let volume = self.volume(entry.volume, segment)?;
         let (ending, end) = match entry.end {
@@ -236,6 +259,12 @@ impl Vault {
     }
 }
 
+/// What is said of a segment once it is gone.
+fn gone(entry: &CatalogEntry, at: Utc, trigger: DestructionTrigger) -> Option<Availability> {
+    let span = Span::new(entry.start, entry.end.unwrap_or(at)).ok()?;
+    Some(Availability::Destroyed { span, at, trigger })
+}
+
 impl LiveSegment {
     fn unexpired(self, now: Utc) -> Result<Self, VaultError> {
         if self.expires <= now && !self.is_apart {
@@ -266,7 +295,9 @@ impl Volume {
         let row = table.rows.get(&segment).ok_or_else(unknown)?;
         match row.life {
             Life::Open | Life::Sealed => Ok(LiveSegment { is_apart: row.is_apart, ..*live }),
-            Life::KeyDestroyed { at } | Life::Erased { at, .. } => Err(VaultError::Destroyed { at }),
+            Life::Condemned { at, .. } | Life::KeyDestroyed { at, .. } | Life::Erased { at, .. } => {
+                Err(VaultError::Destroyed { at, trigger: row.trigger() })
+            }
         }
     }
 }

@@ -326,6 +326,21 @@ impl TableSoFar {
     }
 }
 
+/// The day and the sum of a manifest as it lies there, if nothing was appended since it was summed up.
+pub(super) fn unchanged(
+    disk: &SharedDisk,
+    path: &Path,
+    known: &Summed,
+) -> Result<Option<(Day, ManifestSum)>, VaultError> {
+    let on = |source| VaultError::Disk { what: path.display().to_string(), source };
+    let file = disk.open(path, Access::Read).map_err(on)?;
+    if file.len_bytes().map_err(on)? != known.end_bytes {
+        return Ok(None);
+    }
+    let (header, _) = RecordStream::open(&*file)?;
+    Ok(Some((header.day, known.sum.clone())))
+}
+
 fn place(at_bytes: u64) -> u32 {
     // The limit of a manifest is below.
     u32::try_from(at_bytes).unwrap_or(u32::MAX)
@@ -336,7 +351,8 @@ fn take_in(sum: &mut ManifestSum, table: &mut SegmentTable, record: &ManifestRec
         ManifestRecord::Sealed { segment, .. }
         | ManifestRecord::SetApart { segment }
         | ManifestRecord::KeyDestroyed { segment, .. }
-        | ManifestRecord::Erased { segment, .. } => table.rows.get(segment).map(|row| (*row, table.day_key(row))),
+        | ManifestRecord::Erased { segment, .. }
+        | ManifestRecord::Condemned { segment, .. } => table.rows.get(segment).map(|row| (*row, table.day_key(row))),
         ManifestRecord::DayKeyMade { .. }
         | ManifestRecord::Opened { .. }
         | ManifestRecord::Gap { .. }

@@ -5,6 +5,7 @@
 //! sealing: footer, and then the commit's (V2). None of them flushes. What could not be begun is overwritten, flushed and
 //! removed: the next commit would make it durable with all else.
 
+use super::room::VOLUME_RESERVE_BYTES;
 use super::table::Newest;
 use super::volume::{OpenSegment, Volume, manifest_key};
 use super::{Vault, VaultError, footage};
@@ -15,9 +16,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 const FIRST_EXPECTED_BYTES: u64 = 4 << 20;
-/// Left free on each volume: to erase is to append to manifests first, and a disk that is full to the last block could
-/// never be emptied again. Segments begin above it, and grow above half of it.
-const RESERVE_BYTES: u64 = 16 << 20;
 
 /// Writes the segments of one camera, one after the other. There is one a camera.
 #[derive(Debug)]
@@ -48,10 +46,11 @@ impl CameraRecorder {
     /// Begins a segment whose first frame was filmed at `start`. One that is open is given up where it stands.
     ///
     /// # Errors
-    /// [`VaultError::NoRoom`] where no volume takes it.
+    /// [`VaultError::NoRoom`] where no volume works, [`VaultError::DiskFull`] where none has room for it.
     pub fn begin(&mut self, start: Utc, init: &[u8]) -> Result<(), VaultError> {
         self.give_up();
-        let mut last_error = VaultError::NoRoom;
+        let works = self.vault.volumes.iter().any(|volume| !volume.is_latched());
+        let mut last_error = if works { VaultError::DiskFull } else { VaultError::NoRoom };
         for volume in self.vault.volumes_to_try() {
             match self.begin_on(volume, start, init) {
                 Ok(writer) => {
@@ -71,6 +70,8 @@ impl CameraRecorder {
         let volume = &self.vault.volumes[number];
         let segment = SegmentId(random_u64()?);
         let mut state = volume.lock();
+        // Under the lock, too: 97 cameras that begin at once would each find the same room.
+        volume.must_have_room(VOLUME_RESERVE_BYTES.saturating_add(self.expected_bytes))?;
         // Asked under the lock: who joins is a recipient first, and then looks under it for the keys that are there (R1).
         let recipients = self.vault.recipients();
         let (day_key, public) = volume.day_key(&mut state, self.camera, start.day(), self.retention, &recipients)?;
@@ -125,9 +126,10 @@ impl CameraRecorder {
             return Err(VaultError::NotRecording { camera });
         }
         let grows = open.writer.progress().bytes + bytes.len() as u64 > open.writer.allocated_bytes();
-        if grows && volume.free_bytes().is_ok_and(|free| free < RESERVE_BYTES / 2) {
+        if grows && let Err(e) = volume.must_have_room(VOLUME_RESERVE_BYTES / 2) {
+            volume.note_failure(&e);
             self.give_up();
-            return Err(VaultError::NoRoom);
+            return Err(e);
         }
         if let Err(e) = open.writer.append_fragment(facts, bytes) {
             let e = VaultError::from(e);
@@ -181,7 +183,11 @@ impl CameraRecorder {
     /// # Errors
     /// What the disk says.
     pub fn record_gap(&self, span: Span, cause: GapCause) -> Result<(), VaultError> {
-        let Some(number) = self.vault.volumes_to_try().into_iter().next() else { return Err(VaultError::NoRoom) };
+        // Where there is no room for footage there is still some for records.
+        let works = || self.vault.volumes.iter().position(|volume| !volume.is_latched());
+        let Some(number) = self.vault.volumes_to_try().into_iter().next().or_else(works) else {
+            return Err(VaultError::NoRoom);
+        };
         let volume = &self.vault.volumes[number];
         let gap = ManifestRecord::Gap { camera: self.camera, span, cause };
         let mut state = volume.lock();
@@ -220,9 +226,9 @@ impl Vault {
                 let state = volume.lock();
                 (state.latched, state.open.values().filter(|open| !open.ends()).count() as u64)
             };
-            // A volume whose room cannot be told is tried last, never taken for endless.
+            // A volume whose room cannot be told is tried last, never taken for endless: it fails when it is.
             let free = volume.free_bytes();
-            if is_latched || free.as_ref().is_ok_and(|free| *free < RESERVE_BYTES) {
+            if is_latched || free.as_ref().is_ok_and(|free| *free < VOLUME_RESERVE_BYTES) {
                 continue;
             }
             usable.push((std::cmp::Reverse(free.unwrap_or(0) / (open + 1)), number));
@@ -233,6 +239,13 @@ impl Vault {
 }
 
 impl Volume {
+    /// # Errors
+    /// [`VaultError::DiskFull`]; what the disk says where it cannot tell, which is not taken for room.
+    fn must_have_room(&self, bytes: u64) -> Result<(), VaultError> {
+        let free = self.free_bytes().map_err(self.on(&self.dir))?;
+        if free < bytes { Err(VaultError::DiskFull) } else { Ok(()) }
+    }
+
     fn note_failure(&self, error: &VaultError) {
         let is_device =
             matches!(error, VaultError::Disk { .. } | VaultError::Segment(crate::segment::SegmentError::Disk(_)));

@@ -2,6 +2,7 @@
 //! when somebody asks for them. A month of 97 cameras is four million segments: all of them would fill the memory.
 
 use crate::crypto::PublicKey;
+use crate::disk::BLOCK_BYTES;
 use crate::domain::{CameraNumber, DayKeyId, DestructionTrigger, Digest, GapCause, Overwrite, SegmentId, Span, Utc};
 use crate::segment::{Ending, ManifestRecord};
 use serde::{Deserialize, Serialize};
@@ -10,15 +11,29 @@ use std::collections::BTreeMap;
 /// Where a segment stands in its life.
 ///
 /// ```text
-/// Open ── Sealed ──▶ Sealed ── KeyDestroyed ──▶ KeyDestroyed ── Erased ──▶ Erased
-///   └──────────────────── Erased (never committed) ─────────────────────────▲
+/// Open ── Sealed ──▶ Sealed ─────────── KeyDestroyed ────────▶ KeyDestroyed ── Erased ──▶ Erased
+///   │                  └─ Condemned ──▶ Condemned ── KeyDestroyed ──▲                       ▲
+///   └──────────────────────────── Erased (never committed) ──────────────────────────────┘
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Life {
     Open,
     Sealed,
-    KeyDestroyed { at: Utc },
-    Erased { at: Utc, trigger: DestructionTrigger, overwrite: Overwrite },
+    /// Due since `at`, before its period has ended. No hold brings it back.
+    Condemned {
+        at: Utc,
+        trigger: DestructionTrigger,
+    },
+    /// `condemned` says why, where it was not its period's end.
+    KeyDestroyed {
+        at: Utc,
+        condemned: Option<DestructionTrigger>,
+    },
+    Erased {
+        at: Utc,
+        trigger: DestructionTrigger,
+        overwrite: Overwrite,
+    },
 }
 
 /// A segment as its manifest tells it. What is not wanted often stands in its records, whose places are here.
@@ -32,6 +47,8 @@ pub(super) struct SegmentRow {
     /// 0 for one that was never sealed.
     pub sealed_at_bytes: u32,
     pub chunks: u32,
+    /// What is reserved for it on the device, in blocks; 0 for one that was never sealed.
+    reserved_blocks: u32,
     pub camera: CameraNumber,
     day_key: u16,
     pub has_footer: bool,
@@ -45,25 +62,58 @@ impl SegmentRow {
         span_at_least(self.start, self.end)
     }
 
+    /// Why it is destroyed, or will be: the end of its period, unless it was condemned.
+    pub fn trigger(&self) -> DestructionTrigger {
+        match self.life {
+            Life::Erased { trigger, .. }
+            | Life::Condemned { trigger, .. }
+            | Life::KeyDestroyed { condemned: Some(trigger), .. } => trigger,
+            Life::Open | Life::Sealed | Life::KeyDestroyed { condemned: None, .. } if self.is_apart => {
+                DestructionTrigger::HoldEnded
+            }
+            Life::Open | Life::Sealed | Life::KeyDestroyed { condemned: None, .. } => DestructionTrigger::Expiry,
+        }
+    }
+
     pub fn ending(&self) -> Ending {
         let chunks = self.chunks;
         if self.has_footer { Ending::Footer { chunks } } else { Ending::Cut { chunks } }
     }
 
+    /// What is reserved for it on the device; 0 for one that was never sealed.
+    pub fn reserved_bytes(&self) -> u64 {
+        u64::from(self.reserved_blocks) * BLOCK_BYTES as u64
+    }
+
     /// A change of life that the diagram has; `false` for any other, which changes nothing.
     fn apply(&mut self, record: &ManifestRecord, at_bytes: u32) -> bool {
         match (self.life, record) {
-            (Life::Open, ManifestRecord::Sealed { chunks, end, has_footer, .. }) => {
+            (Life::Open, ManifestRecord::Sealed { chunks, end, has_footer, allocated_bytes, .. }) => {
                 (self.chunks, self.end, self.has_footer) = (*chunks, (*end).max(self.start), *has_footer);
+                let blocks = allocated_bytes.div_ceil(BLOCK_BYTES as u64);
+                self.reserved_blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
                 (self.life, self.sealed_at_bytes) = (Life::Sealed, at_bytes);
             }
-            (Life::Sealed, ManifestRecord::KeyDestroyed { at, .. }) => self.life = Life::KeyDestroyed { at: *at },
+            (Life::Sealed, ManifestRecord::KeyDestroyed { at, .. }) => {
+                self.life = Life::KeyDestroyed { at: *at, condemned: None };
+            }
+            (Life::Sealed, ManifestRecord::Condemned { at, trigger, .. }) => {
+                self.life = Life::Condemned { at: *at, trigger: *trigger };
+            }
+            (Life::Condemned { trigger, .. }, ManifestRecord::KeyDestroyed { at, .. }) => {
+                self.life = Life::KeyDestroyed { at: *at, condemned: Some(trigger) };
+            }
+            (Life::KeyDestroyed { condemned: Some(condemned), .. }, ManifestRecord::Erased { trigger, .. })
+                if condemned != *trigger =>
+            {
+                return false;
+            }
             (Life::KeyDestroyed { .. } | Life::Open, ManifestRecord::Erased { at, trigger, overwrite, .. }) => {
                 self.life = Life::Erased { at: *at, trigger: *trigger, overwrite: *overwrite };
             }
             (Life::Sealed, ManifestRecord::SetApart { .. }) => self.is_apart = true,
             (
-                Life::Open | Life::Sealed | Life::KeyDestroyed { .. } | Life::Erased { .. },
+                Life::Open | Life::Sealed | Life::Condemned { .. } | Life::KeyDestroyed { .. } | Life::Erased { .. },
                 ManifestRecord::DayKeyMade { .. }
                 | ManifestRecord::Opened { .. }
                 | ManifestRecord::Sealed { .. }
@@ -72,7 +122,8 @@ impl SegmentRow {
                 | ManifestRecord::KeyDestroyed { .. }
                 | ManifestRecord::Erased { .. }
                 | ManifestRecord::DayKeyDestroyed { .. }
-                | ManifestRecord::ReceiptsCopied,
+                | ManifestRecord::ReceiptsCopied
+                | ManifestRecord::Condemned { .. },
             ) => return false,
         }
         true
@@ -120,6 +171,7 @@ impl SegmentTable {
                     opened_at_bytes: at_bytes,
                     sealed_at_bytes: 0,
                     chunks: 0,
+                    reserved_blocks: 0,
                     camera: *camera,
                     day_key,
                     has_footer: false,
@@ -143,7 +195,8 @@ impl SegmentTable {
             ManifestRecord::Sealed { segment, .. }
             | ManifestRecord::SetApart { segment }
             | ManifestRecord::KeyDestroyed { segment, .. }
-            | ManifestRecord::Erased { segment, .. } => {
+            | ManifestRecord::Erased { segment, .. }
+            | ManifestRecord::Condemned { segment, .. } => {
                 self.rows.get_mut(segment).is_some_and(|row| row.apply(record, at_bytes))
             }
         }
@@ -176,6 +229,37 @@ pub(super) struct Apart {
     pub end: Utc,
 }
 
+/// What the segments of one camera in a manifest take up, and how quickly that came together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stored {
+    /// Of all that came to their end here, erased ones too: their bytes, what was reserved for them, and how long they
+    /// are.
+    pub sealed_bytes: u64,
+    pub reserved_bytes: u64,
+    pub sealed_micros: u64,
+    /// Reserved for those that are there: with the rolling footage, apart, or on their way out.
+    pub rolling_bytes: u64,
+    pub apart_bytes: u64,
+    pub going_bytes: u64,
+}
+
+impl Stored {
+    /// What a segment's bytes count as: one of the last three.
+    fn place(&mut self, row: &SegmentRow) -> &mut u64 {
+        match row.life {
+            Life::Condemned { .. } | Life::KeyDestroyed { .. } | Life::Erased { .. } => &mut self.going_bytes,
+            Life::Open | Life::Sealed if row.is_apart => &mut self.apart_bytes,
+            Life::Open | Life::Sealed => &mut self.rolling_bytes,
+        }
+    }
+
+    fn leave(&mut self, row: &SegmentRow) {
+        let place = self.place(row);
+        *place = place.saturating_sub(row.reserved_bytes());
+    }
+}
+
 /// What can be said of a manifest without its table.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -195,6 +279,10 @@ pub(super) struct ManifestSum {
     /// Segments that stand apart and have their keys: asked for in every round of the eraser, for as long as they are
     /// held, while the day that they are of may be long gone.
     pub apart: BTreeMap<SegmentId, Apart>,
+    /// Condemned segments that still have their keys: due at once, wherever they stand.
+    pub condemned: u64,
+    /// What each camera's segments take up.
+    pub stored: BTreeMap<CameraNumber, Stored>,
     /// When the earliest gap recorded here begins.
     pub gaps_from: Option<Utc>,
 }
@@ -227,9 +315,14 @@ impl ManifestSum {
                 self.open += 1;
                 *self.wanted.entry(*day_key).or_default() += 1;
             }
-            ManifestRecord::Sealed { end, digest, .. } => {
+            ManifestRecord::Sealed { end, digest, bytes, allocated_bytes, .. } => {
                 self.open = self.open.saturating_sub(1);
                 let Some((row, _)) = before else { return false };
+                let stored = self.stored.entry(row.camera).or_default();
+                stored.sealed_bytes += bytes;
+                stored.reserved_bytes += allocated_bytes;
+                stored.sealed_micros += u64::try_from((*end).since(row.start).as_micros()).unwrap_or(0);
+                stored.rolling_bytes += allocated_bytes.next_multiple_of(BLOCK_BYTES as u64);
                 let newest = Newest { start: row.start, end: (*end).max(row.start), digest: *digest };
                 let known = self.newest.entry(row.camera).or_insert(newest);
                 if known.start <= newest.start {
@@ -238,17 +331,30 @@ impl ManifestSum {
             }
             ManifestRecord::SetApart { segment } => {
                 let Some((row, _)) = before else { return false };
+                let stored = self.stored.entry(row.camera).or_default();
+                stored.leave(row);
+                stored.apart_bytes += row.reserved_bytes();
                 self.apart.insert(*segment, Apart { camera: row.camera, start: row.start, end: row.end });
             }
             ManifestRecord::KeyDestroyed { segment, .. } => {
-                let Some((_, day_key)) = before else { return false };
+                let Some((row, day_key)) = before else { return false };
                 self.apart.remove(segment);
+                self.condemned = self.condemned.saturating_sub(u64::from(matches!(row.life, Life::Condemned { .. })));
+                self.is_going(row);
                 self.lose_key(day_key);
+            }
+            ManifestRecord::Condemned { segment, .. } => {
+                let Some((row, _)) = before else { return false };
+                // Whether anything holds it is not asked any more.
+                self.apart.remove(segment);
+                self.condemned += 1;
+                self.is_going(row);
             }
             ManifestRecord::Erased { .. } => {
                 let Some((row, day_key)) = before else { return false };
                 self.left = self.left.saturating_sub(1);
                 self.unreceipted += 1;
+                self.stored.entry(row.camera).or_default().leave(row);
                 if row.life == Life::Open {
                     self.open = self.open.saturating_sub(1);
                     self.lose_key(day_key);
@@ -257,6 +363,13 @@ impl ManifestSum {
             ManifestRecord::ReceiptsCopied => self.unreceipted = 0,
         }
         true
+    }
+
+    /// A segment is on its way out from here on; `row` is as it was before.
+    fn is_going(&mut self, row: &SegmentRow) {
+        let stored = self.stored.entry(row.camera).or_default();
+        stored.leave(row);
+        stored.going_bytes += row.reserved_bytes();
     }
 
     fn lose_key(&mut self, day_key: DayKeyId) {

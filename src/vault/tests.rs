@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod condemn;
 mod damage;
 mod errors;
 mod model;

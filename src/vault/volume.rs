@@ -5,7 +5,8 @@ use super::manifests::{ManifestFile, TableSoFar};
 use super::table::Newest;
 use crate::crypto::{PublicKey, random_array};
 use crate::disk::{
-    Access, DeviceCheck, DiskFile, SharedDisk, check_device, check_private_dir, read_file, replace_file,
+    Access, DeviceCheck, DeviceReport, DiskFile, RawLook, SharedDisk, check_private_dir, examine_device, read_file,
+    replace_file,
 };
 use crate::domain::{CameraNumber, Day, DayKeyId, ManifestHead, Retention, SegmentId, SiteId, VolumeId};
 use crate::ledger::ManifestCheckpoint;
@@ -15,6 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 const IDENTITY_NAME: &str = "volume";
+const RESERVE_NAME: &str = "reserve";
+/// Room for the records of 20,000 destructions: enough to empty a disk that others filled.
+const RESERVE_BYTES: u64 = 1 << 20;
 /// Where held footage and all other stands. Each has a directory a manifest.
 const ROLLING: &str = "rolling";
 const HELD: &str = "held";
@@ -342,6 +346,47 @@ impl Volume {
         self.manifest(state, day, retention)?.append(record)
     }
 
+    /// Appends a record that destruction needs, out of the volume's reserve where the disk is full to the last block: to
+    /// erase makes room, and cannot wait for it.
+    pub(super) fn append_owed(&self, manifest: &mut ManifestFile, record: &ManifestRecord) -> Result<(), VaultError> {
+        match manifest.append(record) {
+            Err(e) if e.is_full() && self.give_reserve() => manifest.append(record),
+            told => told,
+        }
+    }
+
+    /// Whether there was a reserve to give.
+    fn give_reserve(&self) -> bool {
+        let path = self.dir.join(RESERVE_NAME);
+        let opened = self.disk.open(&path, Access::ReadWrite);
+        let given = opened.and_then(|file| {
+            let has_some = file.len_bytes()? > 0;
+            file.set_len(0)?;
+            Ok(has_some)
+        });
+        if matches!(given, Ok(true)) {
+            tracing::error!(volume = %self.dir.display(), "the disk is full to the last block: the eraser's reserve is in use");
+        }
+        given.unwrap_or(false)
+    }
+
+    /// Makes the eraser's reserve, again where there is room again. Not flushed: what a power cut takes of it is made anew.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn keep_reserve(&self) -> Result<(), VaultError> {
+        let path = self.dir.join(RESERVE_NAME);
+        let on = self.on(&path);
+        let file = match self.disk.open(&path, Access::ReadWrite) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => self.disk.create_new(&path).map_err(&on)?,
+            opened => opened.map_err(&on)?,
+        };
+        if file.len_bytes().map_err(&on)? < RESERVE_BYTES {
+            file.allocate(RESERVE_BYTES).map_err(&on)?;
+        }
+        Ok(())
+    }
+
     /// The heads of all manifests as far as they are flushed, by file name: what a checkpoint may hold. A power cut must
     /// not make a liar of it.
     pub fn flushed_heads(&self) -> Vec<(String, ManifestHead)> {
@@ -375,8 +420,34 @@ impl Volume {
 /// # Errors
 /// [`VaultError::Unproven`] where overwriting cannot be proven and `allow_unproven` is off; [`VaultError::Disk`].
 pub fn device_is_proven(disk: &SharedDisk, dir: &Path, allow_unproven: bool) -> Result<bool, VaultError> {
-    let told =
-        check_device(&**disk, dir).map_err(|source| VaultError::Disk { what: dir.display().to_string(), source })?;
+    examined_device(disk, dir, allow_unproven).map(|(is_proven, _)| is_proven)
+}
+
+/// The same, with what was found out of the device.
+///
+/// # Errors
+/// As [`device_is_proven`].
+pub fn examined_device(
+    disk: &SharedDisk,
+    dir: &Path,
+    allow_unproven: bool,
+) -> Result<(bool, DeviceReport), VaultError> {
+    let told = examine_device(&**disk, dir);
+    let report = told.map_err(|source| VaultError::Disk { what: dir.display().to_string(), source })?;
+    for warning in report.warnings() {
+        tracing::warn!(dir = %dir.display(), "{warning}");
+    }
+    match &report.raw {
+        RawLook::Compared => tracing::info!(dir = %dir.display(), "the device itself was read, and held what it must"),
+        RawLook::NotLooked(why) => {
+            tracing::info!(dir = %dir.display(), why, "the device was not read beneath the file system");
+        }
+    }
+    let is_proven = judged(dir, report.check.clone(), allow_unproven)?;
+    Ok((is_proven, report))
+}
+
+fn judged(dir: &Path, told: DeviceCheck, allow_unproven: bool) -> Result<bool, VaultError> {
     match told {
         // The switch is honest both ways: whoever set it said that the disk is not to be relied on.
         DeviceCheck::Proven { file_system } if allow_unproven => {

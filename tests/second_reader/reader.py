@@ -44,7 +44,7 @@ def read_volume(arguments: argparse.Namespace) -> dict:
     for manifest in volume.manifests.values():
         told["gaps"] += [record for record in manifest.records if record["kind"] == "gap"]
     for number, life in sorted(volume.segments.items(), key=lambda item: item[1].opened["start"]):
-        if life.state in ("unreadable", "erased"):
+        if life.state in ("condemned", "unreadable", "erased"):
             told["destroyed"] += 1
         elif not volume.ends(number, life):
             told["never_committed"] += 1

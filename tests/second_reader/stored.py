@@ -13,8 +13,9 @@ COMMIT_REGION = 69_632
 
 INIT, FRAGMENT, FOOTER = 0, 1, 2
 CAUSES = ("unreachable", "unauthorized", "unreadable", "disconnected", "stalled", "not-running", "volume-failed",
-          "overrun", "outside-hours")
-TRIGGERS = ("expiry", "hold-ended", "never-committed")
+          "overrun", "outside-hours", "disk-full")
+TRIGGERS = ("expiry", "hold-ended", "never-committed", "early", "erasure-request")
+CONDEMNING = TRIGGERS[3:]
 OVERWRITES = ("proven", "device-unproven", "ranges-differ", "read-back-differs", "nothing-there")
 
 
@@ -177,6 +178,7 @@ RECORDS = {
     7: ("erased", ">QqBBQ", ("segment", "at", "trigger", "overwrite", "bytes")),
     8: ("day-key-destroyed", ">Qq", ("day_key", "at")),
     9: ("receipts-copied", ">", ()),
+    10: ("condemned", ">QqB", ("segment", "at", "trigger")),
 }
 
 
@@ -200,6 +202,8 @@ def parse_record(payload: bytes) -> dict | None:
             if record[field] >= len(words):
                 return None
             record[field] = words[record[field]]
+    if kind == "condemned" and record["trigger"] not in CONDEMNING:
+        return None
     if record.get("camera") == 0 or (kind == "gap" and record["from"] >= record["to"]):
         return None
     return record if len(payload) == length else None

@@ -67,6 +67,8 @@ def payloads() -> list[bytes]:
         struct.pack(">BQqBBQ", 7, SEGMENT, end + 2 * MINUTE, 0, 0, 31_457_280),
         struct.pack(">BQq", 8, DAY_KEY_ID, end + 3 * MINUTE),
         struct.pack(">B", 9),
+        struct.pack(">BQqB", 10, SEGMENT, end + MINUTE, 3),
+        struct.pack(">BQqB", 10, SEGMENT + 1, end + MINUTE, 4),
     ]
 
 
@@ -96,19 +98,20 @@ def manifests() -> list[Vector]:
     return [
         ("manifest", "whole", whole, told(all_of_them)),
         ("manifest", "whole_of_a_floor", written(all_of_them, floor), told(all_of_them, floor)),
-        ("manifest", "cut_in_a_record", whole[:-5], told(all_of_them[:8])),
+        ("manifest", "cut_in_a_record", whole[:-5], told(all_of_them[:-1])),
         ("manifest", "cut_between_records", written(all_of_them[:8]), told(all_of_them[:8])),
         ("manifest", "cut_in_the_header", header()[:40], None),
         ("manifest", "record_taken_out", written(all_of_them[:3] + all_of_them[4:]),
          told(all_of_them[:3] + all_of_them[4:])),
         ("manifest", "record_changed_and_its_crc_too", written(other), told(other)),
         ending("record_changed", changed(record(gap), 10)),
-        ending("record_of_unknown_kind", record(b"\x0a")),
+        ending("record_of_unknown_kind", record(b"\xff")),
         ending("record_without_a_kind", record(b"")),
         ending("record_with_a_byte_more", record(gap + b"\0")),
         ending("record_with_a_byte_less", record(gap[:-1])),
         ending("gap_that_ends_before_it_begins", record(struct.pack(">BHqqB", 4, 7, START, START, 3))),
         ending("gap_of_unknown_cause", record(gap[:-1] + b"\xC8")),
+        ending("condemned_for_its_age", record(struct.pack(">BQqB", 10, SEGMENT, START, 0))),
         ending("record_of_camera_0", record(gap[:1] + bytes(2) + gap[3:])),
         ending("more_ranges_than_there_are", record(struct.pack(">BQIQQq32sBI", 3, SEGMENT, 1, 1, 1, START, bytes(32),
                                                                 1, 0xFFFFFFFF))),

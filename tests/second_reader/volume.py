@@ -20,11 +20,14 @@ class Life:
     state: str = "open"
     sealed: dict | None = None
     is_apart: bool = False
+    condemned: str | None = None
 
 
 FOLLOWS = {
     ("open", "sealed"): "sealed",
     ("sealed", "key-destroyed"): "unreadable",
+    ("sealed", "condemned"): "condemned",
+    ("condemned", "key-destroyed"): "unreadable",
     ("unreadable", "erased"): "erased",
     ("open", "erased"): "erased",
     ("sealed", "set-apart"): "sealed",
@@ -73,6 +76,10 @@ class Volume:
         life = self.segments.get(record["segment"])
         state = FOLLOWS.get((life.state, kind)) if life else None
         if state is None or (life.state == "open" and record.get("trigger", "never-committed") != "never-committed"):
+            return False
+        if kind == "condemned":
+            life.condemned = record["trigger"]
+        if kind == "erased" and life.condemned not in (None, record["trigger"]):
             return False
         life.state = state
         life.is_apart |= kind == "set-apart"

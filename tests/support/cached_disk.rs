@@ -88,6 +88,7 @@ impl CachedDisk {
                 make.args(["-q", "-f"]);
                 make
             }
+            FileSystem::Btrfs => anyhow::bail!("no site is ever on btrfs: it is refused"),
         };
         run(make.arg(&durable), "", COMMAND_LIMIT)?.succeeded().context("mkfs")?;
         copy_sparse(&durable, &shown)?;

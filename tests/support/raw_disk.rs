@@ -19,6 +19,7 @@ const XFS_LEAST_MIB: u64 = 300;
 pub enum FileSystem {
     Ext4,
     Xfs,
+    Btrfs,
 }
 
 /// A mounted volume on an image file. Unmounted and removed when dropped; one left by a killed test is cleared away by
@@ -72,6 +73,11 @@ impl LoopVolume {
             }
             FileSystem::Xfs => {
                 let mut make = Command::new("mkfs.xfs");
+                make.args(["-q", "-f"]);
+                make
+            }
+            FileSystem::Btrfs => {
+                let mut make = Command::new("mkfs.btrfs");
                 make.args(["-q", "-f"]);
                 make
             }

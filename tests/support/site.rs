@@ -173,6 +173,15 @@ impl Site {
         Ok(std::fs::write(&file, settings.replace("\nsegment_s = 60", &format!("\nsegment_s = {seconds}")))?)
     }
 
+    /// Says what is to be done when the disk is full.
+    pub fn when_full(&self, what: &str) -> Result<()> {
+        let file = self.dir.join("site.toml");
+        let settings = std::fs::read_to_string(&file)?;
+        ensure!(settings.contains("\nwhen_full = \"erase-oldest\""), "{settings}");
+        let wanted = format!("\nwhen_full = \"{what}\"");
+        Ok(std::fs::write(&file, settings.replace("\nwhen_full = \"erase-oldest\"", &wanted))?)
+    }
+
     /// Runs `custodian status --json`: its exit status and what it tells.
     pub fn status(&self) -> Result<(Option<i32>, Value)> {
         let told = self.run("status", &["--json"])?;

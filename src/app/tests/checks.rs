@@ -6,7 +6,7 @@ use crate::access::SiteFiles;
 use crate::clock::ManualClock;
 use crate::crypto::{PrivateKey, StreamOpener};
 use crate::disk::{Access, Disk, Operation, OperationKind, PowerCut, SharedDisk, SimulatedDisk};
-use crate::domain::{HeldFor, Overwrite, Utc};
+use crate::domain::{DestructionTrigger, HeldFor, Overwrite, Utc};
 use crate::ledger::{Act, Row};
 use crate::segment::{FragmentFacts, SlotFile, SlotPurpose};
 use crate::vault::{Availability, CameraRecorder, Holds, LiveSegment, Look, TrustedClock, VaultError, inspect};
@@ -249,6 +249,9 @@ impl Checked<'_> {
                 let Some(recorded) = known.get(&(of, start)) else {
                     return Err(format!("camera {of} from {start} was never recorded, and is there"));
                 };
+                if recorded.fate == Fate::Condemned {
+                    return Err(format!("P1: camera {of} from {start} was condemned, and is there"));
+                }
                 if erased && recorded.fate == Fate::Due {
                     return Err(format!("P1: camera {of} from {start} is there after its time"));
                 }
@@ -274,7 +277,10 @@ impl Checked<'_> {
             })?;
             let Some(id) = recorded.id else { continue };
             let whole = span(*start, start + u64::from(recorded.appended.max(1)));
-            if matches!(vault.find(camera(*of), whole, id, now), Err(VaultError::Destroyed { .. })) {
+            let told = vault.find(camera(*of), whole, id, now);
+            // What is condemned is told to be gone from then on; its key goes in the next round.
+            let has_gone = |trigger: DestructionTrigger| erased || !trigger.condemns();
+            if matches!(told, Err(VaultError::Destroyed { trigger, .. }) if has_gone(trigger)) {
                 let key = recorded.key.as_ref().unwrap();
                 // What was never committed may have lost its name before its blocks: they are nobody's then, and only its
                 // day key's end destroys it.
@@ -349,6 +355,15 @@ impl Checked<'_> {
             })?;
             must(is_named || recorded.fate != Fate::Due || recorded.committed == 0, || {
                 format!("E4: camera {of} from {start} was destroyed without a receipt")
+            })?;
+            let is_early = receipts.iter().any(|receipt| {
+                receipt.camera == camera(*of)
+                    && receipt.trigger == DestructionTrigger::Early
+                    && receipt.span.from() <= from
+                    && from < receipt.span.to()
+            });
+            must(is_early || recorded.fate != Fate::Condemned, || {
+                format!("E4: camera {of} from {start} was destroyed early, and no receipt says so")
             })?;
         }
         Ok(())

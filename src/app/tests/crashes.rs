@@ -103,6 +103,7 @@ survive! {
     a_cut_from_an_officers_hold_to_its_end: 19,
     a_cut_until_a_refused_requests_hold_lapses: 20,
     a_cut_while_a_day_is_confirmed: 21,
+    a_cut_while_footage_is_condemned: 22,
 }
 
 /// What is wrong with a site whose making was cut.

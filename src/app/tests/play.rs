@@ -13,8 +13,8 @@ use crate::disk::{
 };
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
 use crate::domain::{
-    AccountId, CameraNumber, Digest, GapCause, GrantId, HeldFor, HoldId, HoldReason, LocalDay, RequestId, Retention,
-    Role, SegmentId,
+    AccountId, CameraNumber, DestructionTrigger, Digest, GapCause, GrantId, HeldFor, HoldId, HoldReason, LocalDay,
+    RequestId, Retention, Role, SegmentId,
 };
 use crate::domain::{SiteId, Span, Utc};
 use crate::ledger::{Act, Decision, Row};
@@ -138,6 +138,8 @@ pub enum Fate {
     Released,
     /// Its period has ended, and nothing holds it: it may go, and goes with the next round.
     Due,
+    /// It was condemned, and that was answered: it is gone, whatever comes.
+    Condemned,
 }
 
 /// What was promised of one segment.
@@ -496,6 +498,19 @@ impl<'a> Play<'a> {
         self.note();
     }
 
+    /// Ends a segment before its day; from the answer on it is gone.
+    pub fn condemn(&mut self, of: u16, start: u64) {
+        self.promises.segments.get_mut(&(of, start)).unwrap().fate = Fate::Released;
+        self.note();
+        let (vault, holds) = (Arc::clone(&self.built().vault), Arc::clone(&self.built().holds));
+        let now = self.hands.clock().wall();
+        let live = vault.live_segments(camera(of), span(start, start + 1), now).unwrap();
+        let told = vault.condemn(&live, &holds.lock().unwrap(), DestructionTrigger::Early, now).unwrap();
+        assert_eq!((told.condemned.len(), told.refused.len()), (1, 0), "{told:?}");
+        self.promises.segments.get_mut(&(of, start)).unwrap().fate = Fate::Condemned;
+        self.note();
+    }
+
     /// Time goes on; what ends then and is not held may go.
     pub fn advance(&mut self, by: Duration) {
         self.hands.advance(by);
@@ -504,7 +519,8 @@ impl<'a> Play<'a> {
         let holds = holds.lock().unwrap();
         for ((of, start), recorded) in &mut self.promises.segments {
             let whole = span(*start, start + u64::from(recorded.appended.max(1)));
-            if RETENTION.expiry(whole) <= now && !holds.covers(camera(*of), whole) {
+            let is_over = RETENTION.expiry(whole) <= now && !holds.covers(camera(*of), whole);
+            if is_over && recorded.fate != Fate::Condemned {
                 recorded.fate = Fate::Due;
             }
         }
@@ -519,7 +535,8 @@ impl<'a> Play<'a> {
     }
 
     pub fn has_erased(&mut self) {
-        let due = self.promises.segments.values().filter(|recorded| recorded.fate == Fate::Due);
+        let is_due = |recorded: &&Recorded| matches!(recorded.fate, Fate::Due | Fate::Condemned);
+        let due = self.promises.segments.values().filter(is_due);
         let traces: Vec<Trace> =
             due.flat_map(|recorded| [recorded.key.clone(), recorded.content.clone()]).flatten().collect();
         self.promises.gone.extend(traces);

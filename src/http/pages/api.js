@@ -95,6 +95,7 @@ const SENTENCES = {
   'the recorder was not running': 'cause.not-running',
   'the disk failed': 'cause.volume-failed',
   'the disk was too slow': 'cause.overrun',
+  'the disk was full': 'cause.disk-full',
   'a law forbids or limits it': 'ground.forbidden-by-law',
   'it would harm others': 'ground.harm-to-others',
   'the footage was destroyed at the end of its period': 'ground.already-destroyed',
@@ -108,10 +109,10 @@ function sentence(text) {
 /// An answer to a request, as in `unavailable: destroyed on 2026-11-22T10:00:00.000Z`, `footage exists` or
 /// `it would harm others: a child is visible`, in the reader's language. The officer's own words stay as they are.
 export function answerText(text) {
-  const destroyed = /^(?:unavailable: )?destroyed on (\S+)$/.exec(text);
-  if (destroyed) return t('answer.destroyed', { when: pointText(destroyed[1]) });
   const postponed = /^postponed until (\S+): (.*)$/s.exec(text);
   if (postponed) return t('answer.postponed', { when: pointText(postponed[1]), why: postponed[2] });
+  const destroyed = /^(?:unavailable: )?(destroyed|destroyed early|erased on request) on (\S+)$/.exec(text);
+  if (destroyed) return t(`answer.${destroyed[1].replaceAll(' ', '-')}`, { when: pointText(destroyed[2]) });
   const [, head, rest] = /^([^:]+): (.*)$/s.exec(text) ?? [];
   if (head === 'unavailable') return t('answer.unavailable', { why: sentence(rest) });
   return Object.hasOwn(SENTENCES, head) ? `${sentence(head)}: ${rest}` : sentence(text);

@@ -201,6 +201,7 @@ const TABLE = {
   'cause.volume-failed': ['저장 장치 오류', 'the disk failed'],
   'cause.overrun': ['저장 장치가 느려 기록하지 못함', 'the disk was too slow'],
   'cause.outside-hours': ['촬영 시간이 아님', 'it was outside the camera’s hours'],
+  'cause.disk-full': ['저장 공간이 가득 참', 'the disk was full'],
 
   'decide.approve': ['승인', 'Approve'],
   'decide.viewer': ['열람할 사람', 'Who may watch'],
@@ -427,6 +428,8 @@ const TABLE = {
   'trigger.expiry': ['보관 기간 만료', 'its period ended'],
   'trigger.hold-ended': ['파기 보류 종료', 'its last hold ended'],
   'trigger.never-committed': ['저장이 끝나지 않은 잔여물', 'left over from a crash'],
+  'trigger.early': ['저장 공간 부족으로 조기 파기', 'early: the disk was full'],
+  'trigger.erasure-request': ['정보주체의 삭제 요구', 'a person asked for erasure'],
   'overwrite.proven': ['확인됨', 'proven'],
   'overwrite.device-unproven': ['장치에서 확인 불가', 'the device allows no proof'],
   'overwrite.ranges-differ': ['저장 위치가 달라 미확인', 'not proven: the blocks had moved'],
@@ -521,6 +524,12 @@ const TABLE = {
 
   'answer.destroyed': ['{when}에 파기되어 영상이 남아 있지 않습니다.', 'Unavailable: destroyed on {when}.'],
   'answer.postponed': ['{when}까지 연기: {why}', 'Postponed until {when}: {why}'],
+  'answer.destroyed-early': [
+    '저장 공간이 부족하여 {when}에 조기 파기되었습니다.', 'Unavailable: destroyed early on {when}, as the disk was full.',
+  ],
+  'answer.erased-on-request': [
+    '삭제 요구에 따라 {when}에 삭제되었습니다.', 'Unavailable: erased on {when}, since a person asked for it.',
+  ],
   'answer.unavailable': ['영상이 없습니다. ({why})', 'Unavailable: {why}.'],
   'answer.never': ['해당 시간에 녹화된 영상이 없음', 'nothing was recorded then'],
   'answer.nothing-left': ['남은 영상이 없음', 'nothing is left of it'],

@@ -164,6 +164,15 @@ impl Place<'_, '_> {
         let path = self.path(segment, row);
         let mut named = Named::of(self.manifest, row);
         match row.life {
+            Life::Condemned { at, trigger } => {
+                told.segments_destroyed += 1;
+                // The eraser's next round destroys its key.
+                if self.look.now.is_some_and(|now| at.saturating_add(OVERDUE) <= now) {
+                    let past = trigger.past();
+                    let what = format!("was {past} on {at}, and is still here. Start the daemon, or look at its log");
+                    told.fault(&path, what);
+                }
+            }
             Life::Erased { .. } | Life::KeyDestroyed { .. } => {
                 told.segments_destroyed += 1;
                 if let Some(grant) = self.look.granted.get(&segment) {

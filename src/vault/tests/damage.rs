@@ -175,10 +175,12 @@ fn recording_stops_before_the_last_block_that_erasing_needs() {
     append(&mut recorder, 0);
     let facts = FragmentFacts { first_pts_90k: 90_000, duration_90k: 90_000, frames: 10, sync: true };
     let told = recorder.append(facts, &vec![7; 5 << 20]);
-    assert!(matches!(told, Err(VaultError::NoRoom)), "it may not grow: {told:?}");
+    assert!(matches!(told, Err(VaultError::DiskFull)), "it may not grow: {told:?}");
     let mut other = CameraRecorder::new(Arc::clone(&vault), camera(2), RETENTION);
-    assert!(matches!(other.begin(at(0), b"init"), Err(VaultError::NoRoom)), "nor another begin");
+    assert!(matches!(other.begin(at(0), b"init"), Err(VaultError::DiskFull)), "nor another begin");
     disk.tell_free(17 << 20);
+    assert!(matches!(other.begin(at(0), b"init"), Err(VaultError::DiskFull)), "what it reserves is not to be had");
+    disk.tell_free(21 << 20);
     other.begin(at(0), b"init").unwrap();
     assert!(!vault.volumes()[0].is_latched());
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::clock::ManualClock;
-use crate::disk::PowerCut;
+use crate::disk::{Failure, OperationKind, PowerCut};
 use crate::ledger::{Ledger, SharedLedger};
 use crate::retention::Eraser;
 use proptest::prelude::*;
@@ -21,6 +21,22 @@ enum Step {
     Hold(u16),
     Release,
     Round,
+    /// The oldest of what may go is condemned: about so many segments.
+    Early(u64),
+    /// The step is done on a disk that is full from its operation of that number on; then there is room again.
+    Full(Narrow, usize),
+}
+
+/// Makes the disk full.
+type Fill<'a> = &'a dyn Fn(&SimulatedDisk, &Path);
+
+#[derive(Clone, Copy, Debug)]
+enum Narrow {
+    Begin(u16),
+    Append(u16),
+    Commit,
+    Round,
+    Early(u64),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -36,8 +52,21 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => of().prop_map(Step::Hold),
         1 => Just(Step::Release),
         3 => Just(Step::Round),
+        1 => (1_u64..4).prop_map(Step::Early),
+        2 => (narrow(), 0_usize..12).prop_map(|(narrow, skip)| Step::Full(narrow, skip)),
     ];
     proptest::collection::vec(step, 1..40)
+}
+
+fn narrow() -> impl Strategy<Value = Narrow> {
+    let of = || 1_u16..=2;
+    prop_oneof![
+        of().prop_map(Narrow::Begin),
+        of().prop_map(Narrow::Append),
+        Just(Narrow::Commit),
+        Just(Narrow::Round),
+        (1_u64..4).prop_map(Narrow::Early),
+    ]
 }
 
 /// One segment as the plain map knows it.
@@ -129,7 +158,7 @@ impl Life {
     }
 
     fn take(&mut self, step: Step) {
-        self.is_swept = matches!(step, Step::Round);
+        self.is_swept = matches!(step, Step::Round | Step::Full(Narrow::Round, _));
         match step {
             Step::Begin(of) => self.begin(of),
             Step::Append(of) => self.append(of),
@@ -150,6 +179,93 @@ impl Life {
                 }
             }
             Step::Round => self.round(),
+            Step::Early(segments) => self.early(segments, None),
+            Step::Full(narrow, skip) => self.full(narrow, skip),
+        }
+    }
+
+    /// The disk is full for a while: what fails then leaves nothing half done, and goes on afterwards.
+    fn full(&mut self, narrow: Narrow, skip: usize) {
+        let fill = |disk: &SimulatedDisk, below: &Path| {
+            use OperationKind::{Allocate, Create, CreateDir, Rename, Write};
+            let kinds: fn(OperationKind) -> bool =
+                |kind| matches!(kind, Allocate | Create | CreateDir | Rename | Write);
+            disk.fail(Failure { kinds, below: below.to_path_buf(), skip, times: 1, error: Some(28) });
+        };
+        let (disk, root) = (self.disk.clone(), self.house.dir.path().to_path_buf());
+        match narrow {
+            Narrow::Begin(of) => {
+                self.hands.advance(Duration::from_secs(60));
+                let (start, now) = (self.seconds(), self.now());
+                let vault = Arc::clone(&self.running().vault);
+                self.open.remove(&of);
+                let recorders = &mut self.running().recorders;
+                let recorder = recorders.entry(of).or_insert_with(|| CameraRecorder::new(vault, camera(of), RETENTION));
+                fill(&disk, &root);
+                if recorder.begin(now, b"init").is_ok() {
+                    self.known.insert((of, start), Known::default());
+                    self.open.insert(of, start);
+                }
+            }
+            Narrow::Append(of) => {
+                let Some(start) = self.open.get(&of).copied() else { return };
+                let number = self.known[&(of, start)].appended;
+                let first_pts_90k = number * 90_000;
+                let facts = FragmentFacts { first_pts_90k, duration_90k: 90_000, frames: 10, sync: true };
+                fill(&disk, &root);
+                let told = self.running().recorders.get_mut(&of).unwrap().append(facts, &picture(number));
+                match told {
+                    Ok(()) => self.known.get_mut(&(of, start)).unwrap().appended += 1,
+                    Err(e) => {
+                        assert!(e.is_full(), "{e}");
+                        self.open.remove(&of);
+                    }
+                }
+            }
+            Narrow::Commit => {
+                for known in self.known.values_mut() {
+                    known.tried.insert(known.appended);
+                }
+                fill(&disk, &root);
+                if self.running().vault.commit().is_ok() {
+                    self.known.values_mut().for_each(|known| known.committed = known.appended);
+                }
+            }
+            Narrow::Round => {
+                self.commit();
+                self.running().recorders.clear();
+                self.open.clear();
+                self.commit();
+                fill(&disk, &root);
+                self.running().eraser.round().ok();
+                disk.mend();
+                self.round();
+            }
+            Narrow::Early(segments) => self.early(segments, Some(&fill)),
+        }
+        self.disk.mend();
+        assert!(!self.running().vault.volumes()[0].is_latched(), "a full disk is no failure");
+    }
+
+    /// What is condemned is gone at once, the oldest first, and nothing that is held.
+    fn early(&mut self, segments: u64, fill: Option<Fill>) {
+        let (now, disk, root) = (self.now(), self.disk.clone(), self.house.dir.path().to_path_buf());
+        let running = self.running();
+        let holds = Arc::clone(&running.holds);
+        let holds = holds.lock().unwrap();
+        let oldest = running.vault.oldest(&holds, now, segments * (4 << 20)).unwrap();
+        if let Some(fill) = fill {
+            fill(&disk, &root);
+            running.vault.condemn(&oldest.segments, &holds, DestructionTrigger::Early, now).ok();
+            disk.mend();
+        }
+        let told = running.vault.condemn(&oldest.segments, &holds, DestructionTrigger::Early, now).unwrap();
+        assert!(told.refused.iter().all(|(_, _, why)| *why == NotCondemned::Gone), "{told:?}");
+        for live in &oldest.segments {
+            let start = u64::try_from((live.span.from().micros() - START.micros()) / 1_000_000).unwrap();
+            assert!(!holds.covers(live.camera, live.span));
+            // One that a cut left without a picture is not known any more.
+            self.known.remove(&(live.camera.get(), start));
         }
     }
 
