@@ -111,10 +111,10 @@ function sentence(text) {
 /// An answer to a request, as in `unavailable: destroyed on 2026-11-22T10:00:00.000Z`, `footage exists` or
 /// `it would harm others: a child is visible`, in the reader's language. The officer's own words stay as they are.
 export function answerText(text) {
-  const postponed = /^postponed until (\S+): (.*)$/s.exec(text);
-  if (postponed) return t('answer.postponed', { when: pointText(postponed[1]), why: postponed[2] });
   const destroyed = /^(?:unavailable: )?(destroyed|destroyed early|erased on request) on (\S+)$/.exec(text);
   if (destroyed) return t(`answer.${destroyed[1].replaceAll(' ', '-')}`, { when: pointText(destroyed[2]) });
+  const postponed = /^postponed until (\S+): (.*)$/s.exec(text);
+  if (postponed) return t('answer.postponed', { when: pointText(postponed[1]), why: postponed[2] });
   const [, head, rest] = /^([^:]+): (.*)$/s.exec(text) ?? [];
   if (head === 'unavailable') return t('answer.unavailable', { why: sentence(rest) });
   return Object.hasOwn(SENTENCES, head) ? `${sentence(head)}: ${rest}` : sentence(text);

@@ -542,13 +542,13 @@ const TABLE = {
   'class.operating-room': ['수술실', 'Operating room'],
 
   'answer.destroyed': ['{when}에 파기되어 영상이 남아 있지 않습니다.', 'Unavailable: destroyed on {when}.'],
-  'answer.postponed': ['{when}까지 연기: {why}', 'Postponed until {when}: {why}'],
   'answer.destroyed-early': [
     '저장 공간이 부족하여 {when}에 조기 파기되었습니다.', 'Unavailable: destroyed early on {when}, as the disk was full.',
   ],
   'answer.erased-on-request': [
     '삭제 요구에 따라 {when}에 삭제되었습니다.', 'Unavailable: erased on {when}, since a person asked for it.',
   ],
+  'answer.postponed': ['{when}까지 연기: {why}', 'Postponed until {when}: {why}'],
   'answer.unavailable': ['영상이 없습니다. ({why})', 'Unavailable: {why}.'],
   'answer.never': ['해당 시간에 녹화된 영상이 없음', 'nothing was recorded then'],
   'answer.nothing-left': ['남은 영상이 없음', 'nothing is left of it'],

@@ -5,7 +5,7 @@ use crate::catalog::Catalog;
 use crate::clock::ManualClock;
 use crate::crypto::generate_pair;
 use crate::disk::{Access, Disk, Failure, OperationKind, SharedDisk, SimulatedDisk};
-use crate::domain::{CameraNumber, RequestId, Retention, SiteId, Span};
+use crate::domain::{CameraNumber, HeldFor, RequestId, Retention, SiteId, Span};
 use crate::ledger::{Act, Ledger, Row, SharedLedger};
 use crate::retention::Eraser;
 use crate::segment::FragmentFacts;
@@ -130,7 +130,7 @@ impl Clinic {
     fn hold(&self, of: u16, minutes: std::ops::Range<u64>) {
         let at = |minute: u64| START.saturating_add(MINUTE * u32::try_from(minute).unwrap());
         let span = Span::new(at(minutes.start), at(minutes.end)).unwrap();
-        let hold = Hold::of_request(RequestId(u32::from(of)), vec![camera(of)], span);
+        let hold = Hold { of: HeldFor::Request(RequestId(u32::from(of))), cameras: vec![camera(of)], span };
         self.holds.lock().unwrap().place(hold).unwrap();
     }
 

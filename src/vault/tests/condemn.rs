@@ -96,7 +96,7 @@ fn a_hold_a_floor_and_the_pen_on_it_win_over_a_condemnation() {
     append(&mut open, 0);
     vault.commit().unwrap();
     let mut held = holds(&house);
-    held.place(Hold::of_request(RequestId(1), vec![camera(1)], span(9, 10))).unwrap();
+    held.place(Hold { of: HeldFor::Request(RequestId(1)), cameras: vec![camera(1)], span: span(9, 10) }).unwrap();
     let live = all(&vault, at(30));
     assert_eq!(live.len(), 4);
     for trigger in [DestructionTrigger::Early, DestructionTrigger::ErasureRequest] {
@@ -196,7 +196,10 @@ fn a_hold_that_comes_after_a_condemnation_comes_too_late() {
     let eraser = Eraser::new(Arc::clone(&vault), Arc::new(time), Arc::clone(&held), grants, ledger.clone());
     let live = all(&vault, at(30));
     vault.condemn(&live, &held.lock().unwrap(), DestructionTrigger::Early, at(30)).unwrap();
-    held.lock().unwrap().place(Hold::of_request(RequestId(1), vec![camera(1)], span(0, 10))).unwrap();
+    held.lock()
+        .unwrap()
+        .place(Hold { of: HeldFor::Request(RequestId(1)), cameras: vec![camera(1)], span: span(0, 10) })
+        .unwrap();
     assert_eq!(eraser.round().unwrap().erased, 1);
     assert!(house.segments("rolling").is_empty() && house.segments("held").is_empty());
     let mut triggers = Vec::new();
