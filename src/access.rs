@@ -16,6 +16,7 @@ mod decisions;
 mod desk;
 mod destructions;
 mod duties;
+mod erasure;
 mod facts;
 mod holds;
 mod people;
@@ -35,6 +36,7 @@ pub use destructions::{
     DayConfirmation, DayConfirmed, DayLine, DestructionReport, ReportRow, ReportTotals, ReportView,
 };
 pub use duties::Duties;
+pub use erasure::Erasure;
 pub use facts::LedgerFacts;
 pub use holds::{HoldView, HoldsView, NewHold, RequestHold};
 pub use people::{Account, NewAccount, Password, Person};
@@ -78,6 +80,8 @@ pub enum AccessError {
     WrongState { state: &'static str },
     #[error("who entered a request cannot decide it; ask another officer")]
     FourEyes,
+    #[error("{} must stay: {kept}", if *all { "all of it" } else { "a part of it" })]
+    MustStay { kept: String, all: bool },
     #[error("there is no such hold")]
     NoSuchHold,
     #[error("the hold is {state}: this cannot be done to it any more; what it covered may be destroyed")]
@@ -358,6 +362,7 @@ impl Access {
             holds.place(hold)?;
         }
         drop(holds);
+        self.carry_on_erasures()?;
         for grant in self.grants.list()?.into_iter().filter(|grant| !open_grants.contains(grant)) {
             tracing::warn!(grant = %grant, "keys that no open grant names are destroyed");
             self.grants.destroy(grant)?;

@@ -27,7 +27,8 @@ pub use destroyed::{DestroyedRow, DestroyedRows};
 pub use file::{Ledger, LedgerError, NewestKnown};
 pub use reserve::LedgerRoom;
 pub use row::{
-    Act, Actor, Checkpoint, Decision, DestructionReceipt, GrantedView, ManifestCheckpoint, Row, ViewRefusal,
+    Act, Actor, Checkpoint, Decision, DestructionReceipt, GrantedView, KeptFor, KeptView, ManifestCheckpoint, Row,
+    ViewRefusal,
 };
 pub use shared::SharedLedger;
 pub use verify::{Fault, Verified, verify_files, verify_rows};

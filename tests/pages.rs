@@ -128,6 +128,7 @@ fn every_role_does_its_part() -> Result<()> {
     enter_as_staff(&site, &browser, span)?;
     decide_as_officer(&browser)?;
     duties::hold_as_officers(&browser, span)?;
+    duties::erase_on_request(&site, &browser, span.0)?;
     watch_as_viewer(&browser, granted_s(&site)?)?;
     close_and_look_again(&site, &browser)?;
     read_as_auditor(&browser)?;
@@ -258,7 +259,7 @@ fn read_as_auditor(browser: &Browser) -> Result<()> {
     )?;
     wait_for_page(browser)?;
     open(browser, "destructions")?;
-    browser.wait_for_text("main", "Nothing has been destroyed yet")?;
+    browser.wait_for_text("main", "a person asked for erasure")?;
     open(browser, "requests/1")?;
     browser.wait_for_text("main", NAME)?;
     ensure!(!browser.has("main form")?, "an auditor is offered to act");

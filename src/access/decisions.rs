@@ -92,6 +92,9 @@ impl Access {
         let (found, deciding) = self.begin_decision(caller, request, password)?;
         let done = self.with_release_key(caller, password, |release| match found.kind {
             RequestKind::ExistenceCheck => self.confirm(caller, &found),
+            RequestKind::Erasure => {
+                Err(AccessError::BadInput { field: "decision", what: "an erasure is decided as one" })
+            }
             RequestKind::Viewing => self.hand_over(caller, &found, approval, (release, &deciding)),
         });
         self.registry().deciding.remove(&request);
@@ -156,7 +159,7 @@ impl Access {
     }
 
     /// Checks who decides what, and marks the request, so that of two officers one is told to wait (trap 10).
-    fn begin_decision(
+    pub(super) fn begin_decision(
         &self,
         caller: &Caller,
         request: RequestId,
@@ -219,7 +222,7 @@ impl Access {
 
     /// A decision has its row: whether the checkpoint after it can be written changes nothing about it, and the regular
     /// one follows.
-    fn checkpoint_decision(&self) {
+    pub(super) fn checkpoint_decision(&self) {
         if let Err(e) = self.checkpoint() {
             tracing::error!(error = ?e, "the checkpoint after a decision could not be written");
         }
@@ -317,7 +320,7 @@ fn unless_damaged<T>((live, told): (LiveSegment, Result<T, VaultError>)) -> Opti
 }
 
 /// The cameras and span of an approval: those asked for, or a part of them.
-fn narrowed(found: &Request, approval: &Approval) -> Result<(Vec<CameraNumber>, Span), AccessError> {
+pub(super) fn narrowed(found: &Request, approval: &Approval) -> Result<(Vec<CameraNumber>, Span), AccessError> {
     let bad = |field, what| Err(AccessError::BadInput { field, what });
     let cameras = approval.cameras.clone().unwrap_or_else(|| found.cameras.clone());
     if cameras.is_empty() || cameras.iter().any(|camera| !found.cameras.contains(camera)) {

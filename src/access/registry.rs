@@ -7,7 +7,7 @@ use crate::domain::request::RequestKind;
 use crate::domain::{
     AccountId, CameraNumber, Digest, GrantId, HeldFor, HoldId, HoldReason, RequestId, Role, Span, Utc,
 };
-use crate::ledger::{Act, Actor, Decision, GrantedView, Row};
+use crate::ledger::{Act, Actor, Decision, GrantedView, KeptView, Row};
 use crate::vault::Hold;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,6 +23,9 @@ pub(super) struct Request {
     pub entered_by: Option<AccountId>,
     pub persons: Digest,
     pub state: RequestState,
+    /// What was decided to be erased, and what of it stays.
+    pub erased: Vec<GrantedView>,
+    pub kept: Vec<KeptView>,
     /// An officer confirmed that so much is held for it.
     pub hold_is_confirmed: bool,
     /// Its hold ended by a row.
@@ -166,6 +169,8 @@ impl Registry {
             entered_by: person_of(row.actor),
             persons: *persons,
             state: RequestState::Submitted,
+            erased: Vec::new(),
+            kept: Vec::new(),
             hold_is_confirmed: false,
             hold_has_ended: false,
         };
@@ -209,6 +214,9 @@ impl Registry {
             return;
         };
         known.state = next;
+        if let Act::RequestDecided { decision: Decision::Erased { erased, kept, .. }, .. } = act {
+            (known.erased, known.kept) = (erased.clone(), kept.clone());
+        }
         if let Act::RequestDecided { decision: Decision::Approved { grant, viewer, views, ends, .. }, .. } = act {
             let new = Grant {
                 number: *grant,
@@ -279,6 +287,12 @@ impl Registry {
             HeldFor::Request(request) => self.requests.contains_key(&request),
             HeldFor::Hold(hold) => self.holds.contains_key(&hold),
         }
+    }
+
+    /// What was decided to be erased, by request.
+    pub fn erasures(&self) -> Vec<(RequestId, Vec<GrantedView>)> {
+        let erased = self.requests.values().filter(|request| !request.erased.is_empty());
+        erased.map(|request| (request.number, request.erased.clone())).collect()
     }
 
     /// Holds whose end has come: requests' own, and officers'.

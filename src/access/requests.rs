@@ -3,12 +3,12 @@
 use super::decisions::Steps;
 use super::holds::RequestHold;
 use super::registry::Request;
-use super::states::{RequestState, existence_answer};
+use super::states::{RequestState, erasure_answer, existence_answer};
 use super::texts::check_text;
 use super::{Access, AccessError, Caller};
 use crate::domain::request::{IdentityDocument, RequestKind};
 use crate::domain::{AccountId, CameraNumber, GrantId, HeldFor, RequestId, Role, Span, Utc};
-use crate::ledger::{Act, GrantedView};
+use crate::ledger::{Act, GrantedView, KeptView};
 use crate::vault::{Availability, Hold};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,6 +75,11 @@ pub struct RequestView {
     pub granted: Vec<GrantedView>,
     /// The hull of what was granted.
     pub granted_span: Option<Span>,
+    /// What was erased on the person's wish, and what of that stays.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub erased: Vec<GrantedView>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<KeptView>,
     pub held: bool,
     /// Its own hold, while that stands.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -244,7 +249,7 @@ impl Access {
             told = told.and(self.record(caller.actor(), Act::GrantEnded { grant }).map(drop));
             told = told.and(self.tidied(self.grants.destroy(grant)));
         }
-        if closed.state.hold_until().is_none() {
+        if closed.state.hold_until().is_none() && !closed.hold_has_ended {
             told = told.and(self.record(caller.actor(), Act::HoldReleased { request }).map(drop));
             let released = self.holds().release(HeldFor::Request(request));
             told = told.and(self.tidied(released));
@@ -356,6 +361,9 @@ impl Access {
             RequestState::Refused { document, ground, reason, .. } => {
                 (Some(*document), Some(format!("{ground}: {reason}")), None)
             }
+            RequestState::Erased { document, is_partial } => {
+                (Some(*document), Some(erasure_answer(*is_partial).to_owned()), None)
+            }
             RequestState::Postponed { document, reason, until } => {
                 (Some(*document), Some(format!("postponed until {until}: {reason}")), None)
             }
@@ -382,6 +390,8 @@ impl Access {
             deciding: self.deciding(request.number),
             granted_span: granted.iter().map(|view| view.span).reduce(Span::hull),
             granted,
+            erased: request.erased.clone(),
+            kept: request.kept.clone(),
             held: self.holds().list().iter().any(|hold| hold.of == HeldFor::Request(request.number)),
             hold: request.holds().then(|| RequestHold::of(request)),
             purpose,

@@ -13,6 +13,7 @@ const OBJECTION_OF_OLD: Duration = Duration::from_secs(30 * 86_400);
 /// ```text
 /// Submitted ─ identity ─▶ Identified ─ decision ─▶ Approved ── close ─▶ Closed
 ///     │                     ▲ decided anew: │ ├──▶ Confirmed ─ close ───▲
+///     │                     │               │ ├──▶ Erased ──── close ───▲
 ///     │                     │               │ ├──▶ Refused ─── close ───▲
 ///     │                     │               │ └──▶ Postponed, decided again
 ///     │                     └── Objected ◀──┴────── objection, of Refused or Closed after it
@@ -42,6 +43,11 @@ pub enum RequestState {
         /// Until when it can be objected to.
         until: Utc,
     },
+    /// What was asked to be erased is, or what of it could be.
+    Erased {
+        document: IdentityDocument,
+        is_partial: bool,
+    },
     Postponed {
         document: IdentityDocument,
         reason: String,
@@ -69,6 +75,11 @@ pub(super) fn existence_answer(exists: bool) -> &'static str {
     if exists { "footage exists" } else { "no footage exists" }
 }
 
+/// The answer to an erasure, in words.
+pub(super) fn erasure_answer(is_partial: bool) -> &'static str {
+    if is_partial { "erased in part" } else { "erased" }
+}
+
 impl RequestState {
     pub fn name(&self) -> &'static str {
         match self {
@@ -77,6 +88,7 @@ impl RequestState {
             RequestState::Approved { .. } => "approved",
             RequestState::Confirmed { .. } => "confirmed",
             RequestState::Refused { .. } => "refused",
+            RequestState::Erased { .. } => "erased",
             RequestState::Postponed { .. } => "postponed",
             RequestState::Objected { .. } => "objected",
             RequestState::Unavailable { .. } => "unavailable",
@@ -96,7 +108,7 @@ impl RequestState {
             | RequestState::Postponed { .. }
             | RequestState::Objected { .. } => true,
             RequestState::Closed { until, .. } => until.is_some(),
-            RequestState::Unavailable { .. } => false,
+            RequestState::Erased { .. } | RequestState::Unavailable { .. } => false,
         }
     }
 
@@ -109,6 +121,7 @@ impl RequestState {
             | RequestState::Identified { .. }
             | RequestState::Approved { .. }
             | RequestState::Confirmed { .. }
+            | RequestState::Erased { .. }
             | RequestState::Postponed { .. }
             | RequestState::Objected { .. }
             | RequestState::Unavailable { .. } => None,
@@ -122,6 +135,7 @@ impl RequestState {
             RequestState::Approved { .. }
             | RequestState::Confirmed { .. }
             | RequestState::Refused { .. }
+            | RequestState::Erased { .. }
             | RequestState::Postponed { .. }
             | RequestState::Objected { .. }
             | RequestState::Unavailable { .. }
@@ -156,6 +170,7 @@ impl RequestState {
                 | RequestState::Approved { .. }
                 | RequestState::Confirmed { .. }
                 | RequestState::Refused { .. }
+                | RequestState::Erased { .. }
                 | RequestState::Postponed { .. }
                 | RequestState::Objected { .. }
                 | RequestState::Unavailable { .. }
@@ -173,6 +188,9 @@ impl RequestState {
             RequestState::Approved { document, grant } => (document, Some(*grant), None, None),
             RequestState::Refused { document, ground, reason, until } => {
                 (document, None, Some(format!("{ground}: {reason}")), Some(*until))
+            }
+            RequestState::Erased { document, is_partial } => {
+                (document, None, Some(erasure_answer(*is_partial).to_owned()), None)
             }
             RequestState::Submitted
             | RequestState::Identified { .. }
@@ -193,6 +211,7 @@ fn decided(document: IdentityDocument, decision: &Decision, at: Utc) -> RequestS
             let until = objection_until.unwrap_or_else(|| at.saturating_add(OBJECTION_OF_OLD));
             RequestState::Refused { document, ground: *ground, reason: reason.clone(), until }
         }
+        Decision::Erased { kept, .. } => RequestState::Erased { document, is_partial: !kept.is_empty() },
         Decision::Postponed { reason, until } => {
             RequestState::Postponed { document, reason: reason.clone(), until: *until }
         }
@@ -268,6 +287,7 @@ mod tests {
             RequestState::Approved { document: DOCUMENT, grant: GrantId(1) },
             RequestState::Confirmed { document: DOCUMENT, exists: true },
             refused(),
+            RequestState::Erased { document: DOCUMENT, is_partial: true },
             RequestState::Postponed { document: DOCUMENT, reason: "so".into(), until: later(9) },
             RequestState::Objected { document: DOCUMENT },
             RequestState::Unavailable { reason: "so".into() },
@@ -282,20 +302,22 @@ mod tests {
         let refusal =
             Decision::Refused { ground: RefusalGround::OtherJustCause, reason: "so".into(), objection_until: None };
         let postponed = Decision::Postponed { reason: "so".into(), until: later(9) };
+        let erased = Decision::Erased { erased: Vec::new(), segments: 1, kept: Vec::new() };
         // By state, in the order of `states`: 1 where it may follow, and what it leads to.
         let table = [
-            (Act::IdentityChecked { request, document: DOCUMENT }, "1000000000", "identified"),
-            (Act::RequestUnavailable { request, reason: String::new() }, "1000000000", "unavailable"),
+            (Act::IdentityChecked { request, document: DOCUMENT }, "10000000000", "identified"),
+            (Act::RequestUnavailable { request, reason: String::new() }, "10000000000", "unavailable"),
             (
                 Act::RequestDecided { request, decision: Decision::Confirmed { exists: true } },
-                "0100011000",
+                "01000011000",
                 "confirmed",
             ),
-            (Act::RequestDecided { request, decision: refusal }, "0100011000", "refused"),
-            (Act::RequestDecided { request, decision: postponed }, "0100011000", "postponed"),
-            (Act::RequestObjected { request }, "0000100001", "objected"),
-            (Act::RequestClosed { request }, "0011100000", "closed"),
-            (Act::LedgerRead, "0000000000", ""),
+            (Act::RequestDecided { request, decision: refusal }, "01000011000", "refused"),
+            (Act::RequestDecided { request, decision: erased }, "01000011000", "erased"),
+            (Act::RequestDecided { request, decision: postponed }, "01000011000", "postponed"),
+            (Act::RequestObjected { request }, "00001000001", "objected"),
+            (Act::RequestClosed { request }, "00111100000", "closed"),
+            (Act::LedgerRead, "00000000000", ""),
         ];
         for (act, from, to) in table {
             for (state, follows) in states().iter().zip(from.chars()) {
@@ -310,7 +332,7 @@ mod tests {
     fn footage_stays_while_a_request_is_open_and_as_long_as_its_refusal_can_be_objected_to() {
         let held: Vec<(bool, Option<Utc>)> = states().iter().map(|state| (state.holds(), state.hold_until())).collect();
         let (open, over, until) = ((true, None), (false, None), (true, Some(later(30))));
-        assert_eq!(held, [open, open, open, open, until, open, open, over, over, until]);
+        assert_eq!(held, [open, open, open, open, until, over, open, open, over, over, until]);
         // A row of before the period was told.
         let old = r#"{"outcome": "refused", "ground": "other-just-cause", "reason": "so"}"#;
         let act = Act::RequestDecided { request: RequestId(1), decision: serde_json::from_str(old).unwrap() };

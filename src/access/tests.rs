@@ -21,6 +21,7 @@ mod attacks;
 mod damage;
 mod decisions;
 mod destructions;
+mod erasure;
 mod forgeries;
 mod holds;
 

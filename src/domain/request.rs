@@ -11,6 +11,8 @@ pub enum RequestKind {
     ExistenceCheck,
     /// May I see it?
     Viewing,
+    /// Erase what shows me (PIPA 36).
+    Erasure,
 }
 
 /// The document by which a person was identified. Its number is never taken (PIPA 38, Decree 46).

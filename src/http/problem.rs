@@ -72,6 +72,7 @@ impl From<AccessError> for Problem {
             AccessError::NoSuchRequest => (StatusCode::NOT_FOUND, "no-such-request", "No such request"),
             AccessError::WrongState { .. } => (StatusCode::CONFLICT, "wrong-state", "Not in this state"),
             AccessError::FourEyes => (StatusCode::FORBIDDEN, "four-eyes", "Two people are needed"),
+            AccessError::MustStay { .. } => (StatusCode::CONFLICT, "must-stay", "Something must stay"),
             AccessError::NoSuchHold => (StatusCode::NOT_FOUND, "no-such-hold", "No such hold"),
             AccessError::WrongHoldState { .. } => (StatusCode::CONFLICT, "hold-ended", "The hold has changed"),
             AccessError::OwnHold => (StatusCode::FORBIDDEN, "own-hold", "Two people are needed"),

@@ -4,7 +4,9 @@ use super::Routes;
 use super::answers::{SignedIn, ask, ask_with_password};
 use super::bodies::{Asked, Body, Ends, Place};
 use super::problem::Problem;
-use crate::access::{Access, Approval, NewRequest, Password, PersonFields, Postponement, Refusal, RequestView, Steps};
+use crate::access::{
+    Access, Approval, Erasure, NewRequest, Password, PersonFields, Postponement, Refusal, RequestView, Steps,
+};
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
 use crate::domain::{AccountId, CameraNumber, Digest, RequestId, Utc};
 use crate::ledger::{Act, Row};
@@ -83,6 +85,14 @@ pub(super) enum Decided {
         reason: String,
         password: String,
     },
+    Erase {
+        cameras: Option<Vec<CameraNumber>>,
+        span: Option<Ends>,
+        /// Decided as well where a part must stay.
+        #[serde(default)]
+        partly: bool,
+        password: String,
+    },
     Postpone {
         reason: String,
         until: Utc,
@@ -108,6 +118,12 @@ pub(super) async fn decide(
             let refusal = Refusal { ground, reason };
             let password = Password::new(password);
             let question = move |access: &Access| access.refuse(&caller, request, &refusal, password.expose());
+            ask_with_password(&routes.access, question).await
+        }
+        Decided::Erase { cameras, span, partly, password } => {
+            let erasure = Erasure { cameras, span: span.map(Ends::span).transpose()?, partly };
+            let password = Password::new(password);
+            let question = move |access: &Access| access.erase(&caller, request, &erasure, password.expose());
             ask_with_password(&routes.access, question).await
         }
         Decided::Postpone { reason, until, password } => {

@@ -7,6 +7,7 @@ use crate::domain::{
     ManifestHead, Overwrite, RequestId, Role, SiteId, Span, Utc, VolumeId,
 };
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::net::IpAddr;
 
 /// Who did it, and from where (Safety Measures Notice, article 8).
@@ -40,6 +41,36 @@ pub struct GrantedView {
     pub span: Span,
 }
 
+/// Why footage that was to be erased stays.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum KeptFor {
+    /// Something else holds it.
+    Held { by: HeldFor },
+    /// A law wants it kept until then.
+    Floor { until: Utc },
+    /// It was still being written.
+    Recording,
+}
+
+impl fmt::Display for KeptFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KeptFor::Held { by } => write!(f, "held for {by}"),
+            KeptFor::Floor { until } => write!(f, "a law wants it kept until {until}"),
+            KeptFor::Recording => f.write_str("it is still being written"),
+        }
+    }
+}
+
+/// What stays of a camera, and why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct KeptView {
+    pub camera: CameraNumber,
+    pub span: Span,
+    pub why: KeptFor,
+}
+
 /// How a request was decided.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "outcome")]
@@ -62,6 +93,8 @@ pub enum Decision {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         objection_until: Option<Utc>,
     },
+    /// What was asked to be erased goes: all of it but what is kept. Whole segments.
+    Erased { erased: Vec<GrantedView>, segments: u32, kept: Vec<KeptView> },
     /// Not decided yet, for a reason, and expected to be by then. The request stays open, and keeps what it asks for.
     Postponed { reason: String, until: Utc },
 }

@@ -4,7 +4,7 @@ use super::browser::Browser;
 use super::checks::{
     NAME, assert_quiet, look_over, look_over_form, open, sign_in, sign_in_with, sign_out, switch_language,
 };
-use super::site::password;
+use super::site::{now_ms, password, rfc3339};
 use crate::support::commands::{pass, wait_until};
 use crate::support::daemon::program;
 use crate::support::in_process::InProcess;
@@ -70,6 +70,36 @@ pub fn hold_as_officers(browser: &Browser, (from_ms, to_ms): (i64, i64)) -> Resu
     browser.wait_for_text("main", "released")?;
     sign_out(browser)?;
     assert_quiet(browser, &[("/v1/holds", 422), ("/v1/holds/1/confirmation", 403)])
+}
+
+/// The desk enters a wish to erase; one hold is in its way until the officer erases all but what must stay.
+pub fn erase_on_request(site: &super::site::Site, browser: &Browser, from_ms: i64) -> Result<()> {
+    // Nothing holds what was filmed since the requests before.
+    let mut desk = site.sign_in("desk")?;
+    let wish = json!({
+        "kind": "erasure", "cameras": [1, 2], "span": {"from": rfc3339(from_ms)?, "to": rfc3339(now_ms()? - 1_000)?},
+        "purpose": "my child is to be seen", "person": {"name": NAME, "contact": "010-1234-5678"},
+    });
+    let request = desk.post("/v1/requests", &wish)?.expect_status(201)?.json["number"].clone();
+    desk.post(&format!("/v1/requests/{request}/identity"), &json!({"document": "passport"}))?.expect_status(200)?;
+    sign_in(browser, "officer")?;
+    open(browser, &format!("requests/{request}"))?;
+    browser.wait_for_text("main", "Erasure")?;
+    look_over(browser, false)?;
+    browser.click("#erase input[name=sure]")?;
+    for is_partly in [false, true] {
+        if is_partly {
+            browser.wait_for_text("#erase .problem", "must stay")?;
+            browser.click("#erase input[name=partly]")?;
+        }
+        browser.type_into("#erase input[name=password]", &password("officer"))?;
+        browser.click("#erase button[type=submit]")?;
+    }
+    browser.wait_for_text("main .done", "Erased, but for what must stay")?;
+    browser.wait_for_text("main", "request 1")?;
+    look_over(browser, false)?;
+    sign_out(browser)?;
+    assert_quiet(browser, &[("/decision", 409)])
 }
 
 /// A site whose clock is in hand, with some seconds of a camera that were destroyed on their day, and that day over.

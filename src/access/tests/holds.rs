@@ -31,7 +31,7 @@ impl Open {
         self.eraser.round().unwrap()
     }
 
-    fn is_there(&self, of: u16) -> bool {
+    pub fn is_there(&self, of: u16) -> bool {
         !self.vault.live_segments(camera(of), span(0, 60), self.access.later()).unwrap().is_empty()
     }
 

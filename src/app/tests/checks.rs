@@ -358,7 +358,7 @@ impl Checked<'_> {
             })?;
             let is_early = receipts.iter().any(|receipt| {
                 receipt.camera == camera(*of)
-                    && receipt.trigger == DestructionTrigger::Early
+                    && receipt.trigger.condemns()
                     && receipt.span.from() <= from
                     && from < receipt.span.to()
             });

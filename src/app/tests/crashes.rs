@@ -104,6 +104,7 @@ survive! {
     a_cut_until_a_refused_requests_hold_lapses: 20,
     a_cut_while_a_day_is_confirmed: 21,
     a_cut_while_footage_is_condemned: 22,
+    a_cut_from_the_wish_to_erase_to_the_erasure: 23,
 }
 
 /// What is wrong with a site whose making was cut.

@@ -2,8 +2,8 @@
 
 use super::super::{Built, Doors};
 use crate::access::{
-    Approval, Caller, DayConfirmation, NewAccount, NewHold, NewRequest, NewSite, Password, PersonFields, Refusal,
-    SiteFiles,
+    Approval, Caller, DayConfirmation, Erasure, NewAccount, NewHold, NewRequest, NewSite, Password, PersonFields,
+    Refusal, SiteFiles,
 };
 use crate::clock::ManualClock;
 use crate::config::{Pace, SITE_FILE, Site, VolumePlace};
@@ -562,17 +562,37 @@ impl<'a> Play<'a> {
     }
 
     pub fn submit(&mut self, desk: &Caller, of: u16, span: Span) -> RequestId {
+        self.submit_as(desk, RequestKind::Viewing, of, span)
+    }
+
+    fn submit_as(&mut self, desk: &Caller, kind: RequestKind, of: u16, span: Span) -> RequestId {
         let person =
             PersonFields {
                 name: "김민수".into(), contact: "010-1234-5678".into(), birth_date: None, relation: None
             };
         let cameras = vec![camera(of)];
-        let new = NewRequest { kind: RequestKind::Viewing, cameras, span, purpose: "lost bag".into(), person };
+        let new = NewRequest { kind, cameras, span, purpose: "lost bag".into(), person };
         let request = self.built().access.submit(desk, new).unwrap().number;
         self.promises.holds.insert(HeldFor::Request(request));
         self.promises.persons.insert(request);
         self.note_rows();
         request
+    }
+
+    /// A person wants erased what a camera filmed, and an officer decides so.
+    pub fn erase_on_request(&mut self, of: u16, start: u64, within: Span) {
+        let (desk, officer) = (self.sign_in("desk"), self.sign_in("officer"));
+        let request = self.submit_as(&desk, RequestKind::Erasure, of, within);
+        self.identify(&desk, request);
+        self.promises.holds.remove(&HeldFor::Request(request));
+        self.promises.segments.get_mut(&(of, start)).unwrap().fate = Fate::Released;
+        self.note();
+        let access = Arc::clone(&self.built().access);
+        access.erase(&officer, request, &Erasure::default(), "officer-password").unwrap();
+        self.promises.segments.get_mut(&(of, start)).unwrap().fate = Fate::Condemned;
+        self.note_rows();
+        access.close(&desk, request).unwrap();
+        self.note_rows();
     }
 
     pub fn identify(&mut self, desk: &Caller, request: RequestId) {

@@ -16,7 +16,7 @@ pub struct Scenario {
     pub weight: u32,
 }
 
-pub const ALL: [Scenario; 23] = [
+pub const ALL: [Scenario; 24] = [
     Scenario { name: "a first start", play: first_start, weight: 2 },
     Scenario { name: "create, append, commit, seal, stop", play: recording, weight: 4 },
     Scenario { name: "expire: key, blocks, name, grant's slot, day key, receipt", play: erasing, weight: 3 },
@@ -40,6 +40,7 @@ pub const ALL: [Scenario; 23] = [
     Scenario { name: "a refused request's hold lapses", play: refused_lapses, weight: 3 },
     Scenario { name: "a day's destruction is confirmed", play: day_confirmed, weight: 2 },
     Scenario { name: "condemn, key, blocks, receipt", play: condemning, weight: 3 },
+    Scenario { name: "a person wants it erased", play: erased_on_request, weight: 3 },
 ];
 
 const AFTER_EXPIRY: Duration = Duration::from_secs(86_400 + 60);
@@ -122,6 +123,19 @@ fn condemning(ground: &Ground, left_out: Option<Flush>) -> Played {
     play.note();
     play.round();
     play.condemn(2, 0);
+    play.round();
+    play.end()
+}
+
+/// One segment of two; a row of the decision alone has the next start carry it on.
+fn erased_on_request(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    play.record(1, 0, 2);
+    play.record(1, 10, 1);
+    play.commit();
+    play.advance(Duration::from_secs(20));
+    play.begin();
+    play.erase_on_request(1, 0, span(0, 2));
     play.round();
     play.end()
 }

@@ -99,6 +99,8 @@ const SENTENCES = {
   'a law forbids or limits it': 'ground.forbidden-by-law',
   'it would harm others': 'ground.harm-to-others',
   'the footage was destroyed at the end of its period': 'ground.already-destroyed',
+  'erased': 'answer.erased',
+  'erased in part': 'answer.erased-in-part',
   'another just cause': 'ground.other-just-cause',
 };
 

@@ -1,7 +1,7 @@
 // The officer's decision: approve for one viewer, or refuse on one of the law's grounds. The password is asked again.
 
 import { get, Problem } from './api.js';
-import { choices, field, form, h, note, section, select, ticked, typed } from './dom.js';
+import { choices, confirmation, field, form, h, note, section, select, ticked, typed } from './dom.js';
 import { t, word } from './words.js';
 import { fromLocalInput, spanText, toLocalInput, zoneText } from './times.js';
 import { cameraText } from './cameras.js';
@@ -88,6 +88,36 @@ function refuseForm(house, request) {
   h('button', { type: 'submit', class: 'grave' }, t('decide.refuse.send'))));
 }
 
+/// Erasing cannot be undone. Where a part must stay the daemon says which, and it is decided again, knowingly.
+function eraseForm(house, request, cameras) {
+  const [password, passwordLine] = passwordField(house, t('decide.password.refuse'));
+  const partly = h('div', {});
+  return section(t('decide.erase'), form({ id: 'erase' }, async (element) => {
+    if (ticked(element, 'cameras').length === 0) throw new Problem(422, { type: 'urn:custodian:no-camera' });
+    try {
+      const decided = await decide(request, {
+        decision: 'erase', ...narrowed(element, request), partly: ticked(element, 'partly').length > 0, password: takePassword(password),
+      }, element);
+      await house.refresh(t(decided.kept ? 'decide.erased.part' : 'decide.erased'));
+    } catch (problem) {
+      if (problem instanceof Problem && problem.slug === 'must-stay' && problem.detail.startsWith('a part')) {
+        partly.replaceChildren(confirmation('partly', t('decide.erase.partly')));
+      }
+      throw problem;
+    }
+  },
+  h('p', {}, t('decide.erase.why')),
+  h('details', {},
+    h('summary', {}, t('decide.erase.less')),
+    choices(t('new.cameras'), 'checkbox', 'cameras', request.cameras.map((number) => [number, cameraText(cameras, number), true])),
+    field(t('new.from'), localTime('from', request.span.from), { hint: t('new.zone', { zone: zoneText() }) }),
+    field(t('new.to'), localTime('to', request.span.to))),
+  partly,
+  confirmation('sure', t('decide.erase.sure')),
+  passwordLine,
+  h('button', { type: 'submit', class: 'grave' }, t('decide.erase.send'))));
+}
+
 /// Not decided yet, for a reason, and expected to be by then.
 function postponeForm(house, request) {
   const [password, passwordLine] = passwordField(house, t('decide.password.refuse'));
@@ -119,6 +149,7 @@ function answerForm(house, request) {
 
 export async function decisionForms(house, request, cameras) {
   if (request.kind === 'existence-check') return [answerForm(house, request), refuseForm(house, request), postponeForm(house, request)];
+  if (request.kind === 'erasure') return [eraseForm(house, request, cameras), refuseForm(house, request), postponeForm(house, request)];
   const { accounts } = await get('/v1/accounts');
   const viewers = accounts.filter((one) => one.role === 'viewer');
   return [approveForm(house, request, cameras, viewers), refuseForm(house, request), postponeForm(house, request)];

@@ -81,7 +81,7 @@ export async function newRequestPage(house) {
     },
     note(t('new.no-id'), 'warning'),
     section(t('new.what'),
-      choices(t('new.kind'), 'radio', 'kind', ['viewing', 'existence-check'].map((one) => [one, word('kind', one), one === 'viewing'])),
+      choices(t('new.kind'), 'radio', 'kind', ['viewing', 'existence-check', 'erasure'].map((one) => [one, word('kind', one), one === 'viewing'])),
       cameraChoices(cameras),
       spanFields(),
       field(t('new.purpose'), h('textarea', { name: 'purpose', rows: '3' }), { hint: t('new.purpose.hint') })),

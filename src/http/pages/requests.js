@@ -14,7 +14,7 @@ const UNDECIDED = ['submitted', 'identified', 'postponed', 'objected'];
 /// States that an officer can decide.
 const DECIDABLE = ['identified', 'postponed', 'objected'];
 /// States that end by closing.
-const ANSWERED = ['approved', 'confirmed', 'refused'];
+const ANSWERED = ['approved', 'confirmed', 'refused', 'erased'];
 
 export function stateMark(state) {
   return h('span', { class: `state ${state}` }, word('state', state));
@@ -157,6 +157,12 @@ function holdText({ held, hold }) {
   return hold?.until ? t('request.held.until', { until: pointText(hold.until) }) : t('yes');
 }
 
+/// Why something stays that was to be erased.
+function keptText({ kind, by, until }) {
+  if (kind === 'held') return by.hold ? t('row.hold', { n: by.hold }) : t('row.request', { n: by.request });
+  return kind === 'floor' ? t('kept.floor', { until: pointText(until) }) : word('kept', kind);
+}
+
 function whatIsAsked(request, cameras) {
   return section(t('request.facts'), facts([
     [t('col.state'), stateMark(request.state)],
@@ -171,6 +177,10 @@ function whatIsAsked(request, cameras) {
     [t('request.held'), holdText(request)],
     [t('request.granted'), request.granted.length > 0 && h('ul', { class: 'bare' }, request.granted.map((view) =>
       h('li', {}, `${cameraText(cameras, view.camera)}: ${spanText(view.span)}`)))],
+    [t('request.erased'), request.erased && h('ul', { class: 'bare' }, request.erased.map((view) =>
+      h('li', {}, `${cameraText(cameras, view.camera)}: ${spanText(view.span)}`)))],
+    [t('request.kept'), request.kept && h('ul', { class: 'bare' }, request.kept.map((view) =>
+      h('li', {}, `${cameraText(cameras, view.camera)}: ${spanText(view.span)} (${keptText(view.why)})`)))],
     [t('request.answer'), request.answer && h('span', { class: 'said' }, answerText(request.answer))],
   ]));
 }
