@@ -25,6 +25,7 @@ struct Cli {
     command: Command,
 }
 
+/// What is not explained here is explained, with its JSON and its exit status, where its arguments are.
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a site: keys, accounts, a first volume. Prints the recovery key once.
@@ -33,13 +34,9 @@ enum Command {
     Serve(serve::Serve),
     /// Ask the running daemon how it is. Exit status: 0 all is well, 1 an alarm, 2 it is not running.
     Status(status::StatusCommand),
-    /// Say how much disk the cameras need, from what they sent so far. Exit status: 0 it is there, 1 it is not, 2 nothing is known.
     Plan(plan::Plan),
-    /// Test a directory's disk: does overwriting reach the blocks? Exit status: 0 yes, 1 no, 2 it could not be tested.
     Check(check::Check),
-    /// Check that everything on the disks agrees. Exit status: 0 sound, 1 faults, 2 it could not be checked.
     Verify(verify::Verify),
-    /// Take footage out of bare disks with a private key. Exit status: 0 all of it, 1 not all, 2 nothing.
     Recover(recover::Recover),
     /// Work with cameras.
     #[command(subcommand)]
@@ -131,6 +128,16 @@ mod tests {
         assert_eq!(rustix::process::dumpable_behavior().unwrap(), rustix::process::DumpableBehavior::NotDumpable);
         let left = rustix::process::getrlimit(rustix::process::Resource::Core);
         assert_eq!((left.current, left.maximum), (Some(0), Some(0)));
+    }
+
+    #[test]
+    fn help_explains_the_json_and_the_exit_status() {
+        use clap::CommandFactory;
+        for name in ["plan", "check", "verify"] {
+            let mut cli = Cli::command();
+            let help = cli.find_subcommand_mut(name).unwrap().render_long_help().to_string();
+            assert!(help.contains("Exit status: 0 ") && help.contains("The JSON has "), "{name}: {help}");
+        }
     }
 
     #[test]

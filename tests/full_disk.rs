@@ -88,11 +88,12 @@ impl Small {
         self.scene.site.status().unwrap().1["alarms"].to_string()
     }
 
-    /// Segments destroyed so far, by camera and trigger.
+    /// What was destroyed so far, by camera and trigger. On a disk that was taken unproven each receipt says so.
     fn destroyed(&self) -> BTreeSet<(u64, String)> {
         let mut officer = self.scene.sign_in("officer").unwrap();
         let told = officer.api.get("/v1/destructions").unwrap().expect_status(200).unwrap().json;
         let rows = told["destructions"].as_array().cloned().unwrap();
+        assert!(rows.iter().all(|row| row["act"]["overwrite"] == json!("device-unproven")), "{rows:?}");
         let told = |row: &Value| Some((row["act"]["camera"].as_u64()?, row["act"]["trigger"].as_str()?.to_owned()));
         rows.iter().map(|row| told(row).unwrap_or_else(|| panic!("{row}"))).collect()
     }

@@ -129,6 +129,7 @@ fn every_role_does_its_part() -> Result<()> {
     decide_as_officer(&browser)?;
     duties::hold_as_officers(&browser, span)?;
     duties::erase_on_request(&site, &browser, span.0)?;
+    duties::only_officers_may(&site)?;
     watch_as_viewer(&browser, granted_s(&site)?)?;
     close_and_look_again(&site, &browser)?;
     read_as_auditor(&browser)?;

@@ -246,7 +246,10 @@ fn advice(foreseen: &Forecast, cameras: &[CameraLine], kept_free: u64, holds_day
 }
 
 fn print(told: &Told) {
-    println!("  No  Camera                    Class            Days    Mbit/s     GB a day    GB in all");
+    println!(
+        "{:>4}  {:<24}  {:<14}  {:>5}   {:>8}  {:>11}  {:>11}",
+        "No", "Camera", "Class", "Days", "Mbit/s", "GB a day", "GB in all"
+    );
     for line in &told.cameras {
         let mark = if line.measured_s == 0 { "~" } else { " " };
         println!(
@@ -261,7 +264,7 @@ fn print(told: &Told) {
             line.bytes_for_period as f64 / 1e9,
         );
     }
-    println!("\n  ~ assumed, since nothing was recorded of it yet   + at least");
+    println!("      ~ assumed, since nothing was recorded of it yet   + at least, by law");
     println!("\nAll cameras, their whole periods  {:>12}", size(told.needed_bytes));
     println!("All cameras, 30 days              {:>12}", size(told.thirty_days_bytes));
     println!("Held footage                      {:>12}", size(told.held_bytes));

@@ -317,6 +317,76 @@ fn first_length(camera: CameraNumber, whole: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::Catalog;
+    use crate::clock::ManualClock;
+    use crate::crypto::generate_pair;
+    use crate::disk::{SharedDisk, SimulatedDisk};
+    use crate::domain::{Retention, SiteId};
+    use crate::vault::{Availability, Vault, Volume};
+
+    /// 2026-11-22T10:00:00Z.
+    const START: Utc = Utc::from_micros(1_795_341_600_000_000);
+
+    fn at(second: u32) -> Utc {
+        START.saturating_add(Duration::from_secs(u64::from(second)))
+    }
+
+    #[tokio::test]
+    async fn while_the_disk_is_full_the_gap_is_recorded_as_it_grows() {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        let disk = SimulatedDisk::new(&[dir.path()]);
+        let shared: SharedDisk = Arc::new(disk.clone());
+        let (place, site, day) = (dir.path().join("v1"), SiteId([1; 16]), Duration::from_secs(86_400));
+        Volume::create(&shared, &place, site).unwrap();
+        let volume = Volume::open(Arc::clone(&shared), &place, site, false).unwrap();
+        let catalog = Catalog::open(&dir.path().join("catalog")).unwrap();
+        let vault = Arc::new(Vault::start(vec![volume], catalog, START).unwrap());
+        vault.set_recipients(vec![generate_pair().unwrap().1]);
+        let hands = ManualClock::standing(START);
+        let clock = TrustedClock::start(hands.clock(), shared, dir.path().join("clock"), day, || true, None).unwrap();
+        let camera = CameraNumber::new(1).unwrap();
+        let recorder = CameraRecorder::new(Arc::clone(&vault), camera, Retention::Ceiling(day * 30));
+        let mut cutter = SegmentCutter::new(recorder, camera, Arc::new(clock), Duration::from_secs(60));
+        cutter.init = Some(Bytes::from_static(b"init"));
+        let mut refused = 0;
+        for second in 0..3_000 {
+            // Room for an hour, none for half an hour, and room again.
+            disk.tell_free(if (300..2_100).contains(&second) { 0 } else { 1 << 40 });
+            hands.advance(at(second).since(hands.clock().wall()));
+            let (pts_90k, data) = (i64::from(second) * 90_000, Bytes::from_static(&[0, 0, 0, 1, 0x65]));
+            let frame = Frame { filmed_at: at(second), pts_90k, sync: true, data };
+            match cutter.take(SourceEvent::Frame(frame)).await {
+                Ok(()) => {}
+                Err(RecordError::Vault(e)) => {
+                    assert!(e.is_full(), "{e}");
+                    refused += 1;
+                }
+                Err(e) => panic!("{e}"),
+            }
+            if second == 2_000 {
+                let whole = Span::new(START, at(second)).unwrap();
+                let told = vault.availability(camera, whole, at(second)).unwrap();
+                let gaps: Vec<Span> = told.iter().filter_map(gap).collect();
+                assert!(gaps.len() >= 2, "it goes on, and is told of: {told:?}");
+            }
+        }
+        assert!(refused > 800, "{refused}");
+        cutter.end_segment().await.unwrap();
+        let told = vault.availability(camera, Span::new(START, at(2_990)).unwrap(), at(3_000)).unwrap();
+        let missing: Duration = told.iter().filter_map(gap).map(|gap| gap.to().since(gap.from())).sum();
+        assert!((1_700..=1_810).contains(&missing.as_secs()), "{missing:?}");
+        // Footage or a gap: no second is told nothing of.
+        for pair in told.windows(2) {
+            assert!(pair[1].span().from().since(pair[0].span().to()) < Duration::from_secs(2), "{pair:?}");
+        }
+    }
+
+    fn gap(piece: &Availability) -> Option<Span> {
+        match piece {
+            Availability::Gap { span, cause: GapCause::DiskFull } => Some(*span),
+            Availability::Gap { .. } | Availability::Footage { .. } | Availability::Destroyed { .. } => None,
+        }
+    }
 
     #[test]
     fn first_segments_end_at_different_times() {

@@ -102,6 +102,42 @@ pub fn erase_on_request(site: &super::site::Site, browser: &Browser, from_ms: i6
     assert_quiet(browser, &[("/decision", 409)])
 }
 
+/// What is an officer's is nobody else's, whatever they send; an auditor reads.
+pub fn only_officers_may(site: &super::site::Site) -> Result<()> {
+    let span = json!({"from": "2026-11-26T00:00:00Z", "to": "2026-11-26T00:01:00Z"});
+    let order =
+        json!({"reason": "incident", "text": "x", "cameras": [1], "span": span, "review": "2099-01-01T00:00:00Z"});
+    let again = json!({"password": "x"});
+    let terms = json!({"review": "2099-01-01T00:00:00Z"});
+    let day = json!({"report": "00".repeat(32), "failures": 0, "time": "2026-11-26T00:00:00Z", "password": "x"});
+    let erase = json!({"decision": "erase", "partly": true, "password": "x"});
+    let acts = [
+        ("/v1/holds", &order),
+        ("/v1/holds/1/confirmation", &again),
+        ("/v1/holds/1/extension", &terms),
+        ("/v1/holds/1/release", &again),
+        ("/v1/requests/1/hold/confirmation", &again),
+        ("/v1/requests/1/decision", &erase),
+        ("/v1/destructions/days/2026-11-26/confirmation", &day),
+    ];
+    for name in ["viewer", "desk", "auditor", "installer"] {
+        let mut api = site.sign_in(name)?;
+        for (path, body) in acts {
+            let answer = api.post(path, body)?;
+            ensure!(answer.status == 403, "{name} {path}: {}", answer.text());
+        }
+        for path in ["/v1/holds", "/v1/holds/1", "/v1/destructions/days"] {
+            let wanted = if name == "auditor" { 200 } else { 403 };
+            ensure!(api.get(path)?.status == wanted, "{name} {path}");
+        }
+    }
+    let mut nobody = crate::support::api::Api::new(&site.url);
+    for (path, body) in acts {
+        ensure!(nobody.post(path, body)?.status == 401, "somebody who is not signed in: {path}");
+    }
+    Ok(())
+}
+
 /// A site whose clock is in hand, with some seconds of a camera that were destroyed on their day, and that day over.
 struct Destroyed {
     site: Site,

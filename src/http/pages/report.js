@@ -29,7 +29,7 @@ function whatAndHow(view, point) {
   const { report } = view;
   const triggers = Object.entries(report.totals.by_trigger);
   const list = (values) => values.map((value) => h('p', {}, value));
-  const devices = distinct(report.rows.map((one) => deviceText(one)));
+  const devices = distinct(report.rows.map(deviceText));
   return h('table', { class: 'form-head' }, h('caption', {}, t('report.what')), h('tbody', {},
     row(t('report.site'), view.site),
     row(t('report.day'), `${report.day} (${point(report.span.from)} – ${point(report.span.to)}, ${view.time_zone})`),
@@ -52,10 +52,9 @@ function deviceText({ device }) {
   return [device.model, device.serial && `S/N ${device.serial}`].filter(Boolean).join(' · ');
 }
 
-function readBackText(one) {
-  const shown = one.read_back;
-  if (!shown) return null;
-  return h('span', { class: 'remark' }, typeof shown === 'string' ? shown : t('report.read-back', { bytes: bytesText(shown.bytes ?? 0) }));
+/// How much was read back, where the receipt tells.
+function readBackText({ read_back_percent: percent }) {
+  return Number.isInteger(percent) && h('span', { class: 'remark' }, t('report.read-back', { percent }));
 }
 
 /// A plain table, also on a phone: it is a form.

@@ -418,7 +418,7 @@ const TABLE = {
   'report.signature': ['서명 또는 인', 'Signature'],
   'report.rows': ['3. 파기 명세', '3. Each destruction'],
   'report.row-digest': ['요약값', 'Digest'],
-  'report.read-back': ['{bytes} 다시 읽음', '{bytes} read back'],
+  'report.read-back': ['{percent}% 다시 읽음', '{percent} % read back'],
   'report.basis': [
     '근거: 개인정보 보호법 제21조, 표준 개인정보 보호지침 제41조·제42조. 이 문서는 변조가 확인되는 원장에서 만들어졌습니다.',
     'Basis: Personal Information Protection Act, article 21; Standard Guidelines, articles 41 and 42; NIST SP 800-88r2. Made from a ledger that shows tampering.',
