@@ -1,6 +1,6 @@
 //! Receipts of what was destroyed. They stand in the manifests, as the records of it, until they are rows of the ledger: one a
 //! camera and hour, once all of the hour is gone. Where something of an hour stays, for a hold that is ending or a disk
-//! that fails, the rest waits for it two hours at most.
+//! that fails, the rest waits for it two hours at most. What a person wanted erased waits for nothing.
 //!
 //! Order: the ledger's rows, flushed → a record in each manifest of what they cover → flush. What a power cut takes of it is
 //! written to the ledger once more.
@@ -168,6 +168,8 @@ fn ready_before(manifest: &ManifestFile, waiting: &[(SegmentId, SegmentRow)], no
     let all = Utc::from_micros(i64::MAX);
     let wait = LONGEST_WAIT.min(manifest.header.retention.period() / SHARE_OF_PERIOD);
     let is_overdue = |(_, row): &(SegmentId, SegmentRow)| match row.life {
+        // Who wanted it gone is told so at once.
+        Life::Erased { trigger: DestructionTrigger::ErasureRequest, .. } => true,
         Life::Erased { at, .. } => at.saturating_add(wait) <= now,
         Life::Open | Life::Sealed | Life::Condemned { .. } | Life::KeyDestroyed { .. } => false,
     };
