@@ -342,6 +342,8 @@ impl Checked<'_> {
             }
         };
         self.built.ledger.rows(each).map_err(|e| e.to_string())?;
+        // Those of an hour that is not gone whole stand in the manifests.
+        receipts.extend(self.built.vault.unreceipted().map_err(|e| e.to_string())?);
         for ((of, start), recorded) in &self.promises.segments {
             let from = super::play::at(*start);
             let is_named = receipts.iter().any(|receipt| {
