@@ -12,6 +12,7 @@
 //! Calls block (they derive keys and flush files): those who have an executor to keep free call from a blocking
 //! thread.
 
+mod clock;
 mod decisions;
 mod desk;
 mod destructions;
@@ -50,7 +51,7 @@ pub use viewing::{GrantView, Picture, Playlist, PlaylistEntry};
 use crate::crypto::{SigningKey, Unopened};
 use crate::domain::{AccountId, CameraNumber, Role, Utc};
 use crate::ledger::{Act, Actor, LedgerError, ManifestCheckpoint, Row, SharedLedger};
-use crate::vault::{GrantStore, Hold, Holds, TrustedClock, Vault, VaultError};
+use crate::vault::{ClockRefusal, GrantStore, Hold, Holds, TrustedClock, Vault, VaultError};
 use desk::Desk;
 use destructions::Destructions;
 use people::People;
@@ -112,6 +113,12 @@ pub enum AccessError {
     OutsideGrant,
     #[error("unavailable: {why}")]
     Unavailable { why: String },
+    #[error(transparent)]
+    ClockRefused(#[from] ClockRefusal),
+    #[error(
+        "with {until} as the time, up to {segments} segments fall due and are destroyed at once. If date and time are right, confirm them again and state that number"
+    )]
+    ClockDestroys { segments: u64, until: Utc },
     #[error(
         "the act could not be recorded, so it did not happen; tell the installer that the ledger's disk needs care"
     )]

@@ -22,7 +22,7 @@ use crate::http::{self, KnownCameras, Routes};
 use crate::ingest::{Cameras, Limits, Receiving};
 use crate::ledger::{Act, ManifestCheckpoint, NewestKnown};
 use crate::retention::{Eraser, Fullness, RetentionError, Round};
-use crate::vault::{Holds, TrustedClock, Vault, VaultError, Volume, device_is_proven};
+use crate::vault::{Holds, LastKnown, TrustedClock, Vault, VaultError, Volume, device_is_proven};
 use capacity::Foresight;
 use status::{FailingWork, StatusDesk};
 use std::collections::BTreeSet;
@@ -93,7 +93,6 @@ pub struct Daemon {
     site: Site,
     doors: Doors,
     vault: Arc<Vault>,
-    time: Arc<TrustedClock>,
     access: Arc<Access>,
     eraser: Arc<Eraser>,
     fullness: Arc<Fullness>,
@@ -159,7 +158,6 @@ impl Daemon {
             site,
             doors,
             vault,
-            time,
             access,
             eraser,
             fullness,
@@ -187,7 +185,6 @@ impl Daemon {
             site,
             doors,
             vault,
-            time,
             access,
             eraser,
             fullness,
@@ -204,8 +201,11 @@ impl Daemon {
         if let Err(e) = blocking(&access, move |access| access.record_daemon(started)).await? {
             tracing::error!(error = %e, "the ledger takes no rows: footage is recorded, and nothing is shown");
         }
+        if let Err(e) = blocking(&access, Access::keep_time).await? {
+            tracing::error!(error = %e, "what became of the clock is not on record yet");
+        }
         let inner = CancellationToken::new();
-        let mut work = regular_work(&site, &clock, &inner, &vault, &time, &access, &eraser, &fullness, &desk);
+        let mut work = regular_work(&site, &clock, &inner, &vault, &access, &eraser, &fullness, &desk);
 
         let routes =
             Routes { access: Arc::clone(&access), watchers: cameras.watchers(), cameras: known.clone(), notice };
@@ -237,10 +237,10 @@ impl Daemon {
         }
         // Each of these is tried, whatever became of the one before.
         let committed = tokio::task::spawn_blocking(move || vault.stop()).await?;
+        let kept = blocking(&access, Access::keep_time).await?;
         let recorded =
             blocking(&access, |access| access.checkpoint().and_then(|()| access.record_daemon(Act::DaemonStopped)));
         let recorded = recorded.await?;
-        let kept = tokio::task::spawn_blocking(move || time.keep()).await?;
         committed?;
         recorded?;
         kept?;
@@ -255,7 +255,6 @@ fn regular_work(
     clock: &Clock,
     stop: &CancellationToken,
     vault: &Arc<Vault>,
-    time: &Arc<TrustedClock>,
     access: &Arc<Access>,
     eraser: &Arc<Eraser>,
     fullness: &Arc<Fullness>,
@@ -280,8 +279,15 @@ fn regular_work(
     let reserving = desk.ledger();
     let keep_reserve = move || reserving.keep_reserve().map_err(|e| format!("the ledger's reserve: {e}"));
     regularly(RESERVE_EVERY, "keeping the ledger's reserve", Box::new(keep_reserve));
-    let keeping = Arc::clone(time);
-    regularly(ANCHOR_EVERY, "keeping the clock", Box::new(move || keeping.keep().map_err(|e| e.to_string())));
+    let keeping = Arc::clone(access);
+    regularly(ANCHOR_EVERY, "keeping the clock", Box::new(move || keeping.keep_time().map_err(|e| e.to_string())));
+    // The end of a doubt about the time leaves the index outdated.
+    let (indexing, indexing_stopped) = (Arc::clone(vault), stop.clone());
+    let index = move || {
+        let stopped = || indexing_stopped.is_cancelled();
+        if indexing.index_waits() { indexing.catch_up(&stopped).map_err(|e| e.to_string()) } else { Ok(()) }
+    };
+    regularly(ANCHOR_EVERY, "the index", Box::new(index));
     let (catching, stopped) = (Arc::clone(vault), stop.clone());
     work.spawn_blocking(move || {
         if let Err(e) = catching.catch_up(&|| stopped.is_cancelled()) {
@@ -331,7 +337,7 @@ impl Built {
             state.join("clock"),
             site.max_forward,
             doors.clock_is_synchronised,
-            known.row_at,
+            known.row_at.map(|at| LastKnown { at, has_run: known.has_run, confirmed: known.confirmed }),
         )?);
         let holds = Arc::new(Mutex::new(Holds::open(Arc::clone(&doors.disk), state.join("holds"))?));
         let mut volumes = Vec::new();
@@ -339,7 +345,8 @@ impl Built {
         for place in &site.volumes {
             match Volume::open(Arc::clone(&doors.disk), &place.path, files.site(), place.allow_unproven) {
                 Ok(volume) => {
-                    let volume = volume.held_against(&known.manifests).reading_back(site.erasing.read_back_percent);
+                    let volume = volume.held_against(&known.manifests).dated_by(time.settled());
+                    let volume = volume.reading_back(site.erasing.read_back_percent);
                     volumes.push(if site.erasing.discard { volume } else { volume.without_discard() });
                 }
                 Err(e) => {

@@ -9,7 +9,7 @@
 mod seal;
 
 use crate::domain::{
-    CameraNumber, DayKeyId, DestructionTrigger, Digest, GapCause, Retention, SegmentId, Span, Utc, VolumeId,
+    CameraNumber, Dating, DayKeyId, DestructionTrigger, Digest, GapCause, Retention, SegmentId, Span, Utc, VolumeId,
 };
 use crate::segment::Ending;
 use seal::Seal;
@@ -65,6 +65,8 @@ pub struct CatalogEntry {
     pub ending: Ending,
     pub is_apart: bool,
     pub fate: Fate,
+    /// What `start` and `end` rest on.
+    pub dating: Dating,
 }
 
 impl CatalogEntry {
@@ -81,6 +83,7 @@ struct Group {
     day_key: u64,
     is_floor: bool,
     period_s: u64,
+    dating: Dating,
 }
 
 /// A segment as it is stored: small, since there are millions.
@@ -120,6 +123,7 @@ impl Hour {
             day_key: entry.day_key.0,
             is_floor: matches!(entry.retention, Retention::Floor(_)),
             period_s: entry.retention.period().as_secs(),
+            dating: entry.dating,
         })?;
         let packed = Packed {
             segment: entry.segment.0,
@@ -169,6 +173,7 @@ impl Hour {
                 at: Utc::from_micros(at_micros),
                 trigger,
             }),
+            dating: group.dating,
         })
     }
 }
@@ -430,6 +435,7 @@ impl Catalog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Correction;
 
     fn at(seconds: i64) -> Utc {
         Utc::from_micros(1_800_000_000_000_000 + seconds * 1_000_000)
@@ -453,6 +459,10 @@ mod tests {
                 4 => Fate::Destroyed { at: at(start), trigger: DestructionTrigger::Early },
                 _ => Fate::Kept,
             },
+            dating: Dating::marked(
+                number.is_multiple_of(3),
+                number.is_multiple_of(2).then_some(Correction::exactly(7)),
+            ),
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod camera;
 pub mod destruction;
+pub mod doubt;
 pub mod hold;
 pub mod hours;
 pub mod ids;
@@ -15,6 +16,7 @@ pub mod video;
 
 pub use camera::{CameraClass, FilmedArea, Retention, RetentionError};
 pub use destruction::{DestructionTrigger, ManifestHead, Overwrite};
+pub use doubt::{Correction, Dating, Doubt, Mark};
 pub use hold::{HeldFor, HoldEnd, HoldReason};
 pub use hours::{FilmingHours, NoHours};
 pub use ids::{AccountId, CameraNumber, DayKeyId, Digest, GrantId, HoldId, RequestId, SegmentId, SiteId, VolumeId};

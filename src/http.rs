@@ -6,6 +6,7 @@
 mod answers;
 mod bodies;
 mod cameras;
+mod clock;
 mod connections;
 mod destructions;
 mod footage;
@@ -84,6 +85,8 @@ pub fn router(routes: Routes) -> Router {
         .route("/v1/grants/{grant}/cameras/{camera}/playlist.m3u8", get(footage::playlist))
         .route("/v1/grants/{grant}/cameras/{camera}/{segment}/init.mp4", get(footage::init))
         .route("/v1/grants/{grant}/cameras/{camera}/{segment}/{part}", get(footage::fragment))
+        .route("/v1/clock", get(clock::show))
+        .route("/v1/clock/confirmation", post(clock::confirm))
         .route("/v1/ledger/head", get(requests::ledger_head))
         .route("/v1/ledger", get(requests::ledger))
         .route("/v1/destructions", get(requests::destructions))

@@ -238,7 +238,7 @@ impl Eraser {
             let mut going = Vec::new();
             for due in part {
                 let may_be_kept = !due.is_keyless && due.condemned.is_none();
-                if may_be_kept && holds.covers(due.camera, due.span) {
+                if may_be_kept && due.is_held(&holds) {
                     let moves = !due.is_apart && first.take(self.vault.set_apart(due)).is_some();
                     round.set_apart += u32::from(moves);
                 } else if due.expires <= now {

@@ -24,6 +24,8 @@
 //! - V14 After a failed write or flush nothing more is recorded on a volume: what it was about counts as lost, and no flush
 //!   is tried again and believed. Erasing goes on there. A full disk is no failure, unless a flush finds it full. A read
 //!   that comes back short is one.
+//! - V15 What is recorded in doubt is marked before it is named, and corrected before the clock that ends the doubt destroys
+//!   anything; a correction counts from what the footage says, so that twice is once.
 //!
 //! What is done in which order stands with what does it: create, append, seal in `recorder`; commit in `commit`; start in
 //! `recovery`; hold in `holds` and `erase`; erase in `erase`; condemn in `condemn`; day keys in `day_keys` and `spent_days`;
@@ -41,8 +43,10 @@ mod anchor;
 mod bare;
 mod commit;
 mod condemn;
+mod corrections;
 mod day_keys;
 mod discard;
+mod doubt;
 mod due;
 mod erase;
 mod footage;
@@ -67,11 +71,12 @@ mod tests;
 mod volume;
 mod wanted;
 
-pub use anchor::TrustedClock;
+pub use anchor::{ClockRefusal, ClockReport, Move, Reading, TrustedClock};
 pub use bare::{BareSegment, BareVolume, DayKeys, ToldBy};
 pub use condemn::{Condemnation, NotCondemned};
 pub use day_keys::RECIPIENTS_LIMIT;
 pub use discard::Discarding;
+pub use doubt::{LastKnown, Settled, WhyInDoubt};
 pub use due::{Due, DueSegment};
 pub use erase::{Batch, Erased};
 pub use footage::{Availability, EachSegment, LiveSegment};
@@ -98,9 +103,10 @@ use crate::disk::{DeviceRefusal, NotPrivate};
 use crate::domain::{CameraNumber, DestructionTrigger, Digest, ManifestHead, SegmentId, Utc, VolumeId};
 use crate::segment::SegmentError;
 use index::IndexState;
+use std::cell::Cell;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 /// Too many open files, in this process and in all.
 const EMFILE: i32 = rustix::io::Errno::MFILE.raw_os_error();
@@ -270,6 +276,8 @@ pub struct Vault {
     recipients: RwLock<Vec<PublicKey>>,
     away: RwLock<Vec<AwayVolume>>,
     index_state: RwLock<IndexState>,
+    /// Held while what an unclean stop left is made good: one at a time.
+    catching_up: Mutex<()>,
 }
 
 /// A volume that the site has and that is not in use: its footage cannot be told from footage that never was.
@@ -296,10 +304,18 @@ impl Vault {
             recipients: RwLock::default(),
             away: RwLock::default(),
             index_state: RwLock::new(IndexState::Stale),
+            catching_up: Mutex::default(),
         };
         let is_current = vault.catalog.is_sealed_for(vault.mark());
         let known = vault.volumes.len();
-        vault.volumes = refused.sort_out(vault.volumes, |volume| volume.recover(now))?;
+        let corrected = Cell::new(false);
+        vault.volumes = refused.sort_out(vault.volumes, |volume| {
+            volume.recover(now)?;
+            // Before anything is destroyed by the time that ended a doubt.
+            corrected.set(volume.correct()? || corrected.get());
+            Ok(())
+        })?;
+        let is_current = is_current && !corrected.get();
         let is_current = is_current && vault.volumes.len() == known;
         refused.volumes.into_iter().for_each(|(dir, why)| vault.note_away(dir, why));
         if is_current {

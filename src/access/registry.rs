@@ -153,6 +153,10 @@ impl Registry {
             | Act::DestructionConfirmed { .. }
             | Act::FootageRecovered { .. }
             | Act::LedgerRead
+            | Act::ClockStepped { .. }
+            | Act::ClockInDoubt { .. }
+            | Act::ClockSynchronised { .. }
+            | Act::ClockConfirmed { .. }
             | Act::Checkpoint(_) => {}
         }
     }

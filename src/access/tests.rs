@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 mod attacks;
+mod clock;
 mod damage;
 mod decisions;
 mod destructions;

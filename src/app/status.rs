@@ -7,7 +7,7 @@ use crate::http::KnownCameras;
 use crate::ingest::{CameraState, CameraStatus, CameraWatchers};
 use crate::ledger::{LedgerRoom, SharedLedger};
 use crate::retention::Round;
-use crate::vault::{Discarding, Holds, TrustedClock, Vault, Volume};
+use crate::vault::{ClockReport, Discarding, Holds, TrustedClock, Vault, Volume};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
@@ -68,6 +68,7 @@ pub struct Status {
     /// The trusted time.
     pub now: Utc,
     pub clock_in_doubt: bool,
+    pub clock: ClockReport,
     pub cameras: Vec<CameraLine>,
     pub volumes: Vec<VolumeLine>,
     /// All volumes together.
@@ -234,9 +235,8 @@ impl StatusDesk {
         } else if !self.ledger.is_writable() {
             alarms.push("the ledger cannot be written, so nothing is shown: free or replace its disk, restart".into());
         }
-        if self.time.is_in_doubt() {
-            alarms.push("the clock is in doubt: synchronise it; nothing is destroyed beyond the trusted time".into());
-        }
+        let clock = self.time.report();
+        alarms.extend(clock.waits_for.clone());
         let (destroyed, destroyed_unproven) = {
             let erased = self.erased.lock().unwrap_or_else(PoisonError::into_inner);
             (erased.total, erased.unproven)
@@ -248,8 +248,9 @@ impl StatusDesk {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             notice: self.notice.map(str::to_owned),
             address: self.address,
-            now: self.time.trusted(),
-            clock_in_doubt: self.time.is_in_doubt(),
+            now: clock.trusted,
+            clock_in_doubt: clock.in_doubt.is_some(),
+            clock,
             cameras,
             volumes,
             disk: foreseen.disk,

@@ -2,6 +2,7 @@
 
 mod checks;
 mod crashes;
+mod doubts;
 mod erasing;
 mod flushes;
 mod foresight;

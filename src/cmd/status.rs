@@ -2,6 +2,7 @@
 
 use super::SiteArg;
 use crate::app::{Status, ask_status};
+use crate::vault::ClockReport;
 use anyhow::Context;
 use std::process::ExitCode;
 
@@ -39,6 +40,22 @@ impl StatusCommand {
     }
 }
 
+/// What the trusted time rests on.
+fn clock(clock: &ClockReport) -> String {
+    let hours = |seconds: u64| seconds as f64 / 3_600.0;
+    if clock.synchronised {
+        return "  (the machine's clock is synchronised)".to_owned();
+    }
+    let vouched = clock
+        .vouched
+        .map_or_else(|| "nobody has vouched for it yet".to_owned(), |at| format!("last vouched for at {at}"));
+    let (used, limit) = (hours(clock.stepped_s), hours(clock.limit_s));
+    format!(
+        "\nMachine's     {}  (not synchronised; {vouched}; steps since then {used:.1} h of {limit:.0} h)",
+        clock.wall
+    )
+}
+
 fn told(room: &str) -> &str {
     if room.is_empty() { "no footage was measured yet" } else { room }
 }
@@ -48,7 +65,7 @@ fn print(status: &Status) {
         println!("{notice}\n");
     }
     println!("Custodian {} at http://{}", status.version, status.address);
-    println!("Trusted time  {}", status.now);
+    println!("Trusted time  {}{}", status.now, clock(&status.clock));
     println!("\nCameras");
     for camera in &status.cameras {
         let newest = camera.newest_frame.map_or_else(|| "no frame yet".to_owned(), |at| format!("newest frame {at}"));

@@ -37,6 +37,16 @@ impl Utc {
         Self(self.0.saturating_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
     }
 
+    /// This point moved on, or back where `by_micros` is less than zero.
+    pub fn plus_micros(self, by_micros: i64) -> Self {
+        Self(self.0.saturating_add(by_micros))
+    }
+
+    /// How far it is from `earlier` to here; less than zero if this is before.
+    pub fn micros_since(self, earlier: Utc) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// How long after `earlier` this is; zero if it is before.
     pub fn since(self, earlier: Utc) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -154,6 +164,12 @@ impl Span {
 
     pub fn from(self) -> Utc {
         self.from
+    }
+
+    /// Both ends moved on, or back. At the ends of time it stays where it is.
+    #[must_use]
+    pub fn moved(self, by_micros: i64) -> Span {
+        Span::new(self.from.plus_micros(by_micros), self.to.plus_micros(by_micros)).unwrap_or(self)
     }
 
     pub fn to(self) -> Utc {

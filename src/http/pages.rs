@@ -19,6 +19,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("icon.svg", SVG, include_str!("pages/icon.svg")),
     ("api.js", JS, include_str!("pages/api.js")),
     ("cameras.js", JS, include_str!("pages/cameras.js")),
+    ("clock.js", JS, include_str!("pages/clock.js")),
     ("decision.js", JS, include_str!("pages/decision.js")),
     ("dom.js", JS, include_str!("pages/dom.js")),
     ("holds.js", JS, include_str!("pages/holds.js")),

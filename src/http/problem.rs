@@ -14,6 +14,9 @@ pub(super) struct Problem {
     title: &'static str,
     status: u16,
     detail: String,
+    /// How many segments a confirmation of the time would destroy at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    destroys: Option<u64>,
     #[serde(skip)]
     retry_s: Option<u64>,
 }
@@ -21,7 +24,7 @@ pub(super) struct Problem {
 impl Problem {
     pub fn new(status: StatusCode, slug: &str, title: &'static str, detail: impl Into<String>) -> Self {
         let kind = format!("urn:custodian:{slug}");
-        Self { kind, title, status: status.as_u16(), detail: detail.into(), retry_s: None }
+        Self { kind, title, status: status.as_u16(), detail: detail.into(), destroys: None, retry_s: None }
     }
 
     pub fn bad_input(detail: impl Into<String>) -> Self {
@@ -96,6 +99,12 @@ impl From<AccessError> for Problem {
             AccessError::NoGrant => (StatusCode::FORBIDDEN, "no-grant", "Not approved"),
             AccessError::OutsideGrant => (StatusCode::FORBIDDEN, "outside-grant", "Outside what was approved"),
             AccessError::Unavailable { .. } => (StatusCode::GONE, "unavailable", "Unavailable"),
+            AccessError::ClockRefused(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "clock-refused", "This cannot be the time")
+            }
+            AccessError::ClockDestroys { .. } => {
+                (StatusCode::CONFLICT, "clock-destroys", "This time destroys footage at once")
+            }
             AccessError::NotRecorded(source) => {
                 tracing::error!(error = %source, "an act was refused because it could not be recorded");
                 (StatusCode::SERVICE_UNAVAILABLE, "not-recorded", "It could not be recorded")
@@ -105,6 +114,9 @@ impl From<AccessError> for Problem {
         let mut problem = Problem::new(status, slug, title, detail);
         if let AccessError::TooManyAttempts { retry_s } = e {
             problem.retry_s = Some(retry_s);
+        }
+        if let AccessError::ClockDestroys { segments, .. } = e {
+            problem.destroys = Some(segments);
         }
         problem
     }

@@ -5,10 +5,10 @@
 //! once.
 
 use super::SourceEvent;
-use crate::domain::{CameraNumber, Frame, GapCause, Span, Utc, VideoParameters};
+use crate::domain::{CameraNumber, Doubt, Frame, GapCause, Mark, Span, Utc, VideoParameters};
 use crate::fragment::{Fragment, FragmentError, Fragmenter, init_segment};
 use crate::segment::FragmentFacts;
-use crate::vault::{CameraRecorder, TrustedClock, VaultError};
+use crate::vault::{CameraRecorder, Reading, TrustedClock, VaultError};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,8 +49,8 @@ pub(super) struct SegmentCutter {
     parameters: Option<VideoParameters>,
     fragmenter: Option<Fragmenter>,
     begun: Option<Begun>,
-    /// When what is recorded ends.
-    end: Option<Utc>,
+    /// When what is recorded ends, and the doubt that this was dated in.
+    end: Option<(Utc, Option<Doubt>)>,
     /// Why nothing is being recorded just now.
     why_none: GapCause,
     is_first: bool,
@@ -60,11 +60,19 @@ pub(super) struct SegmentCutter {
 struct Begun {
     start: Utc,
     ends_after: Utc,
+    by: Reading,
+}
+
+impl Begun {
+    /// How far the anchor was moved since.
+    fn moved_micros(&self, now: &Reading) -> i64 {
+        now.moved_micros.saturating_sub(self.by.moved_micros)
+    }
 }
 
 impl SegmentCutter {
     pub fn new(recorder: CameraRecorder, camera: CameraNumber, time: Arc<TrustedClock>, length: Duration) -> Self {
-        let end = recorder.newest_end();
+        let end = recorder.newest_end().map(|end| (end, None));
         Self {
             camera,
             time,
@@ -111,8 +119,9 @@ impl SegmentCutter {
     }
 
     async fn take_frame(&mut self, frame: Frame) -> Result<(), RecordError> {
-        let filmed_at = self.trusted(frame.filmed_at);
-        if self.fragmenter.is_some() && self.must_cut(&frame, filmed_at) {
+        let now = self.time.reading();
+        let filmed_at = self.trusted(frame.filmed_at, &now);
+        if self.fragmenter.is_some() && self.must_cut(&frame, filmed_at, &now) {
             self.end_segment().await?;
         }
         if self.fragmenter.is_none() {
@@ -142,28 +151,41 @@ impl SegmentCutter {
     }
 
     /// Times in headers are the trusted clock's (V6), frames are dated by the wall.
-    fn trusted(&self, wall: Utc) -> Utc {
-        let offset = self.time.trusted().micros() - self.time.clock().wall().micros();
-        Utc::from_micros(wall.micros().saturating_add(offset))
+    fn trusted(&self, wall: Utc, now: &Reading) -> Utc {
+        wall.plus_micros(now.trusted.micros_since(self.time.clock().wall()))
     }
 
-    fn must_cut(&self, frame: &Frame, filmed_at: Utc) -> bool {
+    /// A segment is dated by one clock: where the anchor was moved, the next one begins with the next key frame, and until
+    /// then this one goes on as it began.
+    fn must_cut(&self, frame: &Frame, filmed_at: Utc, now: &Reading) -> bool {
         let Some(begun) = self.begun else { return false };
-        let is_over = filmed_at >= begun.ends_after || filmed_at.day() != begun.start.day();
+        let moved_micros = begun.moved_micros(now);
+        let filmed_at = filmed_at.plus_micros(moved_micros.saturating_neg());
+        let is_moved = Duration::from_micros(moved_micros.unsigned_abs()) >= JITTER || now.mark != begun.by.mark;
+        let is_over = is_moved || filmed_at >= begun.ends_after || filmed_at.day() != begun.start.day();
         (is_over && frame.sync) || filmed_at >= begun.start.saturating_add(LONGEST_SEGMENT)
     }
 
     fn reaches_back(&self, filmed_at: Utc) -> bool {
-        self.end.is_some_and(|end| (JITTER..DEEPEST_OVERLAP).contains(&end.since(filmed_at)))
+        self.end().is_some_and(|end| (JITTER..DEEPEST_OVERLAP).contains(&end.since(filmed_at)))
+    }
+
+    /// When what is recorded ends, as it is known by now.
+    fn end(&self) -> Option<Utc> {
+        let (end, doubt) = self.end?;
+        let correction = doubt.and_then(|doubt| self.time.correction_of(doubt)).unwrap_or_default();
+        Some(correction.shown(end))
     }
 
     async fn write(&mut self, fragment: Fragment) -> Result<(), RecordError> {
         let mut recorder = self.recorder.take().ok_or(RecordError::RecorderLost)?;
+        // One reading for time and mark: the doubt may end at any moment.
+        let by = self.begun.map_or_else(|| self.time.reading(), |begun| begun.by);
         let start = match self.begun {
             Some(begun) => begun.start,
             None => {
-                let start = self.trusted(fragment.filmed_at);
-                self.end.map_or(start, |end| start.max(end))
+                let start = self.trusted(fragment.filmed_at, &by);
+                self.end().map_or(start, |end| start.max(end))
             }
         };
         let init = if self.begun.is_none() { self.init.clone() } else { None };
@@ -176,6 +198,7 @@ impl SegmentCutter {
         };
         let why = self.why_none;
         let (recorder, written) = tokio::task::spawn_blocking(move || {
+            recorder.date_in(by.mark);
             let written = write_fragment(&mut recorder, start, init, gap.map(|gap| (gap, why)), facts, &fragment.bytes);
             (recorder, written)
         })
@@ -186,23 +209,24 @@ impl SegmentCutter {
             self.begun = None;
             self.why_none = cause_of(&e);
             if e.is_full() {
-                self.record_gap_so_far(start).await?;
+                self.record_gap_so_far(start, by.mark).await?;
             }
             return Err(e.into());
         }
         if self.begun.is_none() {
             let length = if self.is_first { first_length(self.camera, self.length) } else { self.length };
-            self.begun = Some(Begun { start, ends_after: start.saturating_add(length) });
+            self.begun = Some(Begun { start, ends_after: start.saturating_add(length), by });
             self.is_first = false;
         }
         // What breaks off from here on has no better name until its session says one.
         self.why_none = GapCause::Disconnected;
-        self.end = Some(start.plus_90k(facts.first_pts_90k + u64::from(facts.duration_90k)));
+        let end = start.plus_90k(facts.first_pts_90k + u64::from(facts.duration_90k));
+        self.end = Some((end, by.mark.map(|mark| mark.doubt)));
         Ok(())
     }
 
     fn gap_before(&self, start: Utc) -> Option<Span> {
-        let end = self.end.filter(|end| start.since(*end) >= JITTER)?;
+        let end = self.end().filter(|end| start.since(*end) >= JITTER)?;
         Span::new(end, start).ok()
     }
 
@@ -230,12 +254,13 @@ impl SegmentCutter {
     }
 
     /// While a disk is full a camera may wait for days: what is missing is recorded as it grows, not only at its end.
-    async fn record_gap_so_far(&mut self, now: Utc) -> Result<(), RecordError> {
+    async fn record_gap_so_far(&mut self, now: Utc, mark: Option<Mark>) -> Result<(), RecordError> {
         let Some(gap) = self.gap_before(now).filter(|gap| gap.to().since(gap.from()) >= TOLD_EVERY) else {
             return Ok(());
         };
-        let Some(recorder) = self.recorder.take() else { return Ok(()) };
+        let Some(mut recorder) = self.recorder.take() else { return Ok(()) };
         let why = self.why_none;
+        recorder.date_in(mark);
         let (recorder, recorded) = tokio::task::spawn_blocking(move || {
             let recorded = recorder.record_gap(gap, why);
             (recorder, recorded)
@@ -243,7 +268,7 @@ impl SegmentCutter {
         .await?;
         self.recorder = Some(recorder);
         recorded?;
-        self.end = Some(now);
+        self.end = Some((now, mark.map(|mark| mark.doubt)));
         Ok(())
     }
 
@@ -256,12 +281,13 @@ impl SegmentCutter {
     /// The camera's hours are over, or have not begun: what is missing up to now is recorded with the cause that was known,
     /// and from now on it is the hours.
     pub async fn rest(&mut self) -> Result<(), RecordError> {
-        let now = self.time.trusted();
+        let now = self.time.reading();
         if self.why_none != GapCause::OutsideHours
-            && let Some(gap) = self.gap_before(now)
-            && let Some(recorder) = self.recorder.take()
+            && let Some(gap) = self.gap_before(now.trusted)
+            && let Some(mut recorder) = self.recorder.take()
         {
             let why = self.why_none;
+            recorder.date_in(now.mark);
             let (recorder, recorded) = tokio::task::spawn_blocking(move || {
                 let recorded = recorder.record_gap(gap, why);
                 (recorder, recorded)
@@ -269,7 +295,7 @@ impl SegmentCutter {
             .await?;
             self.recorder = Some(recorder);
             recorded?;
-            self.end = Some(now);
+            self.end = Some((now.trusted, now.mark.map(|mark| mark.doubt)));
         }
         self.why_none = GapCause::OutsideHours;
         Ok(())
@@ -278,9 +304,10 @@ impl SegmentCutter {
     /// The daemon stops: what is missing up to now is recorded as a gap, since nobody will know later.
     pub async fn stop(mut self) -> Result<(), RecordError> {
         self.end_segment().await?;
-        let now = self.time.trusted();
-        if let (Some(gap), Some(recorder)) = (self.gap_before(now), self.recorder.take()) {
+        let now = self.time.reading();
+        if let (Some(gap), Some(mut recorder)) = (self.gap_before(now.trusted), self.recorder.take()) {
             let why = self.why_none;
+            recorder.date_in(now.mark);
             tokio::task::spawn_blocking(move || recorder.record_gap(gap, why)).await??;
         }
         Ok(())
@@ -315,85 +342,4 @@ fn first_length(camera: CameraNumber, whole: Duration) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::catalog::Catalog;
-    use crate::clock::ManualClock;
-    use crate::crypto::generate_pair;
-    use crate::disk::{SharedDisk, SimulatedDisk};
-    use crate::domain::{Retention, SiteId};
-    use crate::vault::{Availability, Vault, Volume};
-
-    /// 2026-11-22T10:00:00Z.
-    const START: Utc = Utc::from_micros(1_795_341_600_000_000);
-
-    fn at(second: u32) -> Utc {
-        START.saturating_add(Duration::from_secs(u64::from(second)))
-    }
-
-    #[tokio::test]
-    async fn while_the_disk_is_full_the_gap_is_recorded_as_it_grows() {
-        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
-        let disk = SimulatedDisk::new(&[dir.path()]);
-        let shared: SharedDisk = Arc::new(disk.clone());
-        let (place, site, day) = (dir.path().join("v1"), SiteId([1; 16]), Duration::from_secs(86_400));
-        Volume::create(&shared, &place, site).unwrap();
-        let volume = Volume::open(Arc::clone(&shared), &place, site, false).unwrap();
-        let catalog = Catalog::open(&dir.path().join("catalog")).unwrap();
-        let vault = Arc::new(Vault::start(vec![volume], catalog, START).unwrap());
-        vault.set_recipients(vec![generate_pair().unwrap().1]);
-        let hands = ManualClock::standing(START);
-        let clock = TrustedClock::start(hands.clock(), shared, dir.path().join("clock"), day, || true, None).unwrap();
-        let camera = CameraNumber::new(1).unwrap();
-        let recorder = CameraRecorder::new(Arc::clone(&vault), camera, Retention::Ceiling(day * 30));
-        let mut cutter = SegmentCutter::new(recorder, camera, Arc::new(clock), Duration::from_secs(60));
-        cutter.init = Some(Bytes::from_static(b"init"));
-        let mut refused = 0;
-        for second in 0..3_000 {
-            // Room for an hour, none for half an hour, and room again.
-            disk.tell_free(if (300..2_100).contains(&second) { 0 } else { 1 << 40 });
-            hands.advance(at(second).since(hands.clock().wall()));
-            let (pts_90k, data) = (i64::from(second) * 90_000, Bytes::from_static(&[0, 0, 0, 1, 0x65]));
-            let frame = Frame { filmed_at: at(second), pts_90k, sync: true, data };
-            match cutter.take(SourceEvent::Frame(frame)).await {
-                Ok(()) => {}
-                Err(RecordError::Vault(e)) => {
-                    assert!(e.is_full(), "{e}");
-                    refused += 1;
-                }
-                Err(e) => panic!("{e}"),
-            }
-            if second == 2_000 {
-                let whole = Span::new(START, at(second)).unwrap();
-                let told = vault.availability(camera, whole, at(second)).unwrap();
-                let gaps: Vec<Span> = told.iter().filter_map(gap).collect();
-                assert!(gaps.len() >= 2, "it goes on, and is told of: {told:?}");
-            }
-        }
-        assert!(refused > 800, "{refused}");
-        cutter.end_segment().await.unwrap();
-        let told = vault.availability(camera, Span::new(START, at(2_990)).unwrap(), at(3_000)).unwrap();
-        let missing: Duration = told.iter().filter_map(gap).map(|gap| gap.to().since(gap.from())).sum();
-        assert!((1_700..=1_810).contains(&missing.as_secs()), "{missing:?}");
-        // Footage or a gap: no second is told nothing of.
-        for pair in told.windows(2) {
-            assert!(pair[1].span().from().since(pair[0].span().to()) < Duration::from_secs(2), "{pair:?}");
-        }
-    }
-
-    fn gap(piece: &Availability) -> Option<Span> {
-        match piece {
-            Availability::Gap { span, cause: GapCause::DiskFull } => Some(*span),
-            Availability::Gap { .. } | Availability::Footage { .. } | Availability::Destroyed { .. } => None,
-        }
-    }
-
-    #[test]
-    fn first_segments_end_at_different_times() {
-        let whole = Duration::from_secs(60);
-        let lengths: std::collections::BTreeSet<Duration> =
-            (1..=97).filter_map(CameraNumber::new).map(|camera| first_length(camera, whole)).collect();
-        assert!(lengths.len() >= 70);
-        assert!(lengths.iter().all(|length| *length >= whole / 4 && *length <= whole));
-    }
-}
+mod tests;

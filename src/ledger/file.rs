@@ -76,6 +76,10 @@ pub(super) fn file_names(disk: &SharedDisk, dir: &Path) -> io::Result<Vec<String
 pub struct NewestKnown {
     /// When the newest row was written: a moment that has certainly been.
     pub row_at: Option<Utc>,
+    /// Whether a daemon ever ran here. A site that was only made has recorded nothing.
+    pub has_run: bool,
+    /// The time that an officer confirmed since the newest checkpoint: that row stands before the clock moves.
+    pub confirmed: Option<Utc>,
     /// The heads of all manifests at the newest checkpoint: what a volume must have, unless an older image of it was
     /// put in its place.
     pub manifests: Vec<ManifestCheckpoint>,
@@ -90,6 +94,10 @@ impl NewestKnown {
             for line in bytes.split_inclusive(|byte| *byte == b'\n').rev() {
                 let Some((_, row)) = read_line(line) else { continue };
                 known.row_at = known.row_at.or(Some(row.at));
+                known.has_run |= matches!(row.act, Act::DaemonStarted { .. } | Act::Checkpoint(_));
+                if let Act::ClockConfirmed { after, .. } = row.act {
+                    known.confirmed = known.confirmed.or(Some(after));
+                }
                 if let Act::Checkpoint(checkpoint) = row.act {
                     return Self { manifests: checkpoint.manifests, ..known };
                 }

@@ -322,5 +322,35 @@ pub enum Act {
         segments: u32,
     },
     LedgerRead,
+    /// At a start the wall clock was believed to have gone forward so far; `stepped_s` is how much of that there was
+    /// since somebody last vouched for the time.
+    ClockStepped {
+        before: Utc,
+        after: Utc,
+        stepped_s: u64,
+    },
+    /// At a start the wall clock could not be believed: what is recorded from here on is marked.
+    ClockInDoubt {
+        trusted: Utc,
+        wall: Utc,
+        stepped_s: u64,
+        limit_s: u64,
+    },
+    /// A synchronised clock moved the trusted time by a minute or more, or ended a doubt.
+    ClockSynchronised {
+        before: Utc,
+        after: Utc,
+        in_doubt: bool,
+    },
+    /// An officer confirmed date and time. Stands before the trusted time moves; `destroys` is how many segments were
+    /// said to fall due by it, where that had to be said.
+    ClockConfirmed {
+        before: Utc,
+        after: Utc,
+        wall: Utc,
+        in_doubt: bool,
+        stepped_s: u64,
+        destroys: Option<u64>,
+    },
     Checkpoint(Checkpoint),
 }

@@ -8,14 +8,16 @@ use super::{FORMAT_VERSION, SegmentError};
 use crate::crypto::PublicKey;
 use crate::disk::PhysicalRange;
 use crate::domain::{
-    CameraNumber, Day, DayKeyId, DestructionTrigger, Digest, GapCause, Overwrite, Retention, SegmentId, Span, Utc,
-    VolumeId,
+    CameraNumber, Correction, Day, DayKeyId, DestructionTrigger, Digest, Doubt, GapCause, Mark, Overwrite, Retention,
+    SegmentId, Span, Utc, VolumeId,
 };
 use bytes::{Buf, BufMut, TryGetError};
 use std::time::Duration;
 
 pub const MANIFEST_HEADER_BYTES: usize = 64;
 const MAGIC: &[u8; 8] = b"CUSTODMF";
+/// In the place of a doubt's name.
+const NO_DOUBT: i64 = i64::MIN;
 pub(super) const RECORD_PREFIX_BYTES: usize = 8;
 
 /// What a manifest is about.
@@ -116,6 +118,11 @@ pub enum ManifestRecord {
     ReceiptsCopiedTo { end_bytes: u64, before: Utc },
     /// A segment is due from here on, though its period has not ended.
     Condemned { segment: SegmentId, at: Utc, trigger: DestructionTrigger },
+    /// What is opened, and the gaps that are recorded, from here up to the next record of this kind were dated in a
+    /// doubt; without a mark: in none, as before the first of them.
+    InDoubt { mark: Option<Mark> },
+    /// A doubt has ended: all that this manifest has of it was filmed so much later than it says.
+    Corrected { doubt: Doubt, correction: Correction },
 }
 
 impl ManifestRecord {
@@ -195,6 +202,17 @@ impl ManifestRecord {
                 to.put_i64(at.micros());
                 to.put_u8(trigger_code(*trigger));
             }
+            Self::InDoubt { mark } => {
+                to.put_u8(20);
+                to.put_i64(mark.map_or(NO_DOUBT, |mark| mark.doubt.0.micros()));
+                to.put_u8(u8::from(mark.is_some_and(|mark| mark.is_known)));
+            }
+            Self::Corrected { doubt, correction } => {
+                to.put_u8(21);
+                to.put_i64(doubt.0.micros());
+                to.put_i64(correction.least_micros);
+                to.put_i64(correction.most_micros);
+            }
         }
         to
     }
@@ -271,6 +289,17 @@ impl ManifestRecord {
                 let trigger = trigger_from(from.try_get_u8()?).filter(|trigger| trigger.condemns());
                 trigger.map(|trigger| Self::Condemned { segment, at, trigger })
             }
+            20 => {
+                let micros = from.try_get_i64()?;
+                let (doubt, is_known) = (Doubt(Utc::from_micros(micros)), from.try_get_u8()? != 0);
+                Some(Self::InDoubt { mark: (micros != NO_DOUBT).then_some(Mark { doubt, is_known }) })
+            }
+            21 => {
+                let doubt = Doubt(Utc::from_micros(from.try_get_i64()?));
+                let correction = Correction { least_micros: from.try_get_i64()?, most_micros: from.try_get_i64()? };
+                let is_one = correction.least_micros <= correction.most_micros && doubt.0.micros() != NO_DOUBT;
+                is_one.then_some(Self::Corrected { doubt, correction })
+            }
             _ => None,
         };
         Ok(record)
@@ -297,6 +326,8 @@ impl ManifestRecord {
             30 => 1 + 8 + 8,
             31 => 1 + 8 + 8 + 1 + 1 + 8 + 1,
             10 => 1 + 8 + 8 + 1,
+            20 => 1 + 8 + 1,
+            21 => 1 + 8 + 8 + 8,
             _ => return None,
         })
     }
@@ -421,6 +452,13 @@ mod tests {
             ManifestRecord::DayKeyDestroyed { day_key, at },
             ManifestRecord::ReceiptsCopied,
             ManifestRecord::ReceiptsCopiedTo { end_bytes: 99, before: at },
+            ManifestRecord::InDoubt { mark: Some(Mark { doubt: Doubt(at), is_known: true }) },
+            ManifestRecord::InDoubt { mark: Some(Mark { doubt: Doubt(at), is_known: false }) },
+            ManifestRecord::InDoubt { mark: None },
+            ManifestRecord::Corrected {
+                doubt: Doubt(at),
+                correction: Correction { least_micros: -7, most_micros: 40 },
+            },
         ];
         all.extend(CAUSES.map(|cause| ManifestRecord::Gap { camera, span, cause }));
         let condemning = TRIGGERS.into_iter().filter(|trigger| trigger.condemns());

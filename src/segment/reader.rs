@@ -49,6 +49,7 @@ pub struct SegmentReader {
     file: Box<dyn DiskFile>,
     head: SegmentHead,
     ending: Ending,
+    corrected_micros: i64,
 }
 
 impl SegmentReader {
@@ -58,7 +59,13 @@ impl SegmentReader {
         let mut block = vec![0; HEAD_BYTES];
         let got = file.read_at(&mut block, 0)?;
         let head = SegmentHead::parse(&block[..got])?;
-        Ok(Self { file, head, ending })
+        Ok(Self { file, head, ending, corrected_micros: 0 })
+    }
+
+    /// With the times of its fragments so much later than its head says.
+    #[must_use]
+    pub fn corrected(self, by_micros: i64) -> Self {
+        Self { corrected_micros: by_micros, ..self }
     }
 
     pub fn head(&self) -> &SegmentHead {
@@ -141,7 +148,7 @@ impl SegmentReader {
     /// # Errors
     /// As [`SegmentReader::chunks`].
     pub fn fragments(&self) -> Result<Vec<FragmentAt>, SegmentError> {
-        let start = self.head.facts.start;
+        let start = self.head.facts.start.plus_micros(self.corrected_micros);
         let mut fragments: Vec<FragmentAt> = Vec::new();
         for chunk in self.chunks()?.iter().filter(|chunk| chunk.header.kind == ChunkKind::Fragment) {
             let header = chunk.header;

@@ -11,7 +11,7 @@ use super::volume::Volume;
 use super::{VaultError, day_keys};
 use crate::crypto::{PrivateKey, PublicKey, StreamOpener};
 use crate::disk::{Access, SharedDisk, read_file};
-use crate::domain::{CameraNumber, DayKeyId, GapCause, Retention, SegmentId, SiteId, Span, Utc, VolumeId};
+use crate::domain::{CameraNumber, Dating, DayKeyId, GapCause, Retention, SegmentId, SiteId, Span, Utc, VolumeId};
 use crate::segment::{
     COMMIT_REGION_BYTES, CommitTable, Ending, HEAD_BYTES, Progress, SegmentError, SegmentFacts, SegmentHead,
     SegmentReader, SlotFile, SlotPurpose,
@@ -44,6 +44,8 @@ pub struct BareSegment {
     /// It stands apart for a request, and outlives its period.
     pub is_held: bool,
     pub path: PathBuf,
+    /// What its times rest on.
+    pub dating: Dating,
 }
 
 /// What there is on a volume.
@@ -97,6 +99,13 @@ impl<'a> DayKeys<'a> {
             }
         }
     }
+}
+
+/// What a segment's time and its end go by.
+#[derive(Clone, Copy)]
+struct Dated {
+    dating: Dating,
+    retention: Retention,
 }
 
 struct Found {
@@ -179,7 +188,7 @@ impl BareVolume {
         let manifest = read.manifest;
         self.day_keys.extend(manifest.sum().day_keys.iter().map(|(day_key, known)| (*day_key, known.public)));
         let Some(table) = manifest.table() else { return };
-        self.gaps.extend(table.gaps.iter().copied());
+        self.gaps.extend(table.gaps());
         for (segment, row) in &table.rows {
             named.insert(*segment);
             let is_dayless = manifest.sum().has_lost(table.day_key(row));
@@ -187,7 +196,8 @@ impl BareVolume {
                 Life::Condemned { .. } | Life::KeyDestroyed { .. } | Life::Erased { .. } => self.destroyed += 1,
                 Life::Open | Life::Sealed if is_dayless => self.destroyed += 1,
                 Life::Open | Life::Sealed => {
-                    self.named(*segment, row, manifest.header.retention, files.get(segment), tables);
+                    let dated = Dated { dating: table.dating(row), retention: manifest.header.retention };
+                    self.named(*segment, row, dated, files.get(segment), tables);
                 }
             }
         }
@@ -198,7 +208,7 @@ impl BareVolume {
         &mut self,
         segment: SegmentId,
         row: &SegmentRow,
-        retention: Retention,
+        Dated { dating, retention }: Dated,
         found: Option<&Found>,
         tables: &[CommitTable],
     ) {
@@ -226,10 +236,22 @@ impl BareVolume {
             _ => self.end_of_open(segment, found, tables),
         };
         let Some((ending, end, told_by)) = end else { return };
-        let expires = Span::new(row.start, end).ok().map(|span| retention.expiry(span));
+        let expires = Span::new(row.start, end).ok().map(|said| dating.correction.expiry(retention, said));
         let (path, is_held) = (found.path.clone(), found.is_held || row.is_apart);
-        let (camera, start) = (row.camera, row.start);
-        self.segments.push(BareSegment { segment, camera, start, end, ending, told_by, expires, is_held, path });
+        let (camera, correction) = (row.camera, dating.correction);
+        let (start, end) = (correction.shown(row.start), correction.shown(end));
+        self.segments.push(BareSegment {
+            segment,
+            camera,
+            start,
+            end,
+            ending,
+            told_by,
+            expires,
+            is_held,
+            path,
+            dating,
+        });
     }
 
     /// A file that no manifest names, or none that can be read.
@@ -247,8 +269,20 @@ impl BareVolume {
         }
         let Some((ending, end, told_by)) = self.end_of_open(segment, found, tables) else { return };
         self.fault(&found.path, "no manifest that can be read names it: its period is not known".into());
-        let (path, is_held) = (found.path.clone(), found.is_held);
-        self.segments.push(BareSegment { segment, camera, start, end, ending, told_by, expires: None, is_held, path });
+        let (path, is_held, dating) = (found.path.clone(), found.is_held, Dating::default());
+        let expires = None;
+        self.segments.push(BareSegment {
+            segment,
+            camera,
+            start,
+            end,
+            ending,
+            told_by,
+            expires,
+            is_held,
+            path,
+            dating,
+        });
     }
 
     /// Where a segment ends that no manifest calls sealed: at the newest commit whose digest holds, or where its own
@@ -312,10 +346,11 @@ impl BareVolume {
     /// # Errors
     /// [`VaultError::WrongKey`] where the key has no slot for its day; [`VaultError::Unopened`]; what the disk says.
     pub fn open(&self, segment: &BareSegment, keys: &mut DayKeys) -> Result<(SegmentReader, StreamOpener), VaultError> {
-        let mut reader = self.open_file(&segment.path, segment.ending)?;
+        let by_micros = segment.dating.correction.least_micros;
+        let mut reader = self.open_file(&segment.path, segment.ending)?.corrected(by_micros);
         if reader.chunks().is_err() {
             let far = SegmentReader::survey(self.disk.open(&segment.path, Access::Read).map_err(SegmentError::from)?)?;
-            reader = self.open_file(&segment.path, Ending::Cut { chunks: far.chunks })?;
+            reader = self.open_file(&segment.path, Ending::Cut { chunks: far.chunks })?.corrected(by_micros);
         }
         let facts = reader.head().facts;
         let opened = keys.open(&self.disk, &self.dir, &facts, self.day_keys.get(&facts.day_key).copied())?;

@@ -137,11 +137,12 @@ fn why_not(manifest: &ManifestFile, segment: SegmentId, holds: &Holds, at: Utc) 
         Life::Condemned { .. } | Life::KeyDestroyed { .. } | Life::Erased { .. } => return Some(NotCondemned::Gone),
         Life::Sealed => {}
     }
-    let Some(span) = row.span_at_least() else { return Some(NotCondemned::Gone) };
-    if holds.covers(row.camera, span) {
+    let (Some(said), Some(table)) = (row.span_at_least(), manifest.table()) else { return Some(NotCondemned::Gone) };
+    let dating = table.dating(row);
+    if holds.covers(row.camera, dating.possible(said)) || holds.covers(row.camera, said) {
         return Some(NotCondemned::Held);
     }
-    let until = manifest.header.retention.expiry(span);
+    let until = dating.correction.expiry(manifest.header.retention, said);
     match manifest.header.retention {
         Retention::Floor(_) if until > at => Some(NotCondemned::UnderFloor { until }),
         Retention::Floor(_) | Retention::Ceiling(_) => None,

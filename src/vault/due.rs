@@ -4,10 +4,11 @@
 //! first. Whether a whole manifest has something due is told by its sum; its table is read when its turn comes.
 
 use super::manifests::ManifestFile;
-use super::table::{Life, SegmentRow, span_at_least};
+use super::table::{Life, span_at_least};
 use super::volume::{ManifestKey, Volume};
+use super::wanted::Wanted;
 use super::{Vault, VaultError};
-use crate::domain::{CameraNumber, DestructionTrigger, Retention, SegmentId, Span, Utc, VolumeId};
+use crate::domain::{CameraNumber, Dating, DestructionTrigger, Retention, SegmentId, Span, Utc, VolumeId};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -17,7 +18,10 @@ pub struct DueSegment {
     pub volume: VolumeId,
     pub segment: SegmentId,
     pub camera: CameraNumber,
+    /// All of the time in which it can have been filmed.
     pub span: Span,
+    /// What it says of itself: holds that were placed before a doubt ended name that.
+    pub(super) said: Span,
     /// When its period ended; for one whose erasing was begun, long ago.
     pub expires: Utc,
     /// It stands with the held footage.
@@ -130,9 +134,15 @@ impl Vault {
     }
 }
 
-/// No segment of a day can be due before the day's first moment is.
+/// No segment of a day can be due before the day's first moment is, as far as that is dated rightly.
 fn may_be_due(manifest: &ManifestFile, until: Utc) -> bool {
-    manifest.header.day.start().saturating_add(manifest.header.retention.period()) <= until
+    earliest(manifest, manifest.header.day.start()) <= until
+}
+
+/// The earliest that anything is due whose head says that it begins at `said`, or later.
+fn earliest(manifest: &ManifestFile, said: Utc) -> Utc {
+    let retention = manifest.header.retention;
+    said.plus_micros(manifest.sum().moves_expiry(retention)).saturating_add(retention.period())
 }
 
 impl Volume {
@@ -207,7 +217,7 @@ impl Volume {
         let Some(table) = manifest.table() else { return Ok(due) };
         let retention = manifest.header.retention;
         // Past this start nothing of the queue is due: no period is counted from before it.
-        let reached = |(start, _): &&(Utc, SegmentId)| start.saturating_add(retention.period()) <= until;
+        let reached = |(start, _): &&(Utc, SegmentId)| earliest(manifest, *start) <= until;
         let empty = BTreeSet::new();
         let (at_once, in_time) = match which {
             Which::Readable => (&table.condemned, &table.keyed),
@@ -222,13 +232,13 @@ impl Volume {
                 Which::Dayless => is_dayless,
                 Which::Keyless => true,
             };
-            let Some(span) = row.span_at_least() else { continue };
+            let (Some(said), Some(ends)) = (row.span_at_least(), table.expiry(row, retention)) else { continue };
             let (expires, condemned) = match row.life {
                 Life::KeyDestroyed { at, condemned } => (at, condemned),
                 Life::Condemned { at, trigger } => (at, Some(trigger)),
-                Life::Sealed => (retention.expiry(span), None),
+                Life::Sealed => (ends, None),
                 // Nobody writes to it any more: it would be open for ever.
-                Life::Open if is_latched => (retention.expiry(span), None),
+                Life::Open if is_latched => (ends, None),
                 Life::Open | Life::Erased { .. } => continue,
             };
             if !is_asked_for || expires > until || skip(*segment) {
@@ -240,11 +250,13 @@ impl Volume {
             }
             let is_keyless = is_dayless || which == Which::Keyless;
             let (volume, segment, camera, is_apart) = (self.id, *segment, row.camera, row.is_apart);
+            let span = table.dating(row).possible(said);
             due.segments.push(DueSegment {
                 volume,
                 segment,
                 camera,
                 span,
+                said,
                 expires,
                 is_apart,
                 is_keyless,
@@ -261,10 +273,13 @@ impl Volume {
         let mut due = Vec::new();
         for (key, manifest) in &state.manifests {
             for (segment, apart) in &manifest.sum().apart {
-                let Some(span) = span_at_least(apart.start, apart.end) else { continue };
-                let (expires, camera) = (manifest.header.retention.expiry(span), apart.camera);
+                let Some(said) = span_at_least(apart.start, apart.end) else { continue };
+                let dating = Dating::marked(false, Some(manifest.sum().correction(apart.doubt)));
+                let expires = dating.correction.expiry(manifest.header.retention, said);
+                let (span, camera) = (dating.possible(said), apart.camera);
+                let is_held = |span| is_held(camera, span);
                 let is_keyless = manifest.sum().has_lost(apart.day_key);
-                if due.len() == limit || expires > now || (is_held(camera, span) && !is_keyless) {
+                if due.len() == limit || expires > now || ((is_held(span) || is_held(said)) && !is_keyless) {
                     continue;
                 }
                 let (volume, segment, manifest, is_apart) = (self.id, *segment, *key, true);
@@ -274,6 +289,7 @@ impl Volume {
                     segment,
                     camera,
                     span,
+                    said,
                     expires,
                     is_apart,
                     is_keyless,
@@ -304,11 +320,11 @@ impl Volume {
         for key in in_part {
             let Some(manifest) = state.loaded(key)? else { continue };
             let (retention, Some(table)) = (manifest.header.retention, manifest.table()) else { continue };
-            let reached = table.keyed.iter().take_while(|(start, _)| start.saturating_add(retention.period()) <= now);
+            let reached = table.keyed.iter().take_while(|(start, _)| earliest(manifest, *start) <= now);
             let rows = reached.filter_map(|(_, segment)| table.rows.get(segment));
             let ended = rows.filter(|row| row.life != Life::Open || is_latched);
-            count += ended.filter_map(SegmentRow::span_at_least).filter(|span| retention.expiry(*span) <= now).count()
-                as u64;
+            count +=
+                ended.filter_map(|row| table.expiry(row, retention)).filter(|expires| *expires <= now).count() as u64;
         }
         Ok(count)
     }
@@ -318,11 +334,17 @@ impl Volume {
 fn is_over(manifest: &ManifestFile, now: Utc) -> bool {
     let retention: Retention = manifest.header.retention;
     let sum = manifest.sum();
-    sum.open == 0 && sum.wanted.values().all(|wanted| wanted.expiry(retention).is_some_and(|expiry| expiry <= now))
+    let ends =
+        |wanted: &Wanted| wanted.expiry(retention).map(|ends| ends.plus_micros(sum.most_moves_expiry(retention)));
+    sum.open == 0 && sum.wanted.values().all(|wanted| ends(wanted).is_some_and(|ends| ends <= now))
 }
 
 fn apart_over(manifest: &ManifestFile, now: Utc) -> u64 {
     let retention = manifest.header.retention;
-    let spans = manifest.sum().apart.values().filter_map(|apart| span_at_least(apart.start, apart.end));
-    spans.filter(|span| retention.expiry(*span) <= now).count() as u64
+    let sum = manifest.sum();
+    let ends = sum.apart.values().filter_map(|apart| {
+        let said = span_at_least(apart.start, apart.end)?;
+        Some(sum.correction(apart.doubt).expiry(retention, said))
+    });
+    ends.filter(|ends| *ends <= now).count() as u64
 }

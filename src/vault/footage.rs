@@ -6,7 +6,9 @@ use super::volume::{ManifestKey, OpenSegment, Volume, manifest_key};
 use super::{Vault, VaultError};
 use crate::catalog::{CatalogEntry, Fate};
 use crate::crypto::{DataKey, PrivateKey};
-use crate::domain::{CameraNumber, DayKeyId, DestructionTrigger, GapCause, Retention, SegmentId, Span, Utc, VolumeId};
+use crate::domain::{
+    CameraNumber, Dating, DayKeyId, DestructionTrigger, GapCause, Retention, SegmentId, Span, Utc, VolumeId,
+};
 use crate::segment::{Ending, SegmentHead, SegmentReader};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -24,6 +26,7 @@ pub struct LiveSegment {
     pub span: Span,
     pub ending: Ending,
     pub expires: Utc,
+    pub dating: Dating,
     pub retention: Retention,
     /// It is still being written.
     pub is_open: bool,
@@ -39,17 +42,29 @@ pub type EachSegment<T> = Vec<(LiveSegment, Result<T, VaultError>)>;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "state")]
 pub enum Availability {
-    Footage { span: Span },
-    Destroyed { span: Span, at: Utc, trigger: DestructionTrigger },
-    Gap { span: Span, cause: GapCause },
+    /// `in_doubt`: it was recorded while the clock was in doubt, and may have been filmed at another time.
+    Footage {
+        span: Span,
+        in_doubt: bool,
+    },
+    Destroyed {
+        span: Span,
+        at: Utc,
+        trigger: DestructionTrigger,
+        in_doubt: bool,
+    },
+    Gap {
+        span: Span,
+        cause: GapCause,
+    },
 }
 
 impl Availability {
     pub fn span(&self) -> Span {
         match self {
-            Availability::Footage { span } | Availability::Destroyed { span, .. } | Availability::Gap { span, .. } => {
-                *span
-            }
+            Availability::Footage { span, .. }
+            | Availability::Destroyed { span, .. }
+            | Availability::Gap { span, .. } => *span,
         }
     }
 }
@@ -72,11 +87,13 @@ pub(super) fn entry(
     segment: SegmentId,
     row: &SegmentRow,
 ) -> CatalogEntry {
+    let dating = table.dating(row);
     CatalogEntry {
         volume,
         segment,
-        start: row.start,
-        end: (row.life != Life::Open).then_some(row.end),
+        start: dating.correction.shown(row.start),
+        end: (row.life != Life::Open).then_some(dating.correction.shown(row.end)),
+        dating,
         day_key: table.day_key(row),
         retention,
         ending: row.ending(),
@@ -99,14 +116,15 @@ pub(super) fn live_of_row(
     segment: SegmentId,
     row: &SegmentRow,
 ) -> Option<LiveSegment> {
-    let span = row.span_at_least()?;
+    let dating = table.dating(row);
     Some(LiveSegment {
         volume,
         segment,
         camera: row.camera,
-        span,
+        span: table.shown(row)?,
         ending: row.ending(),
-        expires: retention.expiry(span),
+        expires: table.expiry(row, retention)?,
+        dating,
         retention,
         is_open: row.life == Life::Open,
         day_key: table.day_key(row),
@@ -135,7 +153,7 @@ impl Vault {
         let mut told = Vec::new();
         for entry in self.entries(camera, span)? {
             let piece = match self.live(camera, &entry, now) {
-                Ok(live) => Some(Availability::Footage { span: live.span }),
+                Ok(live) => Some(Availability::Footage { span: live.span, in_doubt: entry.dating.in_doubt }),
                 Err(VaultError::Expired { at }) => gone(&entry, at, DestructionTrigger::Expiry),
                 Err(VaultError::Destroyed { at, trigger }) => gone(&entry, at, trigger),
                 Err(_) => None,
@@ -171,7 +189,10 @@ impl Vault {
         let volume = self.volume(entry.volume, segment)?;
         let (ending, end) = match entry.end {
             Some(end) => (entry.ending, end),
-            None => volume.progress_of(segment)?,
+            None => {
+                let (ending, said) = volume.progress_of(segment)?;
+                (ending, entry.dating.correction.shown(said))
+            }
         };
         let span = Span::new(entry.start, end).map_err(|_| VaultError::Unknown { segment })?;
         let live = LiveSegment {
@@ -180,11 +201,15 @@ impl Vault {
             camera,
             span,
             ending,
-            expires: entry.retention.expiry(span),
+            expires: entry
+                .dating
+                .correction
+                .expiry(entry.retention, span.moved(entry.dating.correction.least_micros.saturating_neg())),
+            dating: entry.dating,
             retention: entry.retention,
             is_open: entry.end.is_none(),
             day_key: entry.day_key,
-            manifest: manifest_key(entry.start.day(), entry.retention),
+            manifest: manifest_key(entry.dating.said(entry.start).day(), entry.retention),
             is_apart: entry.is_apart,
         };
         live.unexpired(now)
@@ -198,7 +223,7 @@ impl Vault {
         let volume = self.volume(live.volume, live.segment)?;
         let live = volume.as_it_stands(live)?.unexpired(now)?;
         let file = volume.open_where_it_stands(live.manifest, live.segment, live.is_apart)?;
-        Ok(SegmentReader::open(file, live.ending)?)
+        Ok(SegmentReader::open(file, live.ending)?.corrected(live.dating.correction.least_micros))
     }
 
     /// The heads of segments, in their order. Many are read side by side: one after the other, a day of a camera would be
@@ -269,7 +294,7 @@ impl Vault {
 /// What is said of a segment once it is gone.
 fn gone(entry: &CatalogEntry, at: Utc, trigger: DestructionTrigger) -> Option<Availability> {
     let span = Span::new(entry.start, entry.end.unwrap_or(at)).ok()?;
-    Some(Availability::Destroyed { span, at, trigger })
+    Some(Availability::Destroyed { span, at, trigger, in_doubt: entry.dating.in_doubt })
 }
 
 impl LiveSegment {

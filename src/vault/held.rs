@@ -69,7 +69,9 @@ impl Volume {
         let left = state.manifests.iter().filter(|(_, manifest)| manifest.sum().left > 0);
         let reached = left.filter(|(_, manifest)| {
             let day = manifest.header.day;
-            let whole = Span::new(day.start(), day.end().saturating_add(LONGEST_SEGMENT));
+            let (earlier, later) = manifest.sum().moves_shown();
+            let end = day.end().saturating_add(LONGEST_SEGMENT).plus_micros(later);
+            let whole = Span::new(day.start().plus_micros(earlier), end);
             whole.is_ok_and(|whole| holds.iter().any(|hold| hold.span.overlaps(whole)))
         });
         reached.map(|(key, _)| *key).collect()
@@ -79,25 +81,27 @@ impl Volume {
         let mut held = HeldFootage::default();
         for part in self.held_rows(key, holds)?.chunks(RECORDS_AT_A_TIME) {
             let mut state = self.lock();
-            for (segment, row, span) in part {
+            for (segment, row, said) in part {
                 let so_far = state.open.get(segment).map(|open| open.progress.bytes);
                 let Some(manifest) = state.loaded(key)? else { continue };
                 let whole = manifest.whole(row)?.map(|whole| whole.bytes);
                 let bytes = whole.or(so_far).unwrap_or_default();
-                let is_past = manifest.header.retention.expiry(*span) <= now;
+                let dating = manifest.table().map(|table| table.dating(row)).unwrap_or_default();
+                let is_past = dating.correction.expiry(manifest.header.retention, *said) <= now;
                 held += HeldFootage {
                     segments: 1,
                     bytes,
                     past_segments: u64::from(is_past),
                     past_bytes: if is_past { bytes } else { 0 },
-                    oldest: Some(span.from()),
+                    oldest: Some(dating.shown(*said).from()),
                 };
             }
         }
         Ok(held)
     }
 
-    /// Segments of a manifest that a hold covers and that are not destroyed, those under way among them.
+    /// Segments of a manifest that a hold covers and that are not destroyed, those under way among them, with the span that
+    /// they say.
     fn held_rows(&self, key: ManifestKey, holds: &[Hold]) -> Result<Vec<(SegmentId, SegmentRow, Span)>, VaultError> {
         if let Some(so_far) = self.read_ahead(key)? {
             self.lock().take_table(key, so_far)?;
@@ -105,12 +109,13 @@ impl Volume {
         let mut state = self.lock();
         let ends: HashMap<SegmentId, Utc> = state.open.iter().map(|(id, open)| (*id, open.progress.end)).collect();
         let Some(manifest) = state.loaded(key)? else { return Ok(Vec::new()) };
-        let rows = manifest.table().into_iter().flat_map(|table| &table.rows);
-        let held = rows.filter_map(|(segment, row)| {
+        let Some(table) = manifest.table() else { return Ok(Vec::new()) };
+        let held = table.rows.iter().filter_map(|(segment, row)| {
             let is_there = matches!(row.life, Life::Open | Life::Sealed);
-            let span = span_at_least(row.start, ends.get(segment).map_or(row.end, |end| row.end.max(*end)))?;
-            let is_held = is_there && holds.iter().any(|hold| hold.covers(row.camera, span));
-            is_held.then_some((*segment, *row, span))
+            let said = span_at_least(row.start, ends.get(segment).map_or(row.end, |end| row.end.max(*end)))?;
+            let possible = table.dating(row).possible(said);
+            let covers = |hold: &Hold| hold.covers(row.camera, possible) || hold.covers(row.camera, said);
+            (is_there && holds.iter().any(covers)).then_some((*segment, *row, said))
         });
         Ok(held.collect())
     }

@@ -4,10 +4,11 @@
 //! manifests themselves, more slowly and the same.
 
 use super::footage::entry;
+use super::manifests::ManifestFile;
 use super::volume::{ManifestKey, Volume};
 use super::{Vault, VaultError};
 use crate::catalog::{Catalog, CatalogEntry, CatalogError};
-use crate::domain::{CameraNumber, GapCause, Span};
+use crate::domain::{CameraNumber, GapCause, Span, Utc};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -41,12 +42,24 @@ impl Vault {
         self.index_state() == IndexState::Current
     }
 
+    /// Whether it is to be rebuilt by [`Vault::catch_up`].
+    pub fn index_waits(&self) -> bool {
+        self.index_state() == IndexState::Stale
+    }
+
     /// Recording and erasing never wait for the index: what it misses is told, and made good at the next start.
     pub(super) fn indexed(&self, put: impl FnOnce(&Catalog) -> Result<(), CatalogError>) {
         if matches!(self.index_state(), IndexState::Filling | IndexState::Current)
             && let Err(e) = put(&self.catalog)
         {
             self.index_failed(&e);
+        }
+    }
+
+    /// Much of it stands in another hour now: it is rebuilt by [`Vault::catch_up`], and until then the manifests answer.
+    pub(super) fn index_is_outdated(&self) {
+        if self.index_state() != IndexState::Failed {
+            self.set_index_state(IndexState::Stale);
         }
     }
 
@@ -67,8 +80,13 @@ impl Vault {
         let (from, to) = (span.from().saturating_sub(LONGEST_SEGMENT).day(), span.to().day());
         for volume in &self.volumes {
             let mut state = volume.lock();
-            let keys: Vec<ManifestKey> =
-                state.manifests.keys().copied().filter(|key| from <= key.0 && key.0 <= to).collect();
+            let reach = |(key, manifest): (&ManifestKey, &ManifestFile)| {
+                let (earlier, later) = manifest.sum().moves_shown();
+                let first = key.0.start().plus_micros(earlier).day();
+                let last = key.0.end().plus_micros(later.saturating_sub(1)).day();
+                (from <= last && first <= to).then_some(*key)
+            };
+            let keys: Vec<ManifestKey> = state.manifests.iter().filter_map(reach).collect();
             for key in keys {
                 let Some(manifest) = state.loaded(key)? else { continue };
                 let (retention, Some(table)) = (manifest.header.retention, manifest.table()) else { continue };
@@ -94,14 +112,16 @@ impl Vault {
             let mut state = volume.lock();
             // A gap stands in the manifest of the day on which it ended.
             let with_gaps = state.manifests.iter().filter(|(key, manifest)| {
-                key.0 >= span.from().day() && manifest.sum().gaps_from.is_some_and(|from| from < span.to())
+                let (earlier, later) = manifest.sum().moves_shown();
+                let begins = |from: Utc| from.plus_micros(earlier) < span.to();
+                key.0.end().plus_micros(later) > span.from() && manifest.sum().gaps_from.is_some_and(begins)
             });
             let keys: Vec<ManifestKey> = with_gaps.map(|(key, _)| *key).collect();
             for key in keys {
                 let Some(manifest) = state.loaded(key)? else { continue };
                 let Some(table) = manifest.table() else { continue };
-                let gaps = table.gaps.iter().filter(|(of, gap, _)| *of == camera && gap.overlaps(span));
-                found.extend(gaps.map(|(_, gap, cause)| (*gap, *cause)));
+                let gaps = table.gaps().filter(|(of, gap, _)| *of == camera && gap.overlaps(span));
+                found.extend(gaps.map(|(_, gap, cause)| (gap, cause)));
             }
         }
         found.sort_by_key(|(gap, _)| gap.from());
@@ -109,12 +129,14 @@ impl Vault {
         Ok(found)
     }
 
-    /// What an unclean stop leaves to be done beside the work: directories that were not looked through yet, and the
-    /// index, from the manifests. Blocks; ends early when `is_stopped` says so.
+    /// What an unclean stop, or the end of a doubt about the time, leaves to be done beside the work: directories that were
+    /// not looked through yet, and the index, from the manifests. Blocks; ends early when `is_stopped` says so.
     ///
     /// # Errors
     /// The first manifest that could not be read. The others are taken in, and the index is not relied on.
     pub fn catch_up(&self, is_stopped: &dyn Fn() -> bool) -> Result<(), VaultError> {
+        // Somebody is at it.
+        let Ok(_turn) = self.catching_up.try_lock() else { return Ok(()) };
         let mut told = Ok(());
         for volume in &self.volumes {
             let unsurveyed = volume.lock().unsurveyed.clone();
@@ -167,8 +189,8 @@ impl Vault {
         for (camera, entries) in by_camera {
             self.catalog.put_all(camera, entries)?;
         }
-        for (camera, span, cause) in &table.gaps {
-            self.catalog.put_gap(*camera, *span, *cause)?;
+        for (camera, span, cause) in table.gaps() {
+            self.catalog.put_gap(camera, span, cause)?;
         }
         Ok(())
     }

@@ -37,6 +37,8 @@ pub struct Inspection {
     pub segments_open: u64,
     pub segments_destroyed: u64,
     pub segments_held: u64,
+    /// Of those kept, the ones whose times are not certain: they were recorded while the clock was in doubt.
+    pub segments_in_doubt: u64,
     pub day_keys: u64,
     /// Sealed bytes that were read and held against their digest; 0 unless the inspection was deep.
     pub bytes_digested: u64,
@@ -212,6 +214,7 @@ impl Inspection {
         self.segments_open += other.segments_open;
         self.segments_destroyed += other.segments_destroyed;
         self.segments_held += other.segments_held;
+        self.segments_in_doubt += other.segments_in_doubt;
         self.bytes_digested += other.bytes_digested;
         self.segments_decrypted += other.segments_decrypted;
         self.faults.extend(other.faults);

@@ -1,7 +1,7 @@
 //! One manifest file: appended to, summed up, and read again where its segments are wanted.
 
 use super::VaultError;
-use super::table::{ManifestSum, SegmentRow, SegmentTable};
+use super::table::{Before, ManifestSum, SegmentRow, SegmentTable};
 use crate::crypto::random_u64;
 use crate::disk::{Access, DiskFile, PhysicalRange, SharedDisk};
 use crate::domain::{Day, Digest, ManifestHead, Retention, SegmentId, VolumeId};
@@ -356,16 +356,20 @@ fn take_in(sum: &mut ManifestSum, table: &mut SegmentTable, record: &ManifestRec
         | ManifestRecord::SetApart { segment }
         | ManifestRecord::KeyDestroyed { segment, .. }
         | ManifestRecord::Erased { segment, .. }
-        | ManifestRecord::Condemned { segment, .. } => table.rows.get(segment).map(|row| (*row, table.day_key(row))),
+        | ManifestRecord::Condemned { segment, .. } => {
+            let before = |row: &SegmentRow| Before { row: *row, day_key: table.day_key(row), doubt: table.doubt(row) };
+            table.rows.get(segment).map(before)
+        }
         ManifestRecord::DayKeyMade { .. }
         | ManifestRecord::Opened { .. }
         | ManifestRecord::Gap { .. }
         | ManifestRecord::DayKeyDestroyed { .. }
         | ManifestRecord::ReceiptsCopied
-        | ManifestRecord::ReceiptsCopiedTo { .. } => None,
+        | ManifestRecord::ReceiptsCopiedTo { .. }
+        | ManifestRecord::InDoubt { .. }
+        | ManifestRecord::Corrected { .. } => None,
     };
-    let fits =
-        table.apply(record, at_bytes) && sum.apply(record, before.as_ref().map(|(row, day_key)| (row, *day_key)));
+    let fits = table.apply(record, at_bytes) && sum.apply(record, before);
     if matches!(record, ManifestRecord::ReceiptsCopiedTo { .. }) {
         sum.unreceipted = table.unreceipted();
     }

@@ -115,7 +115,8 @@ impl Volume {
         }
         for (segment, row) in &ready {
             let Life::Erased { trigger, overwrite, read_back_percent, .. } = row.life else { continue };
-            let (Some(span), whole) = (row.span_at_least(), manifest.whole(row)?) else { continue };
+            let shown = manifest.table().and_then(|table| table.shown(row));
+            let (Some(span), whole) = (shown, manifest.whole(row)?) else { continue };
             let hour = row.start.micros().div_euclid(MICROS_AN_HOUR);
             let new = || self.empty_receipt(manifest, row.camera, (hour, span), (trigger, overwrite));
             let (receipt, running) = batches.entry((hour, row.camera, trigger, overwrite)).or_insert_with(new);

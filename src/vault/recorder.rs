@@ -10,7 +10,7 @@ use super::table::Newest;
 use super::volume::{OpenSegment, Volume, manifest_key};
 use super::{Vault, VaultError, footage};
 use crate::crypto::random_u64;
-use crate::domain::{CameraNumber, Digest, GapCause, Retention, SegmentId, Span, Utc};
+use crate::domain::{CameraNumber, Correction, Digest, GapCause, Mark, Retention, SegmentId, Span, Utc};
 use crate::segment::{FragmentFacts, ManifestRecord, SegmentFacts, SegmentWriter};
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +23,8 @@ pub struct CameraRecorder {
     vault: Arc<Vault>,
     camera: CameraNumber,
     retention: Retention,
+    /// The doubt that what comes next is dated in.
+    mark: Option<Mark>,
     open: Option<Open>,
     /// What the next segment will probably need, from the last one.
     expected_bytes: u64,
@@ -36,11 +38,16 @@ struct Open {
 
 impl CameraRecorder {
     pub fn new(vault: Arc<Vault>, camera: CameraNumber, retention: Retention) -> Self {
-        Self { vault, camera, retention, open: None, expected_bytes: FIRST_EXPECTED_BYTES }
+        Self { vault, camera, retention, mark: None, open: None, expected_bytes: FIRST_EXPECTED_BYTES }
     }
 
     pub fn is_open(&self) -> bool {
         self.open.is_some()
+    }
+
+    /// Segments that are begun, and gaps that are recorded, from here on are dated in this doubt.
+    pub fn date_in(&mut self, mark: Option<Mark>) {
+        self.mark = mark;
     }
 
     /// Begins a segment whose first frame was filmed at `start`. One that is open is given up where it stands.
@@ -92,7 +99,8 @@ impl CameraRecorder {
         };
         let opened =
             ManifestRecord::Opened { segment, camera: self.camera, start, day_key, head: writer.head_digest() };
-        if let Err(e) = volume.record(&mut state, start.day(), self.retention, &opened) {
+        let marked = volume.mark(&mut state, start.day(), self.retention, self.mark);
+        if let Err(e) = marked.and_then(|()| volume.record(&mut state, start.day(), self.retention, &opened)) {
             leave_nothing(volume, &path);
             return Err(e);
         }
@@ -100,6 +108,7 @@ impl CameraRecorder {
         let entry = state.manifests.get(&manifest).and_then(|manifest| footage::entry_of(volume.id, manifest, segment));
         let open = OpenSegment {
             manifest,
+            doubt: self.mark.map(|mark| mark.doubt),
             progress: writer.progress(),
             allocated_bytes: writer.allocated_bytes(),
             recorded_at: None,
@@ -158,7 +167,9 @@ impl CameraRecorder {
             Ok(progress) => {
                 self.expected_bytes = progress.bytes + progress.bytes / 8;
                 let mut state = volume.lock();
-                state.newest.insert(self.camera, Newest { start, end: progress.end, digest: progress.digest });
+                let (end, digest) = (progress.end, progress.digest);
+                let doubt = state.open.get(&segment).and_then(|open| open.doubt);
+                state.newest.insert(self.camera, Newest { start, end, digest, doubt });
                 if let Some(known) = state.open.get_mut(&segment) {
                     known.progress = progress;
                 }
@@ -192,12 +203,13 @@ impl CameraRecorder {
         let volume = &self.vault.volumes[number];
         let gap = ManifestRecord::Gap { camera: self.camera, span, cause };
         let mut state = volume.lock();
+        volume.mark(&mut state, span.to().day(), self.retention, self.mark)?;
         volume.record(&mut state, span.to().day(), self.retention, &gap)?;
         self.vault.indexed(|catalog| catalog.put_gap(self.camera, span, cause));
         Ok(())
     }
 
-    /// When the newest footage of this camera ends, on any volume; `None` where there is none.
+    /// When the newest footage of this camera ends, as it is shown, on any volume; `None` where there is none.
     pub fn newest_end(&self) -> Option<Utc> {
         self.vault.volumes.iter().filter_map(|volume| volume.newest_end(self.camera)).max()
     }
@@ -262,6 +274,10 @@ impl Volume {
     }
 
     fn newest_end(&self, camera: CameraNumber) -> Option<Utc> {
-        self.lock().newest.get(&camera).map(|newest| newest.end)
+        let state = self.lock();
+        let newest = state.newest.get(&camera)?;
+        let corrections = state.manifests.values().map(|manifest| manifest.sum().correction(newest.doubt));
+        let corrected = corrections.into_iter().find(|correction| *correction != Correction::default());
+        Some(corrected.unwrap_or_default().shown(newest.end))
     }
 }

@@ -80,10 +80,11 @@ impl VolumeState {
                 if wanted.is_destroyed {
                     continue;
                 }
-                let expires = wanted.expiry(manifest.header.retention);
+                let retention = manifest.header.retention;
+                let expires = wanted.expiry(retention).map(|ends| ends.plus_micros(sum.most_moves_expiry(retention)));
                 let may_go = wanted.open == 0
                     && expires.is_some_and(|expires| expires <= now)
-                    && wanted.span().is_some_and(|span| !is_held(wanted.camera, span));
+                    && wanted.span().is_some_and(|said| !is_held(wanted.camera, sum.possible(said)));
                 told.is_needed |= !may_go;
                 told.is_left = true;
                 in_order.push(*day_key);

@@ -1,13 +1,24 @@
 //! What a manifest's records add up to: a sum that always stays in memory, and a table of its segments that is read
 //! when somebody asks for them. A month of 97 cameras is four million segments: all of them would fill the memory.
 
+mod doubts;
+mod kept;
+
+pub use kept::Stored;
+pub(super) use kept::{Apart, Before, LiveDayKey, Newest};
+
 use super::wanted::Wanted;
-use crate::crypto::PublicKey;
 use crate::disk::BLOCK_BYTES;
-use crate::domain::{CameraNumber, DayKeyId, DestructionTrigger, Digest, GapCause, Overwrite, SegmentId, Span, Utc};
+use crate::domain::{
+    CameraNumber, Correction, DayKeyId, DestructionTrigger, Doubt, GapCause, Mark, Overwrite, SegmentId, Span, Utc,
+};
 use crate::segment::{Ending, ManifestRecord};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// The clock's file is written every minute: after a crash a doubt begins so much before what was recorded last, at most.
+const CLOCK_KEPT_EVERY: Duration = Duration::from_secs(120);
 
 /// Where a segment stands in its life.
 ///
@@ -56,6 +67,8 @@ pub(super) struct SegmentRow {
     reserved_blocks: u32,
     pub camera: CameraNumber,
     day_key: u16,
+    /// Its doubt's place in the table, from 1 on; 0 for none.
+    doubt: u16,
     pub has_footer: bool,
     pub is_apart: bool,
     /// Its destruction is a row of the ledger.
@@ -134,7 +147,9 @@ impl SegmentRow {
                 | ManifestRecord::DayKeyDestroyed { .. }
                 | ManifestRecord::ReceiptsCopied
                 | ManifestRecord::ReceiptsCopiedTo { .. }
-                | ManifestRecord::Condemned { .. },
+                | ManifestRecord::Condemned { .. }
+                | ManifestRecord::InDoubt { .. }
+                | ManifestRecord::Corrected { .. },
             ) => return false,
         }
         true
@@ -147,13 +162,26 @@ pub(super) fn span_at_least(start: Utc, end: Utc) -> Option<Span> {
     Span::new(start, end).or_else(|_| Span::new(start, start.plus_90k(90))).ok()
 }
 
+/// A gap as it was recorded.
+#[derive(Clone, Copy, Debug)]
+struct RecordedGap {
+    camera: CameraNumber,
+    span: Span,
+    cause: GapCause,
+    doubt: u16,
+}
+
 /// The segments and gaps of one manifest.
 #[derive(Debug, Default)]
 pub(super) struct SegmentTable {
     pub rows: BTreeMap<SegmentId, SegmentRow>,
     /// The day keys that rows name by their place here: one a camera, for the most part.
     day_keys: Vec<DayKeyId>,
-    pub gaps: Vec<(CameraNumber, Span, GapCause)>,
+    /// The same for doubts, with what corrects them where they have ended.
+    doubts: Vec<(Mark, Option<Correction>)>,
+    /// The one that is marked now.
+    doubt: u16,
+    gaps: Vec<RecordedGap>,
     /// By start: what stands with the rolling footage and has its key block. The eraser takes it from the front.
     pub keyed: BTreeSet<(Utc, SegmentId)>,
     /// The same of what was condemned: due at once, wherever it stands.
@@ -172,8 +200,28 @@ impl SegmentTable {
         match record {
             ManifestRecord::DayKeyMade { .. } | ManifestRecord::DayKeyDestroyed { .. } => true,
             ManifestRecord::Gap { camera, span, cause } => {
-                self.gaps.push((*camera, *span, *cause));
+                self.gaps.push(RecordedGap { camera: *camera, span: *span, cause: *cause, doubt: self.doubt });
                 true
+            }
+            ManifestRecord::InDoubt { mark: None } => {
+                self.doubt = 0;
+                true
+            }
+            ManifestRecord::InDoubt { mark: Some(mark) } => match self.place_of(*mark) {
+                Some(place) => {
+                    self.doubt = place;
+                    true
+                }
+                None => false,
+            },
+            ManifestRecord::Corrected { doubt, correction } => {
+                // By how much it is wrong is found out once.
+                let untold = |(mark, known): &&mut (Mark, Option<Correction>)| mark.doubt == *doubt && known.is_none();
+                let mut is_first = false;
+                for (_, known) in self.doubts.iter_mut().filter(untold) {
+                    (*known, is_first) = (Some(*correction), true);
+                }
+                is_first
             }
             ManifestRecord::Opened { segment, camera, start, day_key, .. } => {
                 let place = self.day_keys.iter().position(|known| known == day_key).unwrap_or_else(|| {
@@ -192,6 +240,7 @@ impl SegmentTable {
                     reserved_blocks: 0,
                     camera: *camera,
                     day_key,
+                    doubt: self.doubt,
                     has_footer: false,
                     is_apart: false,
                     is_receipted: false,
@@ -263,64 +312,6 @@ impl SegmentTable {
     }
 }
 
-/// A camera's newest segment that came to its end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Newest {
-    pub start: Utc,
-    pub end: Utc,
-    pub digest: Digest,
-}
-
-/// A day key that is not destroyed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LiveDayKey {
-    pub camera: CameraNumber,
-    pub public: PublicKey,
-}
-
-/// A segment that stands apart: due whenever nothing holds it any more.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Apart {
-    pub camera: CameraNumber,
-    pub start: Utc,
-    pub end: Utc,
-    pub day_key: DayKeyId,
-}
-
-/// What the segments of one camera in a manifest take up, and how quickly that came together.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Stored {
-    /// Of all that came to their end here, erased ones too: their bytes, what was reserved for them, and how long they
-    /// are.
-    pub sealed_bytes: u64,
-    pub reserved_bytes: u64,
-    pub sealed_micros: u64,
-    /// Reserved for those that are there: with the rolling footage, apart, or on their way out.
-    pub rolling_bytes: u64,
-    pub apart_bytes: u64,
-    pub going_bytes: u64,
-}
-
-impl Stored {
-    /// What a segment's bytes count as: one of the last three.
-    fn place(&mut self, row: &SegmentRow) -> &mut u64 {
-        match row.life {
-            Life::Condemned { .. } | Life::KeyDestroyed { .. } | Life::Erased { .. } => &mut self.going_bytes,
-            Life::Open | Life::Sealed if row.is_apart => &mut self.apart_bytes,
-            Life::Open | Life::Sealed => &mut self.rolling_bytes,
-        }
-    }
-
-    fn leave(&mut self, row: &SegmentRow) {
-        let place = self.place(row);
-        *place = place.saturating_sub(row.reserved_bytes());
-    }
-}
-
 /// What can be said of a manifest without its table.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -346,6 +337,12 @@ pub(super) struct ManifestSum {
     pub stored: BTreeMap<CameraNumber, Stored>,
     /// When the earliest gap recorded here begins.
     pub gaps_from: Option<Utc>,
+    /// The mark of what is recorded now.
+    pub mark: Option<Mark>,
+    /// Doubts that something here was dated in, with what corrects them where they have ended.
+    pub doubts: BTreeMap<Doubt, Option<Correction>>,
+    /// Whether a segment here was dated in none.
+    pub has_undoubted: bool,
 }
 
 impl ManifestSum {
@@ -374,7 +371,7 @@ impl ManifestSum {
 
     /// Takes a record in that the table took in; `row` is its segment's row as it was before. `false` for one that does
     /// not follow from those before.
-    pub fn apply(&mut self, record: &ManifestRecord, before: Option<(&SegmentRow, DayKeyId)>) -> bool {
+    pub fn apply(&mut self, record: &ManifestRecord, before: Option<Before>) -> bool {
         match record {
             ManifestRecord::DayKeyMade { day_key, camera, public } => {
                 return self.day_keys.insert(*day_key, LiveDayKey { camera: *camera, public: *public }).is_none();
@@ -392,6 +389,7 @@ impl ManifestSum {
                 self.gaps_from = Some(self.gaps_from.map_or(span.from(), |from| from.min(span.from())));
             }
             ManifestRecord::Opened { day_key, camera, start, .. } => {
+                self.has_undoubted |= self.mark.is_none();
                 self.left += 1;
                 self.keyed += 1;
                 self.open += 1;
@@ -412,7 +410,7 @@ impl ManifestSum {
             }
             ManifestRecord::Sealed { end, digest, bytes, allocated_bytes, .. } => {
                 self.open = self.open.saturating_sub(1);
-                let Some((row, day_key)) = before else { return false };
+                let Some(Before { row, day_key, doubt }) = before else { return false };
                 if let Some(wanted) = self.wanted.get_mut(&day_key) {
                     wanted.open = wanted.open.saturating_sub(1);
                     wanted.last_end = wanted.last_end.max(*end);
@@ -422,43 +420,53 @@ impl ManifestSum {
                 stored.reserved_bytes += allocated_bytes;
                 stored.sealed_micros += u64::try_from((*end).since(row.start).as_micros()).unwrap_or(0);
                 stored.rolling_bytes += allocated_bytes.next_multiple_of(BLOCK_BYTES as u64);
-                let newest = Newest { start: row.start, end: (*end).max(row.start), digest: *digest };
+                let newest = Newest { start: row.start, end: (*end).max(row.start), digest: *digest, doubt };
                 let known = self.newest.entry(row.camera).or_insert(newest);
                 if known.start <= newest.start {
                     *known = newest;
                 }
             }
             ManifestRecord::SetApart { segment } => {
-                let Some((row, day_key)) = before else { return false };
+                let Some(Before { row, day_key, doubt }) = before else { return false };
                 let stored = self.stored.entry(row.camera).or_default();
-                stored.leave(row);
+                stored.leave(&row);
                 stored.apart_bytes += row.reserved_bytes();
-                self.apart.insert(*segment, Apart { camera: row.camera, start: row.start, end: row.end, day_key });
+                let apart = Apart { camera: row.camera, start: row.start, end: row.end, day_key, doubt };
+                self.apart.insert(*segment, apart);
             }
             ManifestRecord::KeyDestroyed { segment, .. } => {
-                let Some((row, day_key)) = before else { return false };
+                let Some(Before { row, day_key, .. }) = before else { return false };
                 self.apart.remove(segment);
                 self.condemned = self.condemned.saturating_sub(u64::from(matches!(row.life, Life::Condemned { .. })));
-                self.is_going(row);
-                self.lose_key(row, day_key);
+                self.is_going(&row);
+                self.lose_key(&row, day_key);
             }
             ManifestRecord::Condemned { segment, .. } => {
-                let Some((row, _)) = before else { return false };
+                let Some(Before { row, .. }) = before else { return false };
                 // Whether anything holds it is not asked any more.
                 self.apart.remove(segment);
                 self.condemned += 1;
-                self.is_going(row);
+                self.is_going(&row);
             }
             ManifestRecord::Erased { .. } => {
-                let Some((row, day_key)) = before else { return false };
+                let Some(Before { row, day_key, .. }) = before else { return false };
                 self.left = self.left.saturating_sub(1);
                 self.unreceipted += 1;
-                self.stored.entry(row.camera).or_default().leave(row);
+                self.stored.entry(row.camera).or_default().leave(&row);
                 if row.life == Life::Open {
-                    self.lose_key(row, day_key);
+                    self.lose_key(&row, day_key);
                 }
             }
             ManifestRecord::ReceiptsCopied => self.unreceipted = 0,
+            ManifestRecord::InDoubt { mark } => {
+                self.mark = *mark;
+                if let Some(mark) = mark {
+                    self.doubts.entry(mark.doubt).or_default();
+                }
+            }
+            ManifestRecord::Corrected { doubt, correction } => {
+                self.doubts.insert(*doubt, Some(*correction));
+            }
             // The table alone can tell how many those are.
             ManifestRecord::ReceiptsCopiedTo { .. } => {}
         }

@@ -14,11 +14,13 @@ use std::time::Duration;
 
 mod condemn;
 mod damage;
+mod doubts;
 mod erasing;
 mod errors;
 mod model;
 mod recipients;
 mod starts;
+mod time;
 
 const SITE: SiteId = SiteId([1; 16]);
 /// 2026-11-22T10:00:00Z.

@@ -2,6 +2,7 @@
 
 use super::VaultError;
 use super::discard::Discards;
+use super::doubt::Settled;
 use super::manifests::{ManifestFile, TableSoFar};
 use super::overwrite::READ_BACK_LEAST_PERCENT;
 use super::pace::Pace;
@@ -11,7 +12,7 @@ use crate::disk::{
     Access, DeviceCheck, DeviceIdentity, DeviceReport, DiskFile, RawLook, SharedDisk, check_private_dir,
     examine_device, read_file, replace_file,
 };
-use crate::domain::{CameraNumber, Day, DayKeyId, ManifestHead, Retention, SegmentId, SiteId, VolumeId};
+use crate::domain::{CameraNumber, Day, DayKeyId, Doubt, ManifestHead, Retention, SegmentId, SiteId, VolumeId};
 use crate::ledger::ManifestCheckpoint;
 use crate::segment::{ManifestRecord, Progress, SegmentError, VolumeIdentity};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -81,6 +82,8 @@ pub(super) struct VolumeState {
     pub damaged: HashMap<ManifestKey, (u64, u32)>,
     /// Something was left half-way: the next start looks through the directories.
     pub left_half_way: bool,
+    /// How doubts ended.
+    pub settled: Vec<Settled>,
 }
 
 impl VolumeState {
@@ -135,6 +138,7 @@ impl VolumeState {
 #[derive(Debug)]
 pub(super) struct OpenSegment {
     pub manifest: ManifestKey,
+    pub doubt: Option<Doubt>,
     pub progress: Progress,
     pub allocated_bytes: u64,
     /// The commit after whose flush the manifest was told that the segment is sealed.

@@ -15,9 +15,10 @@ GRANT_SLOTS, DESK_SLOTS = 2, 3
 READ_PERSONS = ("staff", "officer", "auditor")
 
 
-def read_state(data: bytes, fields: set[str], name: str) -> dict:
+def read_state(data: bytes, fields: set[str], name: str, more: frozenset = frozenset()) -> dict:
+    """`more` may be there or not."""
     told = json.loads(data)
-    refuse_unless(set(told) == fields and told["version"] == 1, f"{name}: other fields, or another version")
+    refuse_unless(set(told) - more == fields and told["version"] == 1, f"{name}: other fields, or another version")
     return told
 
 

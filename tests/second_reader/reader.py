@@ -67,7 +67,7 @@ def write_segment(volume: Volume, number: int, life, out: Path) -> dict:
     file.write_bytes(plain)
     return {
         "segment": f"{number:016x}", "camera": head.camera, "start": head.start, "end": end.end, "state": life.state,
-        "chunks": end.chunks, "footer": end.has_footer, "frames": sum(entry[4] for entry in segment.table()),
+        "corrected": volume.corrected(life), "chunks": end.chunks, "footer": end.has_footer, "frames": sum(entry[4] for entry in segment.table()),
         "previous": "none" if not any(head.previous) else
                     "known" if volume.knows_previous(head.previous, life) else "unknown",
         "file": str(file),

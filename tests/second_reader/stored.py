@@ -180,9 +180,12 @@ RECORDS = {
     8: ("day-key-destroyed", ">Qq", ("day_key", "at")),
     9: ("receipts-copied", ">", ()),
     10: ("condemned", ">QqB", ("segment", "at", "trigger")),
+    20: ("in-doubt", ">qB", ("doubt", "known")),
+    21: ("corrected", ">qqq", ("doubt", "least", "most")),
     30: ("receipts-copied-to", ">Qq", ("end_bytes", "before")),
     31: ("erased", ">QqBBQB", ("segment", "at", "trigger", "overwrite", "bytes", "read_back_percent")),
 }
+NO_DOUBT = -(1 << 63)
 
 
 def parse_record(payload: bytes) -> dict | None:
@@ -210,6 +213,10 @@ def parse_record(payload: bytes) -> dict | None:
     if kind == "condemned" and record["trigger"] not in CONDEMNING:
         return None
     if record.get("camera") == 0 or (kind == "gap" and record["from"] >= record["to"]):
+        return None
+    if kind == "in-doubt" and (record["known"] > 1 or (record["known"] and record["doubt"] == NO_DOUBT)):
+        return None
+    if kind == "corrected" and (record["doubt"] == NO_DOUBT or record["least"] > record["most"]):
         return None
     return record if len(payload) == length else None
 

@@ -95,7 +95,18 @@ def manifests() -> list[Vector]:
     whole, gap = written(all_of_them), all_of_them[3]
     other = [*all_of_them[:3], struct.pack(">BHqqB", 4, 8, START, START + 1, 3), *all_of_them[4:]]
     floor = header(retention=1)
+    in_doubt = [
+        struct.pack(">BqB", 20, START, 1),
+        *all_of_them[:3],
+        struct.pack(">Bqqq", 21, START, 60_000_000, 60_000_000),
+        struct.pack(">BqB", 20, -(1 << 63), 0),
+    ]
     return [
+        ("manifest", "time_in_doubt", written(in_doubt), told(in_doubt)),
+        ending("doubt_neither_known_nor_not", record(struct.pack(">BqB", 20, START, 2))),
+        ending("no_doubt_that_is_known", record(struct.pack(">BqB", 20, -(1 << 63), 1))),
+        ending("correction_with_its_bounds_crossed", record(struct.pack(">Bqqq", 21, START, 1, 0))),
+        ending("correction_of_no_doubt", record(struct.pack(">Bqqq", 21, -(1 << 63), 0, 0))),
         ("manifest", "whole", whole, told(all_of_them)),
         ("manifest", "whole_of_a_floor", written(all_of_them, floor), told(all_of_them, floor)),
         ("manifest", "cut_in_a_record", whole[:-5], told(all_of_them[:-1])),
@@ -261,6 +272,10 @@ def states() -> list[Vector]:
             (kind, "more_behind_it", text() + b"{}", False),
             (kind, "empty", b"", False),
         ]
+    bounds = {"least_micros": 0, "most_micros": 7}
+    settled = [{"up_to": at, "exact": at, "exact_micros": 7, "others": bounds}]
+    clock = whole["clock"] | {"vouched": at, "doubt": at, "was_in_doubt": False, "settled": settled}
+    made.append(("clock", "whole_with_doubts", json.dumps(clock).encode(), True))
     for name, changes, is_read in (("whole_of_an_officer", {"hold": 1}, True), ("of_nothing", {}, False),
                                    ("of_both", {"request": 4, "hold": 1}, False)):
         hold = changes | {"cameras": [7], "span": span}

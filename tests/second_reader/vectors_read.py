@@ -14,6 +14,7 @@ FIELDS = {
     "holds": {"version", "holds"},
     "clock": {"version", "trusted", "stepped_s"},
 }
+MAY_BE_THERE = {"clock": frozenset({"vouched", "doubt", "was_in_doubt", "settled"})}
 
 
 def is_read(read, *arguments) -> bool:
@@ -88,6 +89,6 @@ def read_stored(kind: str, folder: Path, name: str, key: bytes) -> object:
                 return read_rows(path)
             case "holds":
                 return is_read(read_holds, data, name)
-        return is_read(read_state, data, FIELDS[kind], name)
+        return is_read(read_state, data, FIELDS[kind], name, MAY_BE_THERE.get(kind, frozenset()))
     except Refused:
         return None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sealing import DAY_KEY, Refused, open_sealed, public_half
 from segment import Segment
-from stored import (CommitTable, Manifest, Progress, parse_commits, parse_manifest, parse_slots, parse_volume,
+from stored import (NO_DOUBT, CommitTable, Manifest, Progress, parse_commits, parse_manifest, parse_slots, parse_volume,
                     refuse_unless)
 
 DAY_KEY_SLOTS = 1
@@ -20,6 +20,7 @@ class Life:
     state: str = "open"
     sealed: dict | None = None
     is_apart: bool = False
+    doubt: int | None = None
     condemned: str | None = None
 
 
@@ -41,6 +42,9 @@ class Volume:
         self.id, self.site = parse_volume((path / "volume").read_bytes())
         self.manifests: dict[str, Manifest] = {}
         self.segments: dict[int, Life] = {}
+        self.doubts: dict[tuple[str, int], tuple[int, int] | None] = {}
+        """By manifest and doubt: at least and at most so much later; nothing while it has not ended."""
+        self.doubt: dict[str, int] = {}
         self.day_keys: dict[int, tuple[int, bytes]] = {}
         self.destroyed_day_keys: set[tuple[str, int]] = set()
         self.opened_day_keys: dict[int, bytes] = {}
@@ -71,8 +75,19 @@ class Volume:
             return self._ends_day_key(manifest, record["day_key"])
         if kind == "opened":
             is_new = record["segment"] not in self.segments
-            self.segments.setdefault(record["segment"], Life(manifest, record))
+            self.segments.setdefault(record["segment"], Life(manifest, record, doubt=self.doubt.get(manifest)))
             return is_new
+        if kind == "in-doubt":
+            self.doubt.pop(manifest, None)
+            if record["doubt"] != NO_DOUBT:
+                self.doubt[manifest] = record["doubt"]
+                self.doubts.setdefault((manifest, record["doubt"]), None)
+            return True
+        if kind == "corrected":
+            doubt = (manifest, record["doubt"])
+            is_first = self.doubts.get(doubt, ()) is None
+            self.doubts[doubt] = (record["least"], record["most"])
+            return is_first
         if kind in ("gap", "receipts-copied", "receipts-copied-to"):
             return True
         life = self.segments.get(record["segment"])
@@ -107,6 +122,10 @@ class Volume:
             end = life.sealed
             return [Progress(end["chunks"], end["bytes"], end["end"], end["digest"], bool(end["footer"]))]
         return [table.entries[number] for table in self.tables if number in table.entries]
+
+    def corrected(self, life: Life) -> tuple[int, int] | None:
+        """By how much later it was filmed than it says, at least and at most; nothing while that is not known."""
+        return (0, 0) if life.doubt is None else self.doubts[life.manifest, life.doubt]
 
     def file_of(self, number: int, life: Life) -> Path:
         places = [self.path / place / life.manifest / f"{number:016x}" for place in ("rolling", "held")]

@@ -50,7 +50,7 @@ fn a_stop_does_not_wait_for_a_backlog_and_what_it_leaves_stays_due() {
     let due = open.vault.due(open.access.now());
     assert!(due.len() == 3 && due.iter().all(|due| !due.is_keyless), "{due:?}");
     // As the daemon does when it stops: else a month's step would put the clock in doubt.
-    open.access.time.keep().unwrap();
+    open.access.keep_time().unwrap();
     drop(open);
     assert_eq!(clinic.open().eraser.round().unwrap().erased, 3);
 }

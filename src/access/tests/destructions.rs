@@ -63,7 +63,10 @@ fn a_days_report_says_what_was_destroyed_and_is_confirmed_once_the_day_is_over()
     assert!(matches!(open.confirm(day, &seen, None), Err(AccessError::DayConfirmed)), "a double click");
     let rows = |open: &Open| open.rows().iter().filter(|act| matches!(act, Act::DestructionConfirmed { .. })).count();
     assert_eq!(rows(&open), 1);
-    open.access.time.keep().unwrap();
+    let vouched = |open: &Open| open.access.clock(&open.sign_in("officer")).vouched;
+    assert_eq!(vouched(&open), Some(open.access.now()), "and with the day, date and time");
+    assert!(open.rows().iter().any(|act| matches!(act, Act::ClockConfirmed { .. })));
+    open.access.keep_time().unwrap();
     drop(open);
     let open = clinic.open();
     let again = open.report(day);

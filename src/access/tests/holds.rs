@@ -37,7 +37,7 @@ impl Open {
 
     /// A restart as the daemon does it: else a month's step would put the clock in doubt.
     fn again(self, clinic: &Clinic) -> Open {
-        self.access.time.keep().unwrap();
+        self.access.keep_time().unwrap();
         drop(self);
         clinic.open()
     }
@@ -310,7 +310,7 @@ fn a_hold_covers_what_stands_on_a_volume_that_is_away() {
     let open = clinic.open();
     open.record(camera(1));
     clinic.hands.advance(DAY * 29);
-    open.access.time.keep().unwrap();
+    open.access.keep_time().unwrap();
     drop(open);
     let site = SiteFiles::open(Arc::clone(&clinic.disk), &clinic.state()).unwrap().site();
     Volume::create(&clinic.disk, &clinic.dir.path().join("v2"), site).unwrap();
@@ -319,7 +319,7 @@ fn a_hold_covers_what_stands_on_a_volume_that_is_away() {
     let hold = open.place(1, span(0, 30));
     clinic.hands.advance(DAY * 9);
     assert_eq!(open.tick().erased, 0);
-    open.access.time.keep().unwrap();
+    open.access.keep_time().unwrap();
     drop(open);
     let open = clinic.open_with(&["v1", "v2"]);
     let round = open.tick();

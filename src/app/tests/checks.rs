@@ -9,7 +9,9 @@ use crate::disk::{Access, Disk, Operation, OperationKind, PowerCut, SharedDisk, 
 use crate::domain::{DestructionTrigger, HeldFor, Overwrite, Utc};
 use crate::ledger::{Act, Row};
 use crate::segment::{FragmentFacts, SlotFile, SlotPurpose};
-use crate::vault::{Availability, CameraRecorder, Holds, LiveSegment, Look, TrustedClock, VaultError, inspect};
+use crate::vault::{
+    Availability, CameraRecorder, Holds, LastKnown, LiveSegment, Look, TrustedClock, VaultError, inspect,
+};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -90,7 +92,10 @@ fn trusted_time(ground: &Ground, disk: &SimulatedDisk, promises: &Promises) -> T
     let fork: SharedDisk = Arc::new(disk.after(PowerCut::Kept));
     let clock = ManualClock::standing(Utc::from_micros(0)).clock();
     let path = ground.state().join("clock");
-    let told = TrustedClock::start(clock, fork, path, Duration::ZERO, || false, Some(START));
+    // Until it is written for the first time there is only the site's making; from then on the file alone must do.
+    let is_there = fork.open(&path, Access::Read).is_ok();
+    let known = (!is_there).then_some(LastKnown { at: START, has_run: false, confirmed: None });
+    let told = TrustedClock::start(clock, fork, path, Duration::ZERO, || false, known);
     let trusted = told.map_err(|e| format!("the clock's state: {e}"))?.trusted();
     must(trusted >= promises.trusted, || format!("E1: the trusted time is {trusted}, and was {}", promises.trusted))
 }

@@ -107,6 +107,15 @@ impl Ground {
 
     /// The daemon's own start, on a disk.
     pub fn start(&self, disk: &SimulatedDisk, hands: &ManualClock) -> Result<Built, String> {
+        self.start_with(disk, hands, || true)
+    }
+
+    fn start_with(
+        &self,
+        disk: &SimulatedDisk,
+        hands: &ManualClock,
+        clock_is_synchronised: fn() -> bool,
+    ) -> Result<Built, String> {
         match std::fs::remove_dir_all(self.state().join("catalog")) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => panic!("{e}"),
             _ => {}
@@ -115,7 +124,7 @@ impl Ground {
         let doors = Doors {
             disk: Arc::new(disk.clone()),
             clock: hands.clock(),
-            clock_is_synchronised: || true,
+            clock_is_synchronised,
             worker_program: PathBuf::new(),
         };
         let files = SiteFiles::open(Arc::clone(&doors.disk), &self.state()).map_err(|e| e.to_string())?;
@@ -245,7 +254,16 @@ impl<'a> Play<'a> {
     }
 
     pub fn start(&mut self) {
-        let built = self.ground.start(&self.disk, &self.hands).unwrap();
+        self.start_with(|| true);
+    }
+
+    /// On a machine whose clock nothing keeps right.
+    pub fn start_unsynchronised(&mut self) {
+        self.start_with(|| false);
+    }
+
+    fn start_with(&mut self, clock_is_synchronised: fn() -> bool) {
+        let built = self.ground.start_with(&self.disk, &self.hands, clock_is_synchronised).unwrap();
         built.access.set_cameras((1..=CAMERAS).map(camera).collect());
         built.vault.catch_up(&|| false).unwrap();
         self.built = Some(built);
@@ -479,7 +497,7 @@ impl<'a> Play<'a> {
     }
 
     pub fn keep_time(&mut self) {
-        self.built().time.keep().unwrap();
+        self.built().access.keep_time().unwrap();
         self.promises.trusted = self.hands.clock().wall();
         self.note();
     }

@@ -2,7 +2,7 @@
 
 use super::movie::NO_GAP;
 use crate::crypto::PublicKey;
-use crate::domain::{CameraNumber, GapCause, SegmentId, SiteId, Span, Utc, VolumeId};
+use crate::domain::{CameraNumber, Correction, GapCause, SegmentId, SiteId, Span, Utc, VolumeId};
 use crate::vault::{BareSegment, BareVolume};
 use anyhow::Context;
 use serde::Serialize;
@@ -75,6 +75,8 @@ pub(super) struct Recovered {
     pub files: Vec<RecoveredFile>,
     /// Segments without a footer: all that was committed of them is there.
     cut_short: Vec<Finding>,
+    /// Footage that was recorded while the clock was in doubt: it may have been filmed at another time.
+    time_in_doubt: Vec<Finding>,
     /// Footage that is damaged.
     lost: Vec<Finding>,
     gaps: Vec<Gap>,
@@ -93,6 +95,7 @@ impl Recovered {
             volumes: Vec::new(),
             files: Vec::new(),
             cut_short: Vec::new(),
+            time_in_doubt: Vec::new(),
             lost: Vec::new(),
             gaps: Vec::new(),
             faults: Vec::new(),
@@ -126,6 +129,20 @@ impl Recovered {
 
     pub fn cut_short(&mut self, finding: Finding) {
         self.cut_short.push(finding);
+    }
+
+    /// Names a segment whose times are not certain.
+    pub fn note_doubt(&mut self, segment: &BareSegment) {
+        if !segment.dating.in_doubt {
+            return;
+        }
+        let Correction { least_micros, most_micros } = segment.dating.correction;
+        let seconds = most_micros.saturating_sub(least_micros) / 1_000_000;
+        let what = match seconds {
+            0 => "was recorded while the clock was in doubt, and that has not ended".to_owned(),
+            seconds => format!("was recorded while the clock was in doubt: it was filmed up to {seconds} s later"),
+        };
+        self.time_in_doubt.push(Finding::of(segment, segment.start, segment.end, what));
     }
 
     pub fn is_whole(&self) -> bool {
@@ -193,6 +210,7 @@ impl Recovered {
         for (heading, findings) in [
             ("Damaged footage", &self.lost),
             ("Cut short, and whole up to there", &self.cut_short),
+            ("Time in doubt", &self.time_in_doubt),
             ("Faults of the volumes", &self.faults),
         ] {
             if !findings.is_empty() {

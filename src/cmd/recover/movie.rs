@@ -91,8 +91,9 @@ impl<'a> Cutter<'a> {
                 return Ok(());
             }
         };
+        told.note_doubt(segment);
         self.note_ending(segment, &reader, &opener, &fragments, told);
-        let (start, by_90k, is_in_movie) = (reader.head().facts.start, None, false);
+        let (start, by_90k, is_in_movie) = (segment.start, None, false);
         let mut source = Source { segment, reader: &reader, opener: &opener, init, start, by_90k, is_in_movie };
         self.fragments(&mut source, &fragments, told)
     }

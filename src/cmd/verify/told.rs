@@ -81,6 +81,9 @@ impl Report {
                 volume.segments_open,
                 volume.segments_destroyed
             );
+            if volume.segments_in_doubt > 0 {
+                println!("  time in doubt: {} segments", volume.segments_in_doubt);
+            }
             if volume.bytes_digested > 0 {
                 println!("  {:.1} MB held against their digests", volume.bytes_digested as f64 / 1e6);
             }

@@ -11,6 +11,7 @@ export class Problem extends Error {
     this.slug = String(body?.type ?? '').replace(/^urn:custodian:/, '');
     this.title = body?.title ?? '';
     this.detail = body?.detail ?? '';
+    this.destroys = body?.destroys ?? null;
   }
 }
 
@@ -66,7 +67,7 @@ export async function remove(path) {
 /// Problems whose sentence says all; of the others the daemon's detail is shown too.
 const SAID_IN_FULL = [
   'wrong-credentials', 'wrong-password', 'no-such-hold', 'own-hold', 'no-such-day', 'day-not-over', 'day-confirmed', 'report-changed', 'forbidden', 'no-such-request', 'no-such-route', 'span-in-future', 'id-number', 'four-eyes',
-  'no-grant', 'outside-grant', 'not-recorded', 'inside',
+  'no-grant', 'outside-grant', 'not-recorded', 'inside', 'clock-refused', 'clock-destroys',
 ];
 
 /// The daemon's own words where they are in the reader's language, ours where they are not. What it adds in English

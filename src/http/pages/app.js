@@ -10,6 +10,7 @@ import { holdsPage } from './holds.js';
 import { grantsPage, watchPage } from './watch.js';
 import { ledgerPage, destructionsPage } from './records.js';
 import { camerasPage } from './cameras.js';
+import { clockBanner, clockPage } from './clock.js';
 
 const IDLE_LIMIT_MS = 10 * 60_000;
 const IDLE_WARNING_MS = 60_000;
@@ -17,7 +18,7 @@ const IDLE_WARNING_MS = 60_000;
 /// What a role finds in its menu, its first page first.
 const MENUS = {
   staff: ['requests', 'new', 'cameras'],
-  officer: ['requests', 'holds', 'grants', 'destructions', 'ledger', 'cameras'],
+  officer: ['requests', 'holds', 'grants', 'destructions', 'ledger', 'cameras', 'clock'],
   viewer: ['grants'],
   auditor: ['ledger', 'destructions', 'holds', 'requests'],
   installer: ['cameras'],
@@ -30,12 +31,15 @@ const PAGES = {
   destructions: destructionsPage,
   ledger: ledgerPage,
   cameras: camerasPage,
+  clock: clockPage,
 };
 
 const app = document.getElementById('app');
 const idleNote = h('div', { class: 'idle', role: 'status' });
 let session = null;
 let demo = false;
+/// What the daemon last said of its clock.
+let clock = null;
 /// Said once, at the head of the next page.
 let message = null;
 /// Counts the pages opened: one that comes late is dropped.
@@ -82,6 +86,7 @@ function frame(content) {
   app.replaceChildren(...[
     h('a', { class: 'skip', href: '#main', onclick: (event) => { event.preventDefault(); focusPage(); } }, t('skip')),
     demo && h('p', { class: 'banner', role: 'note', id: 'demo' }, t('demo')),
+    session && clockBanner(clock),
     h('header', {},
       h('div', { class: 'bar' },
         h('p', { class: 'brand' }, h('strong', {}, 'Custodian'), h('span', {}, t('product'))),
@@ -149,7 +154,7 @@ async function show() {
   };
   let content;
   try {
-    content = await PAGES[path[0]](house);
+    [clock, content] = await Promise.all([get('/v1/clock').catch(() => null), PAGES[path[0]](house)]);
   } catch (problem) {
     content = [heading(t(`nav.${path[0]}`)), problemBox(problem)];
     if (!(problem instanceof Problem)) console.error(problem.stack);

@@ -81,7 +81,7 @@ function joined(pieces, whole) {
   for (const piece of cut) {
     unknown(piece.from);
     const last = shown.at(-1);
-    if (last && last.state === piece.state && last.cause === piece.cause && piece.from - last.to < SEAM_MS) {
+    if (last && last.state === piece.state && last.cause === piece.cause && last.in_doubt === piece.in_doubt && piece.from - last.to < SEAM_MS) {
       last.to = Math.max(last.to, piece.to);
       last.at = piece.at;
     } else {
@@ -103,6 +103,7 @@ function availability(cameras, number, pieces, whole) {
   }));
   const remark = (piece) => {
     if (piece.state === 'destroyed') return t('piece.destroyed-at', { when: pointText(piece.at) });
+    if (piece.in_doubt) return t('piece.in-doubt');
     return piece.state === 'gap' ? word('cause', piece.cause) : '';
   };
   const title = cameraText(cameras, number);

@@ -48,7 +48,7 @@ pub fn inspect_index(
             for (segment, row) in &table.rows {
                 expected += 1;
                 let entry = footage::entry(seen.volume, manifest.header.retention, table, *segment, row);
-                if catalog.entry(row.camera, row.start, *segment)? != Some(entry) {
+                if catalog.entry(row.camera, entry.start, *segment)? != Some(entry) {
                     faults.push(VolumeFault::new(
                         dir,
                         format!("tells otherwise of segment {segment} than its manifest. {again}"),

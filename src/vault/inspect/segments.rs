@@ -4,7 +4,7 @@ use super::contents::check_contents;
 use super::{Inspection, Look, VolumeFault};
 use crate::crypto::PublicKey;
 use crate::disk::{Access, SharedDisk, read_file};
-use crate::domain::{DayKeyId, Digest, ManifestHead, Retention, SegmentId, VolumeId};
+use crate::domain::{DayKeyId, Digest, ManifestHead, Retention, SegmentId, Utc, VolumeId};
 use crate::segment::{COMMIT_REGION_BYTES, CommitTable, HEAD_BYTES, RecordStream, SegmentHead, SegmentReader};
 use crate::vault::VaultError;
 use crate::vault::bare::DayKeys;
@@ -197,6 +197,7 @@ impl Place<'_, '_> {
             Life::Sealed => {
                 told.segments_kept += 1;
                 told.segments_held += u64::from(row.is_apart);
+                told.segments_in_doubt += u64::from(self.is_in_doubt(row));
                 match self.sealed(told, segment, row) {
                     Ok(previous) => named.previous = previous,
                     Err(e) => told.fault(&path, e),
@@ -223,7 +224,7 @@ impl Place<'_, '_> {
     /// Whether a segment is past its day and its key block is overwritten: that is recorded a moment later, so a power cut
     /// in between leaves it so until the next start.
     fn is_just_made_unreadable(&self, path: &Path, row: &SegmentRow) -> bool {
-        let is_over = |now| row.span_at_least().is_some_and(|span| self.retention.expiry(span) <= now);
+        let is_over = |now| self.expiry(row).is_some_and(|expires| expires <= now);
         let is_blank = || {
             let mut block = vec![0xFF; HEAD_BYTES];
             let read = self.look.disk.open(path, Access::Read).and_then(|file| file.read_at(&mut block, 0));
@@ -259,8 +260,8 @@ impl Place<'_, '_> {
 
     /// Whether a segment past its day is still there, or is held and does not stand apart.
     fn overdue(&self, told: &mut Inspection, path: &Path, row: &SegmentRow) {
-        let (Some(now), Some(span)) = (self.look.now, row.span_at_least()) else { return };
-        let expires = self.retention.expiry(span);
+        let shown = self.manifest.table().and_then(|table| table.shown(row));
+        let (Some(now), Some(span), Some(expires)) = (self.look.now, shown, self.expiry(row)) else { return };
         if expires.saturating_add(OVERDUE) > now || row.is_apart {
             return;
         }
@@ -274,6 +275,14 @@ impl Place<'_, '_> {
             ),
         };
         told.fault(path, what);
+    }
+
+    fn expiry(&self, row: &SegmentRow) -> Option<Utc> {
+        self.manifest.table().and_then(|table| table.expiry(row, self.retention))
+    }
+
+    fn is_in_doubt(&self, row: &SegmentRow) -> bool {
+        self.manifest.table().is_some_and(|table| table.dating(row).in_doubt)
     }
 
     fn head(&self, path: &Path, segment: SegmentId, row: &SegmentRow) -> Result<Option<u64>, String> {

@@ -43,7 +43,7 @@ fn what_is_condemned_is_gone_at_once_and_after_a_restart_and_its_receipt_says_wh
             assert!(gone(vault.find(camera(1), span(0, 10), live[0].segment, at(30)).map(drop)));
             assert!(gone(vault.read(&keys[0].0, at(30)).map(drop)), "who listed it before cannot open it");
             let told = vault.availability(camera(1), span(0, 10), at(30)).unwrap();
-            let wanted = Availability::Destroyed { span: span(0, 10), at: at(30), trigger };
+            let wanted = Availability::Destroyed { span: span(0, 10), at: at(30), trigger, in_doubt: false };
             assert_eq!(told, [wanted]);
             let due = vault.due(at(30));
             assert_eq!(

@@ -341,8 +341,10 @@ impl Life {
         let mut known = std::mem::take(&mut self.known);
         known.retain(|segment, known| {
             let Some(found) = found.get(segment) else {
-                let is_over = RETENTION.expiry(whole(segment.1, known)) <= self.now() && !known.is_apart;
+                let is_over = RETENTION.expiry(whole(segment.1, known)) <= self.now();
                 assert!(known.committed == 0 || is_over, "V1: {segment:?} is lost: {known:?}");
+                // Its move apart was not flushed: it is refused until the next round moves it again.
+                known.is_apart = false;
                 return is_over && known.committed > 0;
             };
             assert!(

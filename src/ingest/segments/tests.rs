@@ -1,0 +1,157 @@
+use super::*;
+use crate::catalog::Catalog;
+use crate::clock::ManualClock;
+use crate::crypto::generate_pair;
+use crate::disk::{RealDisk, SharedDisk};
+use crate::domain::{Codec, Retention, SiteId};
+use crate::fragment::footage::film;
+use crate::vault::{Availability, Vault, Volume};
+
+const START: Utc = Utc::from_micros(1_795_341_600_000_000);
+const RETENTION: Retention = Retention::Ceiling(Duration::from_secs(30 * 86_400));
+const LIMIT: Duration = Duration::from_secs(72 * 3_600);
+
+#[test]
+fn first_segments_end_at_different_times() {
+    let whole = Duration::from_secs(60);
+    let lengths: std::collections::BTreeSet<Duration> =
+        (1..=97).filter_map(CameraNumber::new).map(|camera| first_length(camera, whole)).collect();
+    assert!(lengths.len() >= 70);
+    assert!(lengths.iter().all(|length| *length >= whole / 4 && *length <= whole));
+}
+
+/// Half a minute is recorded, and in the middle of it somebody vouches for a time that is `by_hours` later than the trusted one.
+/// What there is then, and the true time of the first frame.
+async fn recorded_over_a_move(was_off_hours: i64, by_hours: i64) -> (Vec<Availability>, Utc) {
+    let hour_micros = 3_600_000_000;
+    let dir = tempfile::tempdir().unwrap();
+    let disk: SharedDisk = Arc::new(RealDisk);
+    let (site, camera) = (SiteId([1; 16]), CameraNumber::new(1).unwrap());
+    Volume::create(&disk, &dir.path().join("v1"), site).unwrap();
+    let volume = Volume::open(Arc::clone(&disk), &dir.path().join("v1"), site, true).unwrap();
+    let catalog = Catalog::open(&dir.path().join("catalog")).unwrap();
+    let vault = Arc::new(Vault::start(vec![volume], catalog, START).unwrap());
+    vault.set_recipients(vec![generate_pair().unwrap().1]);
+    let hands = ManualClock::standing(START);
+    let clock = || {
+        let path = dir.path().join("clock");
+        TrustedClock::start(hands.clock(), Arc::clone(&disk), path, LIMIT, || false, None).unwrap()
+    };
+    let vouch = |time: &TrustedClock, by_hours: i64| {
+        let stated = time.trusted().plus_micros(by_hours * hour_micros);
+        vault.confirm_time::<anyhow::Error>(time, stated, |_| Ok(())).unwrap();
+    };
+    vouch(&clock(), 0);
+    hands.step_wall(was_off_hours * hour_micros);
+    let time = Arc::new(clock());
+    let recorder = CameraRecorder::new(Arc::clone(&vault), camera, RETENTION);
+    let mut cutter = SegmentCutter::new(recorder, camera, Arc::clone(&time), Duration::from_secs(10));
+    let film = film(Codec::H264, 30, &["-g", "10", "-keyint_min", "10", "-sc_threshold", "0", "-bf", "0"]);
+    cutter.take(SourceEvent::Parameters(film.parameters.clone())).await.unwrap();
+    let began = time.trusted().plus_micros(by_hours * hour_micros);
+    for (number, frame) in film.frames.iter().enumerate() {
+        if number == film.frames.len() / 2 {
+            vouch(&time, by_hours);
+        }
+        let filmed_at = hands.clock().wall();
+        cutter.take(SourceEvent::Frame(Frame { filmed_at, ..frame.clone() })).await.unwrap();
+        hands.advance(Duration::from_millis(100));
+    }
+    cutter.end_segment().await.unwrap();
+    vault.commit().unwrap();
+    vault.commit().unwrap();
+    let whole = Span::new(Utc::from_micros(0), START.saturating_add(LIMIT * 100)).unwrap();
+    (vault.availability(camera, whole, START).unwrap(), began)
+}
+
+/// Frames follow each other without a hole, though the clock went days on between two of them: before, as it was corrected.
+#[tokio::test]
+async fn over_the_end_of_a_doubt_footage_is_one_stretch() {
+    // In doubt; believed, and 5 h slow; believed, and 5 h fast.
+    for (was_off_hours, by_hours) in [(100, 100), (10, 5), (10, -5)] {
+        let (pieces, began) = recorded_over_a_move(was_off_hours, by_hours).await;
+        assert!(pieces.len() >= 3, "{pieces:?}");
+        let mut reached = began;
+        for piece in &pieces {
+            let Availability::Footage { span, in_doubt: false } = piece else { panic!("{pieces:?}") };
+            let apart = span.from().micros_since(reached).unsigned_abs();
+            assert!(apart < 500_000, "off {was_off_hours} h, moved {by_hours} h: {apart} us before {span}: {pieces:?}");
+            reached = span.to();
+        }
+        assert!(reached.micros_since(began) >= 29_000_000, "{pieces:?}");
+    }
+}
+
+mod full_disk {
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::clock::ManualClock;
+    use crate::crypto::generate_pair;
+    use crate::disk::{SharedDisk, SimulatedDisk};
+    use crate::domain::{Retention, SiteId};
+    use crate::vault::{Availability, Vault, Volume};
+
+    /// 2026-11-22T10:00:00Z.
+    const START: Utc = Utc::from_micros(1_795_341_600_000_000);
+
+    fn at(second: u32) -> Utc {
+        START.saturating_add(Duration::from_secs(u64::from(second)))
+    }
+
+    #[tokio::test]
+    async fn while_the_disk_is_full_the_gap_is_recorded_as_it_grows() {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        let disk = SimulatedDisk::new(&[dir.path()]);
+        let shared: SharedDisk = Arc::new(disk.clone());
+        let (place, site, day) = (dir.path().join("v1"), SiteId([1; 16]), Duration::from_secs(86_400));
+        Volume::create(&shared, &place, site).unwrap();
+        let volume = Volume::open(Arc::clone(&shared), &place, site, false).unwrap();
+        let catalog = Catalog::open(&dir.path().join("catalog")).unwrap();
+        let vault = Arc::new(Vault::start(vec![volume], catalog, START).unwrap());
+        vault.set_recipients(vec![generate_pair().unwrap().1]);
+        let hands = ManualClock::standing(START);
+        let clock = TrustedClock::start(hands.clock(), shared, dir.path().join("clock"), day, || true, None).unwrap();
+        let camera = CameraNumber::new(1).unwrap();
+        let recorder = CameraRecorder::new(Arc::clone(&vault), camera, Retention::Ceiling(day * 30));
+        let mut cutter = SegmentCutter::new(recorder, camera, Arc::new(clock), Duration::from_secs(60));
+        cutter.init = Some(Bytes::from_static(b"init"));
+        let mut refused = 0;
+        for second in 0..3_000 {
+            // Room for an hour, none for half an hour, and room again.
+            disk.tell_free(if (300..2_100).contains(&second) { 0 } else { 1 << 40 });
+            hands.advance(at(second).since(hands.clock().wall()));
+            let (pts_90k, data) = (i64::from(second) * 90_000, Bytes::from_static(&[0, 0, 0, 1, 0x65]));
+            let frame = Frame { filmed_at: at(second), pts_90k, sync: true, data };
+            match cutter.take(SourceEvent::Frame(frame)).await {
+                Ok(()) => {}
+                Err(RecordError::Vault(e)) => {
+                    assert!(e.is_full(), "{e}");
+                    refused += 1;
+                }
+                Err(e) => panic!("{e}"),
+            }
+            if second == 2_000 {
+                let whole = Span::new(START, at(second)).unwrap();
+                let told = vault.availability(camera, whole, at(second)).unwrap();
+                let gaps: Vec<Span> = told.iter().filter_map(gap).collect();
+                assert!(gaps.len() >= 2, "it goes on, and is told of: {told:?}");
+            }
+        }
+        assert!(refused > 800, "{refused}");
+        cutter.end_segment().await.unwrap();
+        let told = vault.availability(camera, Span::new(START, at(2_990)).unwrap(), at(3_000)).unwrap();
+        let missing: Duration = told.iter().filter_map(gap).map(|gap| gap.to().since(gap.from())).sum();
+        assert!((1_700..=1_810).contains(&missing.as_secs()), "{missing:?}");
+        // Footage or a gap: no second is told nothing of.
+        for pair in told.windows(2) {
+            assert!(pair[1].span().from().since(pair[0].span().to()) < Duration::from_secs(2), "{pair:?}");
+        }
+    }
+
+    fn gap(piece: &Availability) -> Option<Span> {
+        match piece {
+            Availability::Gap { span, cause: GapCause::DiskFull } => Some(*span),
+            Availability::Gap { .. } | Availability::Footage { .. } | Availability::Destroyed { .. } => None,
+        }
+    }
+}
