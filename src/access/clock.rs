@@ -27,7 +27,7 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError::Forbidden`] but for officers; [`AccessError::WrongCredentials`]; as
-    /// [`Access::clock_confirmed`].
+    /// `Access::clock_confirmed`.
     pub fn confirm_clock(
         &self,
         caller: &Caller,
