@@ -55,7 +55,7 @@ fn make_volume(disk: &SharedDisk, dir: &Path, recipients: &[PublicKey]) -> anyho
     let retention = Retention::Ceiling(Duration::from_secs(u64::from(DAYS) * 86_400));
     let mut number = 0;
     for day in 0..DAYS {
-        let header = ManifestHeader { volume, day: Day(FIRST_DAY.0 + day), retention };
+        let header = ManifestHeader { volume, day: Day(FIRST_DAY.0 + day), retention, carries_on: None };
         let mut manifest = header.to_bytes().to_vec();
         for camera in 1..=CAMERAS {
             number += 1;

@@ -49,7 +49,7 @@ pub use states::RequestState;
 pub use viewing::{GrantView, Picture, Playlist, PlaylistEntry};
 
 use crate::crypto::{SigningKey, Unopened};
-use crate::domain::{AccountId, CameraNumber, Role, Utc};
+use crate::domain::{AccountId, CameraNumber, GrantId, Role, Utc};
 use crate::ledger::{Act, Actor, LedgerError, ManifestCheckpoint, Row, SharedLedger};
 use crate::vault::{ClockRefusal, GrantStore, Hold, Holds, TrustedClock, Vault, VaultError};
 use desk::Desk;
@@ -256,6 +256,17 @@ impl Access {
         });
         self.ledger.checkpoint(self.now(), &self.signing_key, heads.collect())?;
         Ok(())
+    }
+
+    /// Grants that have keys, and that are over or never were.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn stray_grants(&self) -> Result<Vec<GrantId>, VaultError> {
+        // A grant is staged, and gets its row, in one turn.
+        let _turn = self.turn();
+        let open = self.registry().open_grants();
+        Ok(self.grants.list()?.into_iter().filter(|grant| !open.contains(grant)).collect())
     }
 
     /// Records that the daemon started or stopped.

@@ -6,6 +6,7 @@
 //! last row.
 
 mod capacity;
+mod nightly;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -20,10 +21,11 @@ use crate::config::{CameraChange, CameraSet, CameraWatch, Recording, Site, Watch
 use crate::disk::{SharedDisk, SiteLock};
 use crate::http::{self, KnownCameras, Routes};
 use crate::ingest::{Cameras, Limits, Receiving};
-use crate::ledger::{Act, ManifestCheckpoint, NewestKnown};
+use crate::ledger::{Act, ClosedManifests, ManifestCheckpoint, NewestKnown};
 use crate::retention::{Eraser, Fullness, RetentionError, Round};
 use crate::vault::{Holds, LastKnown, TrustedClock, Vault, VaultError, Volume, device_is_proven};
 use capacity::Foresight;
+use nightly::AgeWatch;
 use status::{FailingWork, StatusDesk};
 use std::collections::BTreeSet;
 use std::io;
@@ -41,6 +43,7 @@ const ANCHOR_EVERY: Duration = Duration::from_secs(60);
 const KEYS_EVERY: Duration = Duration::from_millis(250);
 const BLOCKS_EVERY: Duration = Duration::from_millis(500);
 const RECEIPTS_EVERY: Duration = Duration::from_secs(2);
+const CLOSING_EVERY: Duration = Duration::from_secs(2);
 const GRANTS_EVERY: Duration = Duration::from_secs(1);
 const ROOM_EVERY: Duration = Duration::from_secs(2);
 const RESERVE_EVERY: Duration = Duration::from_secs(5);
@@ -97,6 +100,7 @@ pub struct Daemon {
     eraser: Arc<Eraser>,
     fullness: Arc<Fullness>,
     desk: StatusDesk,
+    ages: AgeWatch,
     cameras: Cameras,
     known: KnownCameras,
     listener: TcpListener,
@@ -128,6 +132,7 @@ impl Daemon {
             .await
             .map_err(|source| AppError::Listen { address: site.listen.get(), source })?;
         let address = listener.local_addr().map_err(AppError::Http)?;
+        let id = files.site();
         let built = {
             let (site, doors, state) = (site.clone(), doors.clone(), state.clone());
             tokio::task::spawn_blocking(move || Built::new(&site, &doors, &files, &state)).await??
@@ -142,6 +147,7 @@ impl Daemon {
         };
         let cameras = Cameras::new(receiving);
         let known = KnownCameras::default();
+        let ages = AgeWatch::new(&site, &doors.disk, id, &time, &holds, &access);
         let desk = StatusDesk::new(
             Arc::clone(&vault),
             Arc::clone(&time),
@@ -162,6 +168,7 @@ impl Daemon {
             eraser,
             fullness,
             desk,
+            ages,
             cameras,
             known,
             listener,
@@ -189,6 +196,7 @@ impl Daemon {
             eraser,
             fullness,
             desk,
+            ages,
             mut cameras,
             known,
             listener,
@@ -207,6 +215,7 @@ impl Daemon {
         let inner = CancellationToken::new();
         let mut work = regular_work(&site, &clock, &inner, &vault, &access, &eraser, &fullness, &desk);
 
+        work.spawn(nightly::watch(ages, site.time_zone.clone(), desk.clone(), clock.clone(), inner.clone()));
         let routes =
             Routes { access: Arc::clone(&access), watchers: cameras.watchers(), cameras: known.clone(), notice };
         let http_stop = CancellationToken::new();
@@ -270,6 +279,12 @@ fn regular_work(
     regularly(BLOCKS_EVERY, "erasing", erasing(desk, eraser, Eraser::overwrite));
     let copying = Arc::clone(eraser);
     regularly(RECEIPTS_EVERY, "receipts", Box::new(move || copying.copy_receipts().map_err(|e| e.to_string())));
+    let closing = Arc::clone(eraser);
+    regularly(
+        CLOSING_EVERY,
+        "closing manifests",
+        Box::new(move || closing.close_manifests().map_err(|e| e.to_string())),
+    );
     let making = Arc::clone(fullness);
     regularly(ROOM_EVERY, "making room", Box::new(move || making.round().map(drop).map_err(|e| e.to_string())));
     let ending = Arc::clone(access);
@@ -331,6 +346,7 @@ impl Built {
         // Keys and grants are erased too: their disk must pass the same test as the volumes.
         device_is_proven(&doors.disk, state, allow_unproven)?;
         let known = NewestKnown::read(&doors.disk, &files.ledger_dir());
+        let closed = ClosedManifests::new(Arc::clone(&doors.disk), files.ledger_dir());
         let time = Arc::new(TrustedClock::start(
             doors.clock.clone(),
             Arc::clone(&doors.disk),
@@ -345,7 +361,8 @@ impl Built {
         for place in &site.volumes {
             match Volume::open(Arc::clone(&doors.disk), &place.path, files.site(), place.allow_unproven) {
                 Ok(volume) => {
-                    let volume = volume.held_against(&known.manifests).dated_by(time.settled());
+                    let volume = volume.held_against(&known.manifests).with_closed(closed.clone());
+                    let volume = volume.dated_by(time.settled());
                     let volume = volume.reading_back(site.erasing.read_back_percent);
                     volumes.push(if site.erasing.discard { volume } else { volume.without_discard() });
                 }

@@ -4,9 +4,13 @@
 //! so it holds nothing that cannot be rebuilt, no key and no person, and it is trusted only if its folder is, byte for
 //! byte, the one that a clean stop sealed for the very manifests that are there. Deleting its folder loses nothing.
 //!
-//! One record a camera and hour: 97 × 24 × 30 = 69,840 of them, not 4.19 million.
+//! One record a camera and hour: 97 × 24 × 30 = 69,840 of them, not 4.19 million. Of days whose manifests are closed, what
+//! the ledger's closing rows tell: one record a camera and day.
 
+mod days;
 mod seal;
+
+pub use days::{ClosedDay, ClosedPieces};
 
 use crate::domain::{
     CameraNumber, Dating, DayKeyId, DestructionTrigger, Digest, GapCause, Retention, SegmentId, Span, Utc, VolumeId,
@@ -326,6 +330,7 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`].
     pub fn clear(&self) -> Result<(), CatalogError> {
+        self.clear_closed()?;
         self.with(|db| Ok(db.clear()?))
     }
 
@@ -345,6 +350,9 @@ impl Catalog {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut content = self.hour(camera, hour)?;
         change(&mut content)?;
+        if content.segments.is_empty() && content.gaps.is_empty() {
+            return self.with(|db| Ok(db.remove(key(camera, hour)).map(drop)?));
+        }
         let bytes = postcard::to_stdvec(&content)?;
         self.with(|db| Ok(db.insert(key(camera, hour), bytes).map(drop)?))
     }
@@ -500,6 +508,30 @@ mod tests {
         catalog.put(camera(1), ended).unwrap();
         assert_eq!(catalog.segments(camera(1), all).unwrap()[39], ended);
         assert_eq!(catalog.segments(camera(1), all).unwrap().len(), 40);
+    }
+
+    #[test]
+    fn what_a_closed_manifest_told_takes_the_place_of_its_segments() {
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(dir.path()).unwrap();
+        let span = |from, to| Span::new(at(from), at(to)).unwrap();
+        catalog.put_all(camera(1), [entry(1, 0, Some(60)), entry(2, 60, Some(120))]).unwrap();
+        catalog.put_gap(camera(1), span(120, 9_000), GapCause::Stalled).unwrap();
+        let closed = ClosedDay {
+            destroyed: vec![(span(0, 60), at(90_000), DestructionTrigger::Expiry, false)],
+            gaps: vec![(span(120, 9_000), GapCause::Stalled)],
+        };
+        for _ in 0..2 {
+            catalog.forget(camera(1), span(0, 9_000), &[SegmentId(1)].into(), &closed.gaps).unwrap();
+            catalog.put_closed(camera(1), &closed).unwrap();
+        }
+        assert_eq!(found(&catalog, 1, 0, 9_000), [2]);
+        assert!(catalog.gaps(camera(1), span(0, 9_000)).unwrap().is_empty());
+        assert_eq!(catalog.closed(camera(1), span(30, 200)).unwrap(), (closed.destroyed.clone(), closed.gaps.clone()));
+        assert_eq!(catalog.closed(camera(1), span(60, 120)).unwrap(), (Vec::new(), Vec::new()));
+        assert!(catalog.has_closed(camera(1)).unwrap() && !catalog.has_closed(camera(2)).unwrap());
+        catalog.clear().unwrap();
+        assert!(!catalog.has_closed(camera(1)).unwrap());
     }
 
     #[test]

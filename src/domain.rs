@@ -14,7 +14,7 @@ pub mod time;
 pub mod version;
 pub mod video;
 
-pub use camera::{CameraClass, FilmedArea, Retention, RetentionError};
+pub use camera::{CameraClass, FilmedArea, PUBLIC_CEILING, Retention, RetentionError};
 pub use destruction::{DestructionTrigger, ManifestHead, Overwrite};
 pub use doubt::{Correction, Dating, Doubt, Mark};
 pub use hold::{HeldFor, HoldEnd, HoldReason};

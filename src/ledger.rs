@@ -16,6 +16,7 @@
 #[cfg(test)]
 mod tests;
 
+mod closed;
 mod destroyed;
 mod file;
 mod reserve;
@@ -23,12 +24,13 @@ mod row;
 mod shared;
 mod verify;
 
+pub use closed::ClosedManifests;
 pub use destroyed::{DestroyedRow, DestroyedRows};
 pub use file::{Ledger, LedgerError, NewestKnown};
 pub use reserve::LedgerRoom;
 pub use row::{
-    Act, Actor, Checkpoint, Decision, DestructionReceipt, GrantedView, KeptFor, KeptView, ManifestCheckpoint, Row,
-    ViewRefusal,
+    Act, Actor, Checkpoint, ClosedCamera, ClosedCoverage, ClosedGap, Decision, DestructionReceipt, GrantedView,
+    KeptFor, KeptView, ManifestCheckpoint, ManifestClosed, Row, ViewRefusal,
 };
 pub use shared::SharedLedger;
 pub use verify::{Fault, Verified, verify_files, verify_rows};

@@ -10,6 +10,7 @@
 //!   freezes a segment or is told that it is gone. What was condemned is gone: every hold was looked at then.
 //! - E3 A segment's keys go everywhere before its blocks do: day key or key block, then every grant's slot.
 //! - E4 Erasing never waits for the ledger: receipts stand in the manifests until they have been copied.
+//! - E5 A manifest goes when its receipts are rows and a last row tells what it told; what is held was carried on before.
 
 mod forecast;
 mod fullness;
@@ -35,6 +36,8 @@ const KEYS_A_ROUND: usize = 4_096;
 /// So many files are overwritten in a round, of each volume, and so many before their records are flushed.
 const FILES_A_ROUND: usize = 64;
 const FILES_AT_A_TIME: usize = 8;
+/// How often what nobody names any more is looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 
 /// What went wrong while erasing. What is due stays due.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +107,8 @@ pub struct Eraser {
     /// There are keys left to destroy: blocks wait.
     keys_wait: AtomicBool,
     postponed: Mutex<Postponed>,
+    /// When what nobody names was looked for last; a start does it, too.
+    swept: Mutex<Utc>,
     is_stopping: AtomicBool,
 }
 
@@ -124,6 +129,7 @@ impl Eraser {
         ledger: SharedLedger,
     ) -> Self {
         vault.keep_pace_by(time.clock());
+        let swept = Mutex::new(time.trusted());
         Self {
             vault,
             time,
@@ -133,6 +139,7 @@ impl Eraser {
             turn: Mutex::new(Turn { grants_are_behind: true }),
             keys_wait: AtomicBool::new(true),
             postponed: Mutex::default(),
+            swept,
             is_stopping: AtomicBool::new(false),
         }
     }
@@ -173,7 +180,42 @@ impl Eraser {
         first.take(self.destroy_keys(&mut round));
         first.take(self.overwrite(&mut round));
         first.take(self.copy_receipts());
+        first.take(self.close_manifests());
         first.or(round)
+    }
+
+    /// Closes the manifests whose end has come (E5), and once an hour looks for what nobody names any more.
+    ///
+    /// # Errors
+    /// The first failure; the next call takes up what is left.
+    pub fn close_manifests(&self) -> Result<(), RetentionError> {
+        if self.is_stopping() {
+            return Ok(());
+        }
+        let now = self.time.trusted();
+        self.sweep(now)?;
+        // Each wants a row; until the ledger takes rows again, all of them stand where they are.
+        if !self.ledger.is_writable() {
+            return Ok(());
+        }
+        for ending in self.vault.ending_manifests(now)? {
+            let (row, is_new) = self.vault.closing_row(&ending)?;
+            if is_new {
+                self.ledger.append(now, Actor::Daemon, Act::ManifestClosed(row.clone()))?;
+            }
+            self.vault.end_manifest(&ending, &row)?;
+        }
+        Ok(())
+    }
+
+    fn sweep(&self, now: Utc) -> Result<(), VaultError> {
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.since(*swept) < SWEEP_EVERY {
+            return Ok(());
+        }
+        *swept = now;
+        drop(swept);
+        self.vault.sweep()
     }
 
     /// Makes what is due unreadable (E2, E3), and sorts out what is held. Blocks on the disk, for a moment at a time: only

@@ -16,6 +16,7 @@
 #[cfg(test)]
 mod tests;
 
+mod carried;
 mod chunk;
 mod commits;
 mod footer;
@@ -27,12 +28,13 @@ mod records;
 mod slots;
 mod writer;
 
+pub use carried::CarriedSegment;
 pub use chunk::{CHUNK_HEADER_BYTES, CHUNK_LIMIT_BYTES, ChunkHeader, ChunkKind};
 pub use commits::{COMMIT_REGION_BYTES, CommitEntry, CommitTable};
 pub use footer::{FragmentEntry, FragmentTable};
 pub use head::{HEAD_BYTES, SegmentFacts, SegmentHead};
 pub use identity::VolumeIdentity;
-pub use manifest::{MANIFEST_HEADER_BYTES, ManifestHeader, ManifestRecord};
+pub use manifest::{CarriesOn, MANIFEST_HEADER_BYTES, ManifestHeader, ManifestRecord};
 pub use reader::{ChunkAt, Ending, FragmentAt, SegmentReader};
 pub use records::{RecordAt, RecordReader, RecordStream, first_head, next_head, read_record};
 pub use slots::{SLOTS_LIMIT, SlotFile, SlotPurpose, SlotsRead, UsedSlot};

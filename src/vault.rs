@@ -27,10 +27,21 @@
 //! - V15 What is recorded in doubt is marked before it is named, and corrected before the clock that ends the doubt destroys
 //!   anything; a correction counts from what the footage says, so that twice is once.
 //!
+//! - V15 A manifest is bound by its footage's limit: it is erased when a flushed row of the ledger tells what it told. From
+//!   the flush of a hold manifest's name on that one counts, and not the manifest whose held segments it carries on. A
+//!   closed manifest never stands again.
+//!
+//! What is swept, and by whom: segments cut short are sealed at a start, and expire like any other. Files that no manifest
+//! names, in a manifest's directory or in one without a manifest; day keys that no manifest names; manifests that were half
+//! made, or closed and not overwritten yet: `recovery` at a start, `sweep` each hour. Directories of closed manifests:
+//! `closing`, and both of those. Grants that are over or were never given: `access`, each second and at a start. The
+//! device test's probe: the next one. Files that were to take another's place (`*.new`): the next that does. All that may
+//! hold footage, keys, or names of cameras is overwritten first; `inspect::older` names what is left of any of these.
+//!
 //! What is done in which order stands with what does it: create, append, seal in `recorder`; commit in `commit`; start in
-//! `recovery`; hold in `holds` and `erase`; erase in `erase`; condemn in `condemn`; day keys in `day_keys` and `spent_days`;
-//! grants in `grants`; receipts in `receipts`. The power goes at every operation of each in `app`'s tests, where each flush is
-//! left out in turn, too. A flush that is not there is not wanted: its place says why.
+//! `recovery`; hold in `holds` and `erase`; erase in `erase`; condemn in `condemn`; a manifest's end in `closing`; day keys
+//! in `day_keys` and `spent_days`; grants in `grants`; receipts in `receipts`. The power goes at every operation of each in
+//! `app`'s tests, where each flush is left out in turn, too. A flush that is not there is not wanted: its place says why.
 //!
 //! One thing no order mends: what a power cut took the name of, before the first commit, stands as ciphertext in blocks
 //! that belong to nobody. Its day key's end is its end.
@@ -41,6 +52,7 @@
 
 mod anchor;
 mod bare;
+mod closing;
 mod commit;
 mod condemn;
 mod corrections;
@@ -64,7 +76,10 @@ mod recorder;
 mod recovery;
 mod room;
 mod spent_days;
+mod standing;
+mod sum;
 mod summary;
+mod sweep;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -73,6 +88,7 @@ mod wanted;
 
 pub use anchor::{ClockRefusal, ClockReport, Move, Reading, TrustedClock};
 pub use bare::{BareSegment, BareVolume, DayKeys, ToldBy};
+pub use closing::EndingManifest;
 pub use condemn::{Condemnation, NotCondemned};
 pub use day_keys::RECIPIENTS_LIMIT;
 pub use discard::Discarding;
@@ -84,8 +100,9 @@ pub use grants::{GRANT_SEGMENTS_LIMIT, GrantFile, GrantStore, StagedSlot};
 pub use held::HeldFootage;
 pub use holds::{Hold, Holds};
 pub use inspect::{
-    GrantExpected, IndexLook, Inspection, KeyHolders, Look, SeenVolume, VolumeFault, count_segments, granted_segments,
-    inspect, inspect_grants, inspect_holds, inspect_index,
+    AgeLook, AgeReport, GrantExpected, HeldAge, IndexLook, Inspection, KeyHolders, Look, OldestFrame, SeenVolume,
+    VolumeFault, count_segments, granted_segments, inspect, inspect_age, inspect_grants, inspect_holds, inspect_index,
+    inspect_state_age,
 };
 pub use overwrite::READ_BACK_LEAST_PERCENT;
 pub use pace::Pacing;
@@ -108,6 +125,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError, RwLock};
 
+/// An index of an older program is made anew.
+const INDEX_VERSION: u32 = 2;
 /// Too many open files, in this process and in all.
 const EMFILE: i32 = rustix::io::Errno::MFILE.raw_os_error();
 const ENFILE: i32 = rustix::io::Errno::NFILE.raw_os_error();
@@ -153,6 +172,11 @@ pub enum VaultError {
     ManifestShort { file: PathBuf, missing_bytes: u64 },
     #[error("{}: a manifest that stood here is gone. Nothing was erased; put the file back from a copy", file.display())]
     ManifestGone { file: PathBuf },
+    #[error(
+        "{}: manifest {manifest} stands here again, though the ledger closed it and all that it named was destroyed: a copy was put in its place. The volume is not used; take that file away, and the directories of its name in `rolling` and `held`",
+        dir.display()
+    )]
+    Resurrected { dir: PathBuf, manifest: String },
     #[error("{}: there is another manifest of the same day and period; take the one away that does not belong here", file.display())]
     ManifestTwice { file: PathBuf },
     #[error(
@@ -160,6 +184,8 @@ pub enum VaultError {
         dir.display()
     )]
     ManifestsLack { dir: PathBuf, segments: usize, first: SegmentId },
+    #[error("the daemon is stopping")]
+    BrokenOff,
     #[error("segment {segment} is not here")]
     Unknown { segment: SegmentId },
     #[error("{} on {at}", trigger.past())]
@@ -352,9 +378,9 @@ impl Vault {
         &self.volumes
     }
 
-    /// Whether any manifest names a camera.
+    /// Whether any manifest names a camera, or named it before it was closed.
     pub fn has_camera(&self, camera: CameraNumber) -> bool {
-        self.volumes.iter().any(|volume| volume.lock().newest.contains_key(&camera))
+        self.volumes.iter().any(|volume| volume.lock().newest.contains_key(&camera)) || self.had_camera(camera)
     }
 
     /// A digest over all manifests' heads: what the index must be sealed for to be trusted.
@@ -380,10 +406,11 @@ impl Vault {
     }
 }
 
-/// A digest over manifests' heads, in whatever order they come.
+/// A digest over manifests' heads, in whatever order they come, and over what an index keeps of each.
 fn mark_of<'a>(heads: impl Iterator<Item = (VolumeId, &'a String, ManifestHead)>) -> Digest {
     let mut heads: Vec<String> =
         heads.map(|(volume, name, head)| format!("{volume} {name} {} {}\n", head.records, head.digest)).collect();
     heads.sort();
+    heads.push(format!("index {INDEX_VERSION}\n"));
     sha256(heads.concat().as_bytes())
 }

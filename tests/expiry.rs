@@ -6,6 +6,7 @@
 mod support;
 
 use cctv_custodian::clock::ManualClock;
+use cctv_custodian::domain::Utc;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -187,6 +188,100 @@ fn its_day_comes_unless_it_is_held_on_ext4() {
 #[test]
 fn its_day_comes_unless_it_is_held_on_xfs() {
     its_day_comes_unless_it_is_held(FileSystem::Xfs);
+}
+
+impl Clinic {
+    fn names(&self, place: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.site.volume().join(place)).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    /// What the daemon's own check says, once it has looked after `since_us`.
+    fn checked(&self, since_us: i64) -> Value {
+        let (mut found, mut last) = (Value::Null, Value::Null);
+        let told = wait_until("the nightly check", PATIENCE, || {
+            // It looks at the hour every few minutes.
+            self.daemon.hands.advance(Duration::from_secs(360));
+            last = self.site.status()?.1;
+            let age = last["age"].clone();
+            let at = age["checked_at"].as_str().and_then(|at| at.parse::<Utc>().ok());
+            Ok(at.is_some_and(|at| at.micros() > since_us).then(|| found = age))
+        });
+        told.unwrap_or_else(|e| panic!("{e}: {last}"));
+        assert_eq!(found["nothing_older"], true, "{last}");
+        found
+    }
+}
+
+/// 40 days passed properly: of what nobody holds there is no segment, no key, no grant, no manifest; what is held can be
+/// granted and played, and when it is released it is gone at once, and all that named it.
+#[test]
+fn forty_days_leave_nothing_but_what_is_held() {
+    let clinic = clinic(FileSystem::Ext4);
+    let mut staff = clinic.daemon.sign_in(&clinic.site, "staff");
+    let mut officer = clinic.daemon.sign_in(&clinic.site, "officer");
+    let viewer = clinic.daemon.sign_in(&clinic.site, "viewer");
+    let shown = support::scene::have_approved(&mut staff, &mut officer, &viewer, &[SHOWN], clinic.recorded).unwrap();
+    officer.close(&shown["number"]).unwrap().expect_status(200).unwrap();
+    let asked = staff.ask(&[ASKED_FOR], clinic.recorded, "Hong Gildong").unwrap().expect_status(201).unwrap().json;
+    clinic.site.remove_camera(SHOWN).unwrap();
+    clinic.site.remove_camera(ASKED_FOR).unwrap();
+    wait_until("the cameras are gone", PATIENCE, || {
+        let told = staff.api.get("/v1/cameras")?.expect_status(200)?.json;
+        Ok(told["cameras"].as_array().is_some_and(Vec::is_empty).then_some(()))
+    })
+    .unwrap();
+    pass(Duration::from_secs(5));
+    let before = clinic.names("manifests");
+    let copies = clinic.copies();
+    let of = |camera| copies.iter().filter(move |(_, (known, _))| *known == camera).map(|(name, _)| name.clone());
+    let held: Vec<String> = of(ASKED_FOR).collect();
+    assert!(!held.is_empty() && of(SHOWN).count() > 0);
+
+    // Time passes as it does, only faster.
+    for _ in 0..80 {
+        clinic.daemon.hands.advance(DAY / 2);
+        pass(Duration::from_millis(100));
+    }
+    wait_until("a hold manifest is all that is left", PATIENCE, || {
+        let now = clinic.names("manifests");
+        Ok((now.len() == 1 && !before.contains(&now[0])).then_some(()))
+    })
+    .unwrap();
+    clinic.daemon.hands.advance(DAY);
+    let told = clinic.checked(clinic.daemon.wall_us() - DAY_US / 2);
+    assert_eq!((&told["nothing_older"], &told["oldest_block"]), (&Value::Bool(true), &Value::Null), "{told}");
+    assert_eq!(told["held_segments"], held.len(), "{told}");
+    let hold_manifest = clinic.names("manifests");
+    assert!(clinic.names("rolling").is_empty() && clinic.names("held") == hold_manifest);
+    assert_eq!(clinic.names("keys").len(), 1, "the held camera's");
+    let grants = std::fs::read_dir(clinic.site.dir().join("state/grants")).unwrap().count();
+    assert_eq!(grants, 0);
+
+    let mut staff = clinic.daemon.sign_in(&clinic.site, "staff");
+    let mut officer = clinic.daemon.sign_in(&clinic.site, "officer");
+    let viewer = clinic.daemon.sign_in(&clinic.site, "viewer");
+    staff.identify(&asked["number"]).unwrap().expect_status(200).unwrap();
+    let decided = officer.approve(&asked["number"], &viewer.number).unwrap().expect_status(200).unwrap().json;
+    let pictures = support::scene::pictures(&viewer, &decided["grant"], ASKED_FOR).unwrap();
+    assert!(pictures.len() > 20, "the held footage is played: {}", pictures.len());
+    let told = staff.ask(&[SHOWN], clinic.recorded, "Kim Cheolsu").unwrap().expect_status(201).unwrap().json;
+    assert!(told["answer"].as_str().unwrap().starts_with("unavailable: destroyed on "), "from the closing row: {told}");
+
+    officer.close(&asked["number"]).unwrap().expect_status(200).unwrap();
+    let held: Vec<&String> = held.iter().collect();
+    clinic.wait_until_gone(&held);
+    assert_eq!(clinic.search(&copies, ASKED_FOR).found, 0, "on the raw disk");
+    wait_until("its manifest and key are gone, too", PATIENCE, || {
+        let left = ["manifests", "keys", "held", "rolling"].map(|place| clinic.names(place).len());
+        Ok((left == [0; 4]).then_some(()))
+    })
+    .unwrap();
+    drop(clinic.server);
+    clinic.daemon.end().unwrap();
+    let verified = clinic.site.run("verify", &["--deep"]).unwrap();
+    assert!(verified.status.success(), "{}{}", verified.stdout, verified.stderr);
+    assert_eq!(clinic.site.run("verify", &["--nothing-older"]).unwrap().status.code(), Some(0));
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub fn week(scratch: &Path) -> Result<Vec<Row>> {
 
 /// A day's manifest and day keys, as the vault writes them. There are no files of its segments: their end comes later.
 fn make_day(dir: &Path, volume: VolumeId, day: Day) -> Result<()> {
-    let mut manifest = ManifestHeader { volume, day, retention: MONTH }.to_bytes().to_vec();
+    let mut manifest = ManifestHeader { volume, day, retention: MONTH, carries_on: None }.to_bytes().to_vec();
     let (_, recipient) = generate_pair()?;
     let mut day_keys = Vec::new();
     for number in 1..=CAMERAS {

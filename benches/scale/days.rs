@@ -85,7 +85,7 @@ impl Maker {
         let name = format!("{:016x}", random_u64()?);
         let dir = self.dir.join("rolling").join(&name);
         RealDisk.create_dir(&dir)?;
-        let header = ManifestHeader { volume: self.volume, day, retention };
+        let header = ManifestHeader { volume: self.volume, day, retention, carries_on: None };
         let mut manifest = header.to_bytes().to_vec();
         let day_keys = self.day_keys(&mut manifest)?;
         let mut files = Segments { maker: self, dir: &dir, handle: File::open(&dir)?, last_whole };

@@ -150,6 +150,7 @@ impl Registry {
             | Act::ViewServed { .. }
             | Act::ViewRefused { .. }
             | Act::FootageDestroyed(_)
+            | Act::ManifestClosed(_)
             | Act::DestructionConfirmed { .. }
             | Act::FootageRecovered { .. }
             | Act::LedgerRead

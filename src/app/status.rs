@@ -7,7 +7,7 @@ use crate::http::KnownCameras;
 use crate::ingest::{CameraState, CameraStatus, CameraWatchers};
 use crate::ledger::{LedgerRoom, SharedLedger};
 use crate::retention::Round;
-use crate::vault::{ClockReport, Discarding, Holds, TrustedClock, Vault, Volume};
+use crate::vault::{AgeReport, ClockReport, Discarding, Holds, TrustedClock, Vault, Volume};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
@@ -58,6 +58,33 @@ pub struct VolumeLine {
     pub room: RoomLine,
 }
 
+/// How old what is there was, at the nightly check.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AgeLine {
+    pub nothing_older: bool,
+    pub checked_at: Utc,
+    pub oldest_readable: Option<Utc>,
+    pub oldest_block: Option<Utc>,
+    pub held_segments: u64,
+    pub held_bytes: u64,
+    /// How many things were older than they may be.
+    pub older: u64,
+}
+
+impl From<&AgeReport> for AgeLine {
+    fn from(report: &AgeReport) -> Self {
+        Self {
+            nothing_older: report.nothing_older,
+            checked_at: report.checked_at,
+            oldest_readable: report.oldest_readable.map(|frame| frame.at),
+            oldest_block: report.oldest_block.map(|frame| frame.at),
+            held_segments: report.held.segments,
+            held_bytes: report.held.bytes,
+            older: report.older_count,
+        }
+    }
+}
+
 /// How the daemon is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
@@ -82,6 +109,8 @@ pub struct Status {
     pub destroyed_unproven: u64,
     pub ledger_sequence: u64,
     pub ledger_writable: bool,
+    /// Whether anything was older than it may be when that was checked last; `None` until the first check.
+    pub age: Option<AgeLine>,
     /// `enough`, `reserve-in-use` or `none`.
     pub ledger_room: String,
     /// What a person must look at. Empty: all is well.
@@ -129,6 +158,7 @@ pub(super) struct StatusDesk {
     address: SocketAddr,
     notice: Option<&'static str>,
     erased: Arc<Mutex<Erased>>,
+    age: Arc<Mutex<Option<AgeLine>>>,
     failing: FailingWork,
 }
 
@@ -158,6 +188,7 @@ impl StatusDesk {
             address,
             notice,
             erased: Arc::default(),
+            age: Arc::default(),
             failing: FailingWork::default(),
         }
     }
@@ -167,6 +198,24 @@ impl StatusDesk {
         let mut erased = self.erased.lock().unwrap_or_else(PoisonError::into_inner);
         erased.total += u64::from(round.erased);
         erased.unproven += u64::from(round.unproven);
+    }
+
+    /// Takes note of a nightly check. Nothing but a check that finds nothing takes the alarm back.
+    pub fn note_age(&self, told: Result<AgeReport, String>) {
+        const WHAT: &str = "checking that nothing is older than it may be";
+        match told {
+            Ok(report) => {
+                let first =
+                    report.older.first().map_or_else(String::new, |first| format!("{}: {}", first.file, first.what));
+                let alarm = format!(
+                    "{} things are; the first: {first}. See `custodian verify --nothing-older`",
+                    report.older_count
+                );
+                self.failing.note(WHAT, (!report.nothing_older).then_some(alarm.as_str()));
+                *self.age.lock().unwrap_or_else(PoisonError::into_inner) = Some(AgeLine::from(&report));
+            }
+            Err(e) => self.failing.note(WHAT, Some(&format!("it could not be done: {e}"))),
+        }
     }
 
     pub fn ledger(&self) -> SharedLedger {
@@ -263,6 +312,7 @@ impl StatusDesk {
             destroyed_unproven,
             ledger_sequence,
             ledger_writable: self.ledger.is_writable(),
+            age: self.age.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             ledger_room: room_name(self.ledger.room()).to_owned(),
             alarms,
         }

@@ -88,6 +88,19 @@ fn print(status: &Status) {
         println!("Days of destruction not confirmed {}, from {first} on", status.duties.days_unconfirmed);
     }
     println!("Ledger at row {}", status.ledger_sequence);
+    match &status.age {
+        None => println!("Whether anything is older than it may be is checked some minutes after a start"),
+        Some(age) => {
+            let oldest = age.oldest_readable.map_or_else(|| "none".to_owned(), |at| at.to_string());
+            let told = if age.nothing_older { "nothing is" } else { "NOT all is gone that must be" };
+            println!(
+                "Older than it may be ({}): {told}; oldest frame that can be read {oldest}; held {} segments, {:.1} GB",
+                age.checked_at,
+                age.held_segments,
+                age.held_bytes as f64 / 1e9
+            );
+        }
+    }
     for alarm in &status.alarms {
         println!("\nALARM  {alarm}");
     }

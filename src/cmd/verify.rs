@@ -1,5 +1,6 @@
 //! `custodian verify`.
 
+mod older;
 mod state;
 mod told;
 
@@ -13,7 +14,7 @@ use crate::config::{Pace, Site};
 use crate::crypto::PrivateKey;
 use crate::disk::{RealDisk, SharedDisk, SiteLock};
 use crate::domain::{GrantId, ManifestHead, SegmentId, Utc};
-use crate::ledger::ManifestCheckpoint;
+use crate::ledger::{ClosedManifests, ManifestCheckpoint};
 use crate::vault::{
     IndexLook, Look, SeenVolume, Volume, VolumeFault, count_segments, granted_segments, inspect, inspect_index,
 };
@@ -36,6 +37,14 @@ use told::Report;
 /// `outdated`: it is rebuilt at the next start, `in-use`: a daemon runs, or `none`), `volumes` (each with `volume`, counts of
 /// `manifests`, `day_keys` and segments, `bytes_digested`, `segments_decrypted` and its own `faults`), and `faults`: all of
 /// them, each `{"file", "what"}`. Fields are added, never renamed.
+///
+/// With `--nothing-older` it answers one question alone: whether anything is older than it may be, by this machine's clock.
+/// It walks manifests and directories, not the index, and with `--deep` reads each segment's head, too. Exit status: 0
+/// nothing is, 1 something is, 2 it could not be checked. That JSON has `version`, `nothing_older`, `checked_at`, `deep`,
+/// `oldest_readable` and `oldest_block` (each null or `{"at", "expires", "camera", "volume", "segment"}`: of what is not held,
+/// the oldest frame that a key still opens, and the oldest whose blocks are not overwritten), `held` (`segments`, `bytes`,
+/// `oldest`), `oldest_day_key` (days since 1970), `manifests`, `segments`, `older_count`, and `older`: the first 1,000 things
+/// that break it, each `{"file", "what"}`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Verify {
     #[command(flatten)]
@@ -47,6 +56,9 @@ pub(super) struct Verify {
     /// recovery key in 64 hexadecimal digits, or two shares, one a line. Nothing that is decrypted leaves the memory.
     #[arg(long, value_name = "FILE", requires = "deep")]
     identity: Option<PathBuf>,
+    /// Ask only whether anything is older than it may be: footage, keys, manifests, what was left over.
+    #[arg(long, conflicts_with = "identity")]
+    nothing_older: bool,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -56,6 +68,15 @@ const NOT_CHECKED: u8 = 2;
 
 impl Verify {
     pub fn run(self) -> anyhow::Result<ExitCode> {
+        if self.nothing_older {
+            return match older::look(&self.site, self.deep) {
+                Ok(report) => older::tell(&report, self.json),
+                Err(e) => {
+                    super::tell(&e);
+                    Ok(ExitCode::from(NOT_CHECKED))
+                }
+            };
+        }
         let report = match self.checked() {
             Ok(report) => report,
             Err(e) => {
@@ -100,6 +121,7 @@ impl Verify {
         let progress = Progress::segments(places.clone().map(|place| count_segments(disk, place).unwrap_or(0)).sum());
         let granted = granted_segments(&state.grants).unwrap_or_default();
         let nothing: BTreeMap<SegmentId, GrantId> = BTreeMap::new();
+        let closed = ClosedManifests::new(SharedDisk::clone(disk), files.ledger_dir());
         for place in places {
             let told = Volume::identify(disk, place, files.site()).and_then(|volume| {
                 let heads: Vec<_> = state.heads().filter(|head| head.volume == volume).map(name_and_head).collect();
@@ -110,6 +132,7 @@ impl Verify {
                     holders: state.is_known().then(|| state.facts.day_key_holders()),
                     granted: granted.get(&volume).unwrap_or(&nothing),
                     holds: &state.holds,
+                    closed: Some(&closed),
                     now: Some(now),
                     progress: &|| progress.one(),
                     ..Look::at(disk, files.site(), &nothing)
@@ -141,7 +164,10 @@ fn look_at_index(disk: &SharedDisk, files: &SiteFiles, seen: Vec<SeenVolume>) ->
     }
     let copy = files.path("catalog.copy");
     let told = match Catalog::open_copy(&dir, &copy) {
-        Ok(Some(catalog)) => inspect_index(disk, &catalog, &dir, &seen),
+        Ok(Some(catalog)) => {
+            let closed = ClosedManifests::new(SharedDisk::clone(disk), files.ledger_dir());
+            inspect_index(disk, &catalog, &dir, &seen, Some(&closed))
+        }
         Ok(None) => Ok(IndexLook::Outdated),
         Err(e) => Err(e.into()),
     };

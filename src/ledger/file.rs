@@ -1,5 +1,6 @@
 //! Appending rows, and reading them back at a start.
 
+use super::closed::ClosedManifests;
 use super::destroyed::DestroyedRows;
 use super::reserve::{LedgerRoom, Reserve};
 use super::row::{Act, Actor, ManifestCheckpoint, Row};
@@ -183,6 +184,11 @@ impl Ledger {
 
     pub fn site(&self) -> SiteId {
         self.site
+    }
+
+    /// The rows of closed manifests.
+    pub fn closed_manifests(&self) -> ClosedManifests {
+        ClosedManifests::new(SharedDisk::clone(&self.disk), self.dir.clone())
     }
 
     /// The rows of destructions.

@@ -4,8 +4,8 @@ use crate::crypto::{PublicKey, Signature, SigningKey, VerifyingKey};
 use crate::disk::DeviceIdentity;
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
 use crate::domain::{
-    AccountId, CameraNumber, Day, DestructionTrigger, Digest, GrantId, HeldFor, HoldEnd, HoldId, HoldReason, LocalDay,
-    ManifestHead, Overwrite, RequestId, Role, SiteId, Span, Utc, VolumeId,
+    AccountId, CameraNumber, Day, DestructionTrigger, Digest, GapCause, GrantId, HeldFor, HoldEnd, HoldId, HoldReason,
+    LocalDay, ManifestHead, Overwrite, RequestId, Retention, Role, SiteId, Span, Utc, VolumeId,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -136,6 +136,54 @@ pub struct DestructionReceipt {
     /// What they stood on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceIdentity>,
+}
+
+/// A stretch of footage that a closed manifest told of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ClosedCoverage {
+    pub span: Span,
+    /// When the last of it was destroyed; `None` for what is held, and was carried to a hold manifest.
+    pub destroyed: Option<Utc>,
+    /// Why; `None` for what is held.
+    pub trigger: Option<DestructionTrigger>,
+    /// It was dated while the clock was in doubt, and by how much that is wrong was never known.
+    pub in_doubt: bool,
+}
+
+/// A stretch without footage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ClosedGap {
+    pub span: Span,
+    pub cause: GapCause,
+}
+
+/// What a closed manifest told of one camera.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ClosedCamera {
+    pub camera: CameraNumber,
+    /// Segments that came to their end.
+    pub segments: u32,
+    /// By start; what follows on each other and was destroyed on one day is one stretch.
+    pub coverage: Vec<ClosedCoverage>,
+    pub gaps: Vec<ClosedGap>,
+    /// The digests of its first segment and of its last; zeros where there was none.
+    pub first: Digest,
+    pub last: Digest,
+}
+
+/// A manifest whose end has come: every receipt in it is a row before this one. What it told of each camera stays known by
+/// this row alone.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ManifestClosed {
+    pub volume: VolumeId,
+    pub manifest: String,
+    pub day: Day,
+    pub retention: Retention,
+    /// Its last head.
+    pub head: ManifestHead,
+    /// The hold manifest that carries on what is held of it.
+    pub carried_to: Option<String>,
+    pub cameras: Vec<ClosedCamera>,
 }
 
 /// One manifest's head in a checkpoint.
@@ -299,6 +347,7 @@ pub enum Act {
         why: ViewRefusal,
     },
     FootageDestroyed(DestructionReceipt),
+    ManifestClosed(ManifestClosed),
     /// An officer confirms what was destroyed on a day, and that it ran (Standard Guidelines, article 42(2)).
     DestructionConfirmed {
         day: LocalDay,

@@ -1,5 +1,6 @@
 //! The ledger, shared by the rooms that write rows.
 
+use super::closed::ClosedManifests;
 use super::destroyed::DestroyedRows;
 use super::file::{Ledger, LedgerError};
 use super::reserve::LedgerRoom;
@@ -76,6 +77,11 @@ impl SharedLedger {
     /// The sequence and digest of the last row.
     pub fn head(&self) -> (u64, Digest) {
         self.lock().head()
+    }
+
+    /// The rows of closed manifests.
+    pub fn closed_manifests(&self) -> ClosedManifests {
+        self.lock().closed_manifests()
     }
 
     /// The rows of destructions.

@@ -4,6 +4,7 @@
 //! `SHA-256(header)` first, then `SHA-256(head before ‖ payload)` for each record. Ledger checkpoints carry heads, so
 //! a record that is changed, left out or slipped in later contradicts a checkpoint that somebody else holds.
 
+use super::carried::CarriedSegment;
 use super::{FORMAT_VERSION, SegmentError};
 use crate::crypto::PublicKey;
 use crate::disk::PhysicalRange;
@@ -20,12 +21,23 @@ const MAGIC: &[u8; 8] = b"CUSTODMF";
 const NO_DOUBT: i64 = i64::MIN;
 pub(super) const RECORD_PREFIX_BYTES: usize = 8;
 
+/// Of a hold manifest: the manifest whose held segments it carries on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct CarriesOn {
+    /// Tells the hold manifests of a day and retention apart; never 0.
+    pub number: u32,
+    /// The name of the manifest before it.
+    pub manifest: u64,
+}
+
 /// What a manifest is about.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ManifestHeader {
     pub volume: VolumeId,
     pub day: Day,
     pub retention: Retention,
+    /// `None` for one that segments are opened in.
+    pub carries_on: Option<CarriesOn>,
 }
 
 impl ManifestHeader {
@@ -41,6 +53,10 @@ impl ManifestHeader {
         to.put_u32(self.day.0);
         to.put_u64(self.retention.period().as_secs());
         to.put_slice(&self.volume.0);
+        if let Some(CarriesOn { number, manifest }) = self.carries_on {
+            to.put_u32(number);
+            to.put_u64(manifest);
+        }
         let crc = crc32c::crc32c(&out[..MANIFEST_HEADER_BYTES - 4]);
         out[MANIFEST_HEADER_BYTES - 4..].copy_from_slice(&crc.to_be_bytes());
         out
@@ -63,12 +79,14 @@ impl ManifestHeader {
         let period = Duration::from_secs(from.get_u64());
         let mut volume = [0; 16];
         from.copy_to_slice(&mut volume);
+        let (number, manifest) = (from.get_u32(), from.get_u64());
         let retention = match kind {
             0 => Retention::Ceiling(period),
             1 => Retention::Floor(period),
             _ => return Err(damaged),
         };
-        let header = Self { volume: VolumeId(volume), day, retention };
+        let carries_on = (number > 0).then_some(CarriesOn { number, manifest });
+        let header = Self { volume: VolumeId(volume), day, retention, carries_on };
         // The head begins with the header as it is written; this covers the CRC, and reserved bytes.
         if header.to_bytes() == bytes[..MANIFEST_HEADER_BYTES] { Ok(header) } else { Err(damaged) }
     }
@@ -118,6 +136,8 @@ pub enum ManifestRecord {
     ReceiptsCopiedTo { end_bytes: u64, before: Utc },
     /// A segment is due from here on, though its period has not ended.
     Condemned { segment: SegmentId, at: Utc, trigger: DestructionTrigger },
+    /// A held segment was carried here from the manifest before, with all that is wanted of it. It stands apart.
+    Carried(Box<CarriedSegment>),
     /// What is opened, and the gaps that are recorded, from here up to the next record of this kind were dated in a
     /// doubt; without a mark: in none, as before the first of them.
     InDoubt { mark: Option<Mark> },
@@ -152,11 +172,7 @@ impl ManifestRecord {
                 to.put_i64(end.micros());
                 to.put_slice(&digest.0);
                 to.put_u8(u8::from(*has_footer));
-                to.put_u32(u32::try_from(ranges.len()).unwrap_or(u32::MAX));
-                for range in ranges {
-                    to.put_u64(range.offset_bytes);
-                    to.put_u64(range.length_bytes);
-                }
+                put_ranges(&mut to, ranges);
             }
             Self::Gap { camera, span, cause } => {
                 to.put_u8(4);
@@ -201,6 +217,10 @@ impl ManifestRecord {
                 to.put_u64(segment.0);
                 to.put_i64(at.micros());
                 to.put_u8(trigger_code(*trigger));
+            }
+            Self::Carried(carried) => {
+                to.put_u8(11);
+                carried.put(&mut to);
             }
             Self::InDoubt { mark } => {
                 to.put_u8(20);
@@ -289,6 +309,7 @@ impl ManifestRecord {
                 let trigger = trigger_from(from.try_get_u8()?).filter(|trigger| trigger.condemns());
                 trigger.map(|trigger| Self::Condemned { segment, at, trigger })
             }
+            11 => CarriedSegment::take(from)?.map(|carried| Self::Carried(Box::new(carried))),
             20 => {
                 let micros = from.try_get_i64()?;
                 let (doubt, is_known) = (Doubt(Utc::from_micros(micros)), from.try_get_u8()? != 0);
@@ -310,14 +331,16 @@ impl ManifestRecord {
     /// How long a payload of its kind is; of one with ranges, as many as it says.
     pub(super) fn payload_bytes(payload: &[u8]) -> Option<usize> {
         const SEALED_BYTES: usize = 1 + 8 + 4 + 8 + 8 + 8 + 32 + 1 + 4;
+        const CARRIED_BYTES: usize = 1 + 8 + 2 + 8 + 8 + 8 + 32 + 4 + 8 + 8 + 32 + 1 + 4;
         const RANGE_BYTES: usize = 16;
+        let with_ranges = |bytes: usize| {
+            let ranges = payload.get(bytes - 4..bytes)?.get_u32() as usize;
+            Some(bytes + ranges.checked_mul(RANGE_BYTES)?)
+        };
         Some(match payload.first()? {
             1 => 1 + 8 + 2 + 32,
             2 => 1 + 8 + 2 + 8 + 8 + 32,
-            3 => {
-                let ranges = payload.get(SEALED_BYTES - 4..SEALED_BYTES)?.get_u32() as usize;
-                SEALED_BYTES + ranges.checked_mul(RANGE_BYTES)?
-            }
+            3 => with_ranges(SEALED_BYTES)?,
             4 => 1 + 2 + 8 + 8 + 1,
             5 => 1 + 8,
             6 | 8 => 1 + 8 + 8,
@@ -326,6 +349,7 @@ impl ManifestRecord {
             30 => 1 + 8 + 8,
             31 => 1 + 8 + 8 + 1 + 1 + 8 + 1,
             10 => 1 + 8 + 8 + 1,
+            11 => with_ranges(CARRIED_BYTES)?,
             20 => 1 + 8 + 1,
             21 => 1 + 8 + 8 + 8,
             _ => return None,
@@ -344,13 +368,21 @@ fn take_erased(from: &mut &[u8], has_share: bool) -> Result<Option<ManifestRecor
     Ok(Some(ManifestRecord::Erased { segment, at, trigger, overwrite, bytes, read_back_percent }))
 }
 
-fn take_array<const N: usize>(from: &mut &[u8]) -> Result<[u8; N], TryGetError> {
+pub(super) fn take_array<const N: usize>(from: &mut &[u8]) -> Result<[u8; N], TryGetError> {
     let mut out = [0; N];
     from.try_copy_to_slice(&mut out)?;
     Ok(out)
 }
 
-fn take_ranges(from: &mut &[u8]) -> Result<Vec<PhysicalRange>, TryGetError> {
+pub(super) fn put_ranges(to: &mut Vec<u8>, ranges: &[PhysicalRange]) {
+    to.put_u32(u32::try_from(ranges.len()).unwrap_or(u32::MAX));
+    for range in ranges {
+        to.put_u64(range.offset_bytes);
+        to.put_u64(range.length_bytes);
+    }
+}
+
+pub(super) fn take_ranges(from: &mut &[u8]) -> Result<Vec<PhysicalRange>, TryGetError> {
     let count = from.try_get_u32()?;
     let mut ranges = Vec::new();
     for _ in 0..count {
@@ -427,6 +459,7 @@ mod tests {
             volume: VolumeId([9; 16]),
             day: Day(20_000),
             retention: Retention::Ceiling(Duration::from_secs(30 * 86_400)),
+            carries_on: None,
         }
     }
 
@@ -451,6 +484,20 @@ mod tests {
             ManifestRecord::KeyDestroyed { segment, at },
             ManifestRecord::DayKeyDestroyed { day_key, at },
             ManifestRecord::ReceiptsCopied,
+            ManifestRecord::Carried(Box::new(CarriedSegment {
+                segment,
+                camera,
+                start: at,
+                end: Utc::from_micros(60_000_003),
+                day_key,
+                head: Digest([6; 32]),
+                chunks: 61,
+                bytes: 30_000_000,
+                allocated_bytes: 31_457_280,
+                digest: Digest([8; 32]),
+                has_footer: true,
+                ranges: vec![PhysicalRange { offset_bytes: 1, length_bytes: 2 }; 3],
+            })),
             ManifestRecord::ReceiptsCopiedTo { end_bytes: 99, before: at },
             ManifestRecord::InDoubt { mark: Some(Mark { doubt: Doubt(at), is_known: true }) },
             ManifestRecord::InDoubt { mark: Some(Mark { doubt: Doubt(at), is_known: false }) },
@@ -507,6 +554,19 @@ mod tests {
         let mut without_first = records();
         without_first.remove(0);
         assert_ne!(written(&without_first).1.digest, head.digest);
+    }
+
+    #[test]
+    fn a_hold_manifest_says_which_it_carries_on() {
+        let carries_on = Some(CarriesOn { number: 2, manifest: 0x0123_4567_89AB_CDEF });
+        let of_holds = ManifestHeader { carries_on, ..header() };
+        assert_eq!(ManifestHeader::parse(&of_holds.to_bytes()).unwrap(), of_holds);
+        // A name without a number says two things.
+        let mut neither = of_holds.to_bytes();
+        neither[40..44].fill(0);
+        let crc = crc32c::crc32c(&neither[..MANIFEST_HEADER_BYTES - 4]);
+        neither[MANIFEST_HEADER_BYTES - 4..].copy_from_slice(&crc.to_be_bytes());
+        assert!(ManifestHeader::parse(&neither).is_err());
     }
 
     #[test]

@@ -239,7 +239,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("manifest");
         let retention = Retention::Ceiling(Duration::from_secs(86_400));
-        let mut bytes = ManifestHeader { volume: VolumeId([9; 16]), day: Day(20_000), retention }.to_bytes().to_vec();
+        let mut bytes = ManifestHeader { volume: VolumeId([9; 16]), day: Day(20_000), retention, carries_on: None }
+            .to_bytes()
+            .to_vec();
         (0..records).for_each(|number| bytes.extend(erased(number).to_bytes()));
         std::fs::write(&path, &bytes).unwrap();
         (dir, path, bytes)

@@ -142,8 +142,10 @@ impl BareVolume {
             );
             Vec::new()
         });
+        let taken_over = manifests::taken_over(disk, &paths);
         for path in paths {
-            bare.manifest(&path, &files, &tables, &mut named);
+            let is_taken_over = taken_over.contains(&manifests::file_name(&path));
+            bare.manifest((&path, is_taken_over), &files, &tables, &mut named);
         }
         let unnamed = files.iter().filter(|(segment, _)| !named.contains(*segment));
         for (segment, found) in unnamed {
@@ -168,7 +170,7 @@ impl BareVolume {
 
     fn manifest(
         &mut self,
-        path: &Path,
+        (path, is_taken_over): (&Path, bool),
         files: &BTreeMap<SegmentId, Found>,
         tables: &[CommitTable],
         named: &mut BTreeSet<SegmentId>,
@@ -190,6 +192,12 @@ impl BareVolume {
         let Some(table) = manifest.table() else { return };
         self.gaps.extend(table.gaps());
         for (segment, row) in &table.rows {
+            let is_destroyed =
+                matches!(row.life, Life::Condemned { .. } | Life::KeyDestroyed { .. } | Life::Erased { .. });
+            if !is_destroyed && is_taken_over {
+                // Its hold manifest names it; if that one cannot be read, its own head tells of it.
+                continue;
+            }
             named.insert(*segment);
             let is_dayless = manifest.sum().has_lost(table.day_key(row));
             match row.life {

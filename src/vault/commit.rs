@@ -7,6 +7,7 @@
 //! Table N may reach the disk before what it tells of: it says what was committed only once table N + 1 is begun, which is
 //! after its flush. A start believes of the newest one no more than the file bears out.
 
+use super::table::Newest;
 use super::volume::{OpenSegment, Volume};
 use super::{Vault, VaultError, footage};
 use crate::catalog::CatalogEntry;
@@ -45,7 +46,8 @@ impl Vault {
                 self.indexed(|catalog| catalog.put(camera, entry));
             }
         }
-        if number.is_multiple_of(SUMMARY_EVERY_COMMITS) {
+        let is_old = std::mem::take(&mut volume.lock().summary_is_old);
+        if is_old || number.is_multiple_of(SUMMARY_EVERY_COMMITS) {
             volume.summarise(false)?;
         }
         Ok(())
@@ -88,7 +90,7 @@ impl Volume {
         };
         let mut state = self.lock();
         let Some(open) = state.open.get(&segment) else { return Ok(None) };
-        let progress = open.progress;
+        let (progress, doubt) = (open.progress, open.doubt);
         let record = ManifestRecord::Sealed {
             segment,
             chunks: progress.chunks,
@@ -102,6 +104,15 @@ impl Volume {
         let Some(manifest) = state.loaded(key)? else { return Ok(None) };
         self.append_owed(manifest, &record)?;
         let told = footage::entry_of(self.id, manifest, segment);
+        // One that was given up came to its end here: what is begun from now on follows on it.
+        let ended = manifest.row(segment).map(|row| (row.camera, row.start));
+        if let Some((camera, start)) = ended {
+            let newest = Newest { start, end: progress.end.max(start), digest: progress.digest, doubt };
+            let known = state.newest.entry(camera).or_insert(newest);
+            if known.start <= start {
+                *known = newest;
+            }
+        }
         // Only now: a segment whose record failed stays in the table.
         if let Some(open) = state.open.get_mut(&segment) {
             open.recorded_at = Some(number);

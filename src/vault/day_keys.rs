@@ -6,8 +6,9 @@ use super::{Vault, VaultError};
 use crate::crypto::{Label, PrivateKey, PublicKey, Unopened, generate_pair, random_u64};
 use crate::domain::{CameraNumber, Day, DayKeyId, Retention, SegmentId, VolumeId};
 use crate::segment::{ManifestRecord, SlotFile, SlotPurpose};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 /// Officers and the recovery key together.
 pub const RECIPIENTS_LIMIT: u32 = 16;
@@ -148,29 +149,35 @@ impl Volume {
     /// A live day key's public half, as a manifest tells it.
     pub(super) fn day_key_public(&self, day_key: DayKeyId) -> Option<PublicKey> {
         let state = self.lock();
-        state.manifests.values().find_map(|manifest| manifest.sum().day_keys.get(&day_key).map(|known| known.public))
+        state.standing().find_map(|manifest| manifest.sum().day_keys.get(&day_key).map(|known| known.public))
     }
 
     /// All live day keys.
     pub(super) fn live_day_keys(&self) -> Vec<DayKeyId> {
-        self.lock().manifests.values().flat_map(|manifest| manifest.sum().day_keys.keys().copied()).collect()
+        let state = self.lock();
+        let named: BTreeSet<DayKeyId> =
+            state.standing().flat_map(|manifest| manifest.sum().day_keys.keys().copied()).collect();
+        named.into_iter().collect()
     }
 }
 
 impl Volume {
     /// Erases day keys that no manifest knows and nothing is sealed to: a power cut took their record, and with it all that
-    /// was sealed to them. Only for a start, when every manifest is known to be there.
+    /// was sealed to them. Every manifest is known to be there: a start refuses the volume otherwise.
     pub(super) fn remove_stray_day_keys(&self) -> Result<(), VaultError> {
-        let known: HashSet<DayKeyId> = {
-            let state = self.lock();
-            let named = state.manifests.values().flat_map(|manifest| manifest.sum().day_keys.keys());
-            let wanted = state.manifests.values().flat_map(|manifest| &manifest.sum().wanted);
-            let wanted = wanted.filter(|(_, wanted)| !wanted.is_destroyed).map(|(day_key, _)| day_key);
-            named.chain(wanted).copied().collect()
-        };
         let dir = self.dir.join("keys");
-        let names = self.disk.list_files(&dir).map_err(self.on(&dir))?;
-        for day_key in names.iter().filter_map(|name| name.parse().ok()).filter(|day_key| !known.contains(day_key)) {
+        let strays: Vec<DayKeyId> = {
+            // One is made, and named, under this lock.
+            let state = self.lock();
+            let named = state.standing().flat_map(|manifest| manifest.sum().day_keys.keys());
+            let wanted = state.standing().flat_map(|manifest| &manifest.sum().wanted);
+            let wanted = wanted.filter(|(_, wanted)| !wanted.is_destroyed).map(|(day_key, _)| day_key);
+            let known: HashSet<DayKeyId> = named.chain(wanted).copied().collect();
+            let names = self.disk.list_files(&dir).map_err(self.on(&dir))?;
+            names.iter().filter_map(|name| name.parse().ok()).filter(|day_key| !known.contains(day_key)).collect()
+        };
+        for day_key in strays {
+            let _turn = self.key_files.write().unwrap_or_else(PoisonError::into_inner);
             tracing::warn!(volume = %self.id, day_key = %day_key, "a day key that was never committed is erased");
             // Whatever a power cut left of it.
             self.overwrite_and_remove(&self.day_key_path(day_key))?;
@@ -182,9 +189,6 @@ impl Volume {
 impl Vault {
     /// How many day keys the vault holds.
     pub fn day_key_count(&self) -> usize {
-        let count = |volume: &Volume| {
-            volume.lock().manifests.values().map(|manifest| manifest.sum().day_keys.len()).sum::<usize>()
-        };
-        self.volumes.iter().map(count).sum()
+        self.volumes.iter().map(|volume| volume.live_day_keys().len()).sum()
     }
 }

@@ -151,6 +151,13 @@ impl Vault {
     /// As [`Vault::live_segments`].
     pub fn availability(&self, camera: CameraNumber, span: Span, now: Utc) -> Result<Vec<Availability>, VaultError> {
         let mut told = Vec::new();
+        let (closed, closed_gaps) = self.closed_pieces(camera, span)?;
+        told.extend(closed.into_iter().map(|(span, at, trigger, in_doubt)| Availability::Destroyed {
+            span,
+            at,
+            trigger,
+            in_doubt,
+        }));
         for entry in self.entries(camera, span)? {
             let piece = match self.live(camera, &entry, now) {
                 Ok(live) => Some(Availability::Footage { span: live.span, in_doubt: entry.dating.in_doubt }),
@@ -160,9 +167,11 @@ impl Vault {
             };
             told.extend(piece.filter(|piece| piece.span().overlaps(span)));
         }
-        let gaps = self.gaps(camera, span)?;
-        told.extend(gaps.into_iter().map(|(span, cause)| Availability::Gap { span, cause }));
+        let gaps = self.gaps(camera, span)?.into_iter().chain(closed_gaps);
+        told.extend(gaps.map(|(span, cause)| Availability::Gap { span, cause }));
+        // While a manifest waits for its end, both it and its closing row may tell the same.
         told.sort_by_key(|piece| piece.span().from());
+        told.dedup();
         Ok(told)
     }
 
@@ -195,6 +204,9 @@ impl Vault {
             }
         };
         let span = Span::new(entry.start, end).map_err(|_| VaultError::Unknown { segment })?;
+        let opened_in = manifest_key(entry.dating.said(entry.start).day(), entry.retention);
+        // Only what stands apart is ever carried to another one.
+        let manifest = if entry.is_apart { volume.lock().key_of_segment(segment, opened_in) } else { opened_in };
         let live = LiveSegment {
             volume: entry.volume,
             segment,
@@ -209,7 +221,7 @@ impl Vault {
             retention: entry.retention,
             is_open: entry.end.is_none(),
             day_key: entry.day_key,
-            manifest: manifest_key(entry.dating.said(entry.start).day(), entry.retention),
+            manifest,
             is_apart: entry.is_apart,
         };
         live.unexpired(now)
@@ -322,6 +334,9 @@ impl Volume {
         let segment = live.segment;
         let state = self.lock();
         let unknown = || VaultError::Unknown { segment };
+        let carried_to = state.key_of_segment(segment, live.manifest);
+        let live =
+            &LiveSegment { manifest: carried_to, is_apart: live.is_apart || carried_to != live.manifest, ..*live };
         let manifest = state.manifests.get(&live.manifest).ok_or_else(unknown)?;
         let Some(table) = manifest.table() else { return Ok(*live) };
         let row = table.rows.get(&segment).ok_or_else(unknown)?;

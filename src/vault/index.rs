@@ -5,11 +5,13 @@
 
 use super::footage::entry;
 use super::manifests::ManifestFile;
+use super::table::Life;
 use super::volume::{ManifestKey, Volume};
 use super::{Vault, VaultError};
-use crate::catalog::{Catalog, CatalogEntry, CatalogError};
-use crate::domain::{CameraNumber, GapCause, Span, Utc};
-use std::collections::BTreeMap;
+use crate::catalog::{Catalog, CatalogEntry, CatalogError, ClosedDay, ClosedPieces};
+use crate::domain::{CameraNumber, Day, GapCause, SegmentId, Span, Utc, VolumeId};
+use crate::ledger::{ClosedCamera, ManifestClosed};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -40,6 +42,11 @@ impl Vault {
     /// Whether questions are answered from the index.
     pub fn index_is_current(&self) -> bool {
         self.index_state() == IndexState::Current
+    }
+
+    /// Whether it waits to be made, or is: until then a manifest may be read that is not in memory.
+    pub(super) fn index_is_being_made(&self) -> bool {
+        matches!(self.index_state(), IndexState::Stale | IndexState::Filling)
     }
 
     /// Whether it is to be rebuilt by [`Vault::catch_up`].
@@ -94,6 +101,11 @@ impl Vault {
                 let entries = rows.map(|(segment, row)| entry(volume.id, retention, table, *segment, row));
                 found.extend(entries.filter(|entry| entry.reaches_into(span)));
             }
+            for manifest in &mut state.carried {
+                let entries = destroyed_in(volume.id, manifest)?.into_iter();
+                let of_camera = entries.filter(|(of, entry)| *of == camera && entry.reaches_into(span));
+                found.extend(of_camera.map(|(_, entry)| entry));
+            }
         }
         found.sort_by_key(|entry| entry.start);
         Ok(found)
@@ -123,10 +135,70 @@ impl Vault {
                 let gaps = table.gaps().filter(|(of, gap, _)| *of == camera && gap.overlaps(span));
                 found.extend(gaps.map(|(_, gap, cause)| (gap, cause)));
             }
+            for manifest in &mut state.carried {
+                let gaps = manifest.load()?.gaps().filter(|(of, gap, _)| *of == camera && gap.overlaps(span));
+                found.extend(gaps.map(|(_, gap, cause)| (gap, cause)));
+            }
         }
         found.sort_by_key(|(gap, _)| gap.from());
         found.dedup();
         Ok(found)
+    }
+
+    /// What closed manifests told of a camera in a span, from the index, or from the ledger's rows.
+    pub(super) fn closed_pieces(&self, camera: CameraNumber, span: Span) -> Result<ClosedPieces, VaultError> {
+        if self.index_is_current() {
+            match self.catalog.closed(camera, span) {
+                Ok(found) => return Ok(found),
+                Err(e) => self.index_failed(&e),
+            }
+        }
+        let (mut destroyed, mut gaps) = (Vec::new(), Vec::new());
+        self.each_closed(span.from().saturating_sub(LONGEST_SEGMENT).day(), |closed| {
+            for of in closed.cameras.iter().filter(|of| of.camera == camera) {
+                let day = closed_day(of);
+                destroyed.extend(day.destroyed.into_iter().filter(|(piece, ..)| piece.overlaps(span)));
+                gaps.extend(day.gaps.into_iter().filter(|(piece, _)| piece.overlaps(span)));
+            }
+        })?;
+        Ok((destroyed, gaps))
+    }
+
+    /// Whether a closed manifest told of a camera.
+    pub(super) fn had_camera(&self, camera: CameraNumber) -> bool {
+        if self.index_is_current() {
+            match self.catalog.has_closed(camera) {
+                Ok(told) => return told,
+                Err(e) => self.index_failed(&e),
+            }
+        }
+        let mut told = false;
+        let read = self.each_closed(Day(0), |closed| told |= closed.cameras.iter().any(|of| of.camera == camera));
+        if let Err(e) = read {
+            tracing::error!(error = %e, "whether there ever was such a camera cannot be told");
+        }
+        told
+    }
+
+    fn each_closed(&self, since: Day, each: impl FnMut(ManifestClosed)) -> Result<(), VaultError> {
+        let Some(closed) = self.volumes.iter().find_map(|volume| volume.closed.as_ref()) else { return Ok(()) };
+        let unread = |source| VaultError::Disk { what: "the ledger's rows of closed manifests".to_owned(), source };
+        closed.each(since, each).map_err(unread)
+    }
+
+    /// Puts what a closed manifest told in the place of its segments and gaps.
+    pub(super) fn index_closed(&self, closed: &ManifestClosed, segments: &HashSet<SegmentId>) {
+        self.indexed(|catalog| {
+            for of in &closed.cameras {
+                let day = closed_day(of);
+                let spans = of.coverage.iter().map(|piece| piece.span).chain(of.gaps.iter().map(|gap| gap.span));
+                if let Some(whole) = spans.reduce(Span::hull) {
+                    catalog.forget(of.camera, whole, segments, &day.gaps)?;
+                }
+                catalog.put_closed(of.camera, &day)?;
+            }
+            Ok(())
+        });
     }
 
     /// What an unclean stop, or the end of a doubt about the time, leaves to be done beside the work: directories that were
@@ -154,9 +226,19 @@ impl Vault {
         if self.index_state() != IndexState::Stale {
             return told;
         }
-        tracing::info!("the index is rebuilt from the manifests; until then they answer themselves");
-        self.catalog.clear()?;
+        tracing::info!("the index is rebuilt from manifests and ledger; until then they answer themselves");
         self.set_index_state(IndexState::Filling);
+        let told = told.and(self.fill_index(is_stopped));
+        if !is_stopped() && self.index_state() == IndexState::Filling {
+            self.set_index_state(if told.is_ok() { IndexState::Current } else { IndexState::Failed });
+            tracing::info!(is_current = told.is_ok(), "the index was made");
+        }
+        told
+    }
+
+    fn fill_index(&self, is_stopped: &dyn Fn() -> bool) -> Result<(), VaultError> {
+        self.catalog.clear()?;
+        let mut told = Ok(());
         for volume in &self.volumes {
             let keys: Vec<ManifestKey> = volume.lock().manifests.keys().copied().collect();
             for key in keys {
@@ -166,11 +248,36 @@ impl Vault {
                 told = told.and(self.index_manifest(volume, key));
             }
         }
-        if told.is_ok() && self.index_state() == IndexState::Filling {
-            self.set_index_state(IndexState::Current);
-            tracing::info!("the index is current");
+        told = told.and(self.index_carried());
+        told.and(self.index_closed_rows())
+    }
+
+    /// Of manifests that wait for their end, what was destroyed: what is held stands in their hold manifests.
+    fn index_carried(&self) -> Result<(), VaultError> {
+        for volume in &self.volumes {
+            let mut state = volume.lock();
+            for manifest in &mut state.carried {
+                for (camera, entry) in destroyed_in(volume.id(), manifest)? {
+                    self.catalog.put(camera, entry)?;
+                }
+                for (camera, span, cause) in manifest.table().into_iter().flat_map(|table| table.gaps()) {
+                    self.catalog.put_gap(camera, span, cause)?;
+                }
+            }
         }
-        told
+        Ok(())
+    }
+
+    fn index_closed_rows(&self) -> Result<(), VaultError> {
+        let mut told = Ok(());
+        self.each_closed(Day(0), |closed| {
+            for of in &closed.cameras {
+                if told.is_ok() {
+                    told = self.catalog.put_closed(of.camera, &closed_day(of));
+                }
+            }
+        })?;
+        Ok(told?)
     }
 
     /// Puts all of a manifest into the index. Its lock is held only while that is done, not while it is read.
@@ -194,4 +301,23 @@ impl Vault {
         }
         Ok(())
     }
+}
+
+/// What was destroyed of a manifest.
+fn destroyed_in(
+    volume: VolumeId,
+    manifest: &mut ManifestFile,
+) -> Result<Vec<(CameraNumber, CatalogEntry)>, VaultError> {
+    let retention = manifest.header.retention;
+    let table = manifest.load()?;
+    let rows = table.rows.iter().filter(|(_, row)| matches!(row.life, Life::Erased { .. }));
+    Ok(rows.map(|(segment, row)| (row.camera, entry(volume, retention, table, *segment, row))).collect())
+}
+
+/// What a closing row tells of a camera, as the index keeps it. What is held is told by its hold manifest.
+pub(super) fn closed_day(of: &ClosedCamera) -> ClosedDay {
+    let destroyed =
+        of.coverage.iter().filter_map(|piece| Some((piece.span, piece.destroyed?, piece.trigger?, piece.in_doubt)));
+    let gaps = of.gaps.iter().map(|gap| (gap.span, gap.cause));
+    ClosedDay { destroyed: destroyed.collect(), gaps: gaps.collect() }
 }

@@ -6,21 +6,24 @@
 mod contents;
 mod day_keys;
 mod index;
+mod older;
 mod segments;
 mod state;
 
 pub use index::{IndexLook, SeenVolume, inspect_index};
+pub use older::{AgeLook, AgeReport, HeldAge, OldestFrame, inspect_age, inspect_state_age};
 pub use state::{GrantExpected, granted_segments, inspect_grants, inspect_holds};
 
 use super::VaultError;
 use super::bare::DayKeys;
 use super::holds::Hold;
-use super::manifests;
+use super::manifests::{self, file_name};
 use super::summary;
 use super::volume::Volume;
 use crate::crypto::{PrivateKey, PublicKey};
 use crate::disk::SharedDisk;
-use crate::domain::{GrantId, ManifestHead, SegmentId, SiteId, Utc, VolumeId};
+use crate::domain::{Day, GrantId, ManifestHead, SegmentId, SiteId, Utc, VolumeId};
+use crate::ledger::ClosedManifests;
 use segments::{Named, OneManifest};
 use serde::Serialize;
 use std::cell::RefCell;
@@ -87,6 +90,8 @@ pub struct Look<'a> {
     /// What grants hold keys of, on this volume.
     pub granted: &'a BTreeMap<SegmentId, GrantId>,
     pub holds: &'a [Hold],
+    /// The ledger's rows of closed manifests; `None` where no ledger is at hand.
+    pub closed: Option<&'a ClosedManifests>,
     /// `None` where nobody is to be told what has outlived its day.
     pub now: Option<Utc>,
     /// Called once a segment.
@@ -111,9 +116,18 @@ impl<'a> Look<'a> {
             holders: None,
             granted: nothing_granted,
             holds: &[],
+            closed: None,
             now: None,
             progress: &|| {},
         }
+    }
+}
+
+impl Look<'_> {
+    /// Whether the ledger closed a manifest.
+    fn closed_before(&self, volume: VolumeId, name: &str) -> Result<bool, VaultError> {
+        let unread = |source| VaultError::Disk { what: "the ledger".to_owned(), source };
+        Ok(self.closed.map_or(Ok(None), |closed| closed.find(volume, name, Day(0))).map_err(unread)?.is_some())
     }
 }
 
@@ -138,12 +152,22 @@ pub fn inspect(dir: &Path, look: &Look) -> Result<Inspection, VaultError> {
     let mut checked_heads = BTreeSet::new();
     let mut live_day_keys = BTreeMap::new();
     let summary = summary::read_at_rest(disk, dir);
-    for path in manifests::list(disk, &dir.join("manifests"))? {
-        let mut one = OneManifest::inspect(dir, volume, &path, look, keys.as_ref());
+    let paths = manifests::list(disk, &dir.join("manifests"))?;
+    let taken_over = manifests::taken_over(disk, &paths);
+    for path in paths {
+        let is_taken_over = taken_over.contains(&file_name(&path));
+        let mut one = OneManifest::inspect(dir, (volume, is_taken_over), &path, look, keys.as_ref());
         if !one.told.faults.is_empty() {
-            // Beside a running daemon a segment may have gone between the two looks.
+            // Beside a running daemon a segment may have gone between the two looks, or been carried to a hold manifest, or
+            // the manifest was closed.
+            let now = manifests::list(disk, &dir.join("manifests"))?;
+            if !now.contains(&path) {
+                checked_heads.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
+                continue;
+            }
             let quietly = Look { progress: &|| {}, ..*look };
-            let again = OneManifest::inspect(dir, volume, &path, &quietly, keys.as_ref());
+            let is_taken_over = manifests::taken_over(disk, &now).contains(&file_name(&path));
+            let again = OneManifest::inspect(dir, (volume, is_taken_over), &path, &quietly, keys.as_ref());
             one.told.faults.retain(|fault| again.told.faults.contains(fault));
         }
         checked_heads.extend(one.checked_head);
@@ -165,6 +189,9 @@ pub fn inspect(dir: &Path, look: &Look) -> Result<Inspection, VaultError> {
         );
     }
     for (name, _) in look.heads.iter().filter(|(name, _)| !checked_heads.contains(name)) {
+        if look.closed_before(volume, name)? {
+            continue;
+        }
         let what =
             "is missing: the ledger's checkpoint names it. Put it back from a copy; until then nothing is erased here";
         told.faults.push(VolumeFault::new(&dir.join("manifests").join(name), what));
@@ -172,13 +199,13 @@ pub fn inspect(dir: &Path, look: &Look) -> Result<Inspection, VaultError> {
     told.faults.extend(told_twice(|| day_keys::inspect(dir, volume, look))?);
     told.day_keys = live_day_keys.len() as u64;
     let mut seeming = segments::strangers(disk, dir, &named)?;
-    seeming.extend(segments::torn_chains(dir, &named));
+    seeming.extend(segments::torn_chains(dir, volume, &named, look)?);
     if !seeming.is_empty() {
         // A file is there an instant before the manifest names it; a segment's end is known to the next one before it is on
         // record.
         segments::look_again(disk, dir, &mut named)?;
         let mut still = segments::strangers(disk, dir, &named)?;
-        still.extend(segments::torn_chains(dir, &named));
+        still.extend(segments::torn_chains(dir, volume, &named, look)?);
         seeming.retain(|fault| still.contains(fault));
     }
     told.faults.extend(seeming);

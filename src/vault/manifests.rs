@@ -9,11 +9,14 @@ use crate::segment::{
     MANIFEST_HEADER_BYTES, ManifestHeader, ManifestRecord, RecordAt, RecordStream, first_head, next_head, read_record,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Places in a manifest are numbers of 32 bits. A day of a site is below 40 MB.
 const MANIFEST_LIMIT_BYTES: u64 = 1 << 30;
 const HALF_MADE: &str = "new";
+/// Of one whose closing row is flushed, and that is being overwritten.
+const CLOSED: &str = "closed";
 
 /// What is wanted of a segment that came to its end, and is not in the table.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,6 +50,67 @@ pub(super) struct ManifestFile {
     flushed: Option<ManifestHead>,
 }
 
+/// A manifest that is written and flushed, and has no name yet.
+pub(super) struct HalfMade {
+    manifest: ManifestFile,
+    fresh: PathBuf,
+    path: PathBuf,
+}
+
+impl HalfMade {
+    /// A manifest with its first records.
+    pub fn write_out(
+        disk: &SharedDisk,
+        dir: &Path,
+        header: ManifestHeader,
+        records: &[ManifestRecord],
+    ) -> Result<Self, VaultError> {
+        let name = format!("{:016x}", random_u64()?);
+        let path = dir.join(&name);
+        let on = |source| VaultError::Disk { what: path.display().to_string(), source };
+        let fresh = path.with_extension(HALF_MADE);
+        let file = disk.create_new(&fresh).map_err(on)?;
+        let mut manifest = ManifestFile::at_its_beginning(header, name, file, first_head(&header));
+        let mut bytes = header.to_bytes().to_vec();
+        let mut table = SegmentTable::default();
+        for record in records {
+            let (of_record, at_bytes) = (record.to_bytes(), place(bytes.len() as u64));
+            manifest.head = next_head(manifest.head, &of_record);
+            take_in(&mut manifest.sum, &mut table, record, at_bytes);
+            bytes.extend(of_record);
+        }
+        manifest.table = Some(table);
+        manifest.end_bytes = bytes.len() as u64;
+        let half_made = Self { manifest, fresh, path: path.clone() };
+        let written =
+            half_made.manifest.file.write_all_at(&bytes, 0).and_then(|()| half_made.manifest.file.sync_data());
+        if let Err(e) = written {
+            half_made.give_up(disk);
+            return Err(on(e));
+        }
+        Ok(half_made)
+    }
+
+    /// Gives it its name.
+    pub fn publish(self, disk: &SharedDisk) -> Result<ManifestFile, VaultError> {
+        match disk.rename(&self.fresh, &self.path) {
+            Ok(()) => Ok(self.manifest),
+            Err(source) => {
+                let what = self.path.display().to_string();
+                self.give_up(disk);
+                Err(VaultError::Disk { what, source })
+            }
+        }
+    }
+
+    /// Takes it away again.
+    pub fn give_up(self, disk: &SharedDisk) {
+        if let Err(left) = disk.remove_file(&self.fresh) {
+            tracing::error!(error = %left, "a manifest that was not made could not be removed");
+        }
+    }
+}
+
 /// A manifest that was read, and what was wrong at its end.
 pub(super) struct ReadManifest {
     pub manifest: ManifestFile,
@@ -65,26 +129,8 @@ impl ManifestFile {
         day: Day,
         retention: Retention,
     ) -> Result<Self, VaultError> {
-        let name = format!("{:016x}", random_u64()?);
-        let path = dir.join(&name);
-        let on = |source| VaultError::Disk { what: path.display().to_string(), source };
-        let header = ManifestHeader { volume, day, retention };
-        let fresh = path.with_extension(HALF_MADE);
-        let file = disk.create_new(&fresh).map_err(on)?;
-        let made = file
-            .write_all_at(&header.to_bytes(), 0)
-            .and_then(|()| file.sync_data())
-            .and_then(|()| disk.rename(&fresh, &path));
-        if let Err(e) = made {
-            if let Err(left) = disk.remove_file(&fresh) {
-                tracing::error!(error = %left, "a manifest that was not made could not be removed");
-            }
-            return Err(on(e));
-        }
-        let head = first_head(&header);
-        let mut made = Self::at_its_beginning(header, name, file, head);
-        made.table = Some(SegmentTable::default());
-        Ok(made)
+        let header = ManifestHeader { volume, day, retention, carries_on: None };
+        HalfMade::write_out(disk, dir, header, &[])?.publish(disk)
     }
 
     fn at_its_beginning(header: ManifestHeader, name: String, file: Box<dyn DiskFile>, head: ManifestHead) -> Self {
@@ -98,6 +144,14 @@ impl ManifestFile {
             head,
             flushed: None,
         }
+    }
+
+    /// The number in the name of a manifest.
+    pub fn number(&self) -> Result<u64, VaultError> {
+        u64::from_str_radix(&self.name, 16).map_err(|e| {
+            let (file, what) = (self.name.clone(), format!("is no manifest's name: {e}. Take it away"));
+            VaultError::State { file, what }
+        })
     }
 
     /// Reads a whole manifest, with its table. With `mend` a torn tail is cut off; without, the file is only read.
@@ -274,6 +328,9 @@ impl ManifestFile {
         }
         match read_record(&*self.file, u64::from(row.sealed_at_bytes))? {
             ManifestRecord::Sealed { bytes, digest, ranges, .. } => Ok(Some(Whole { bytes, digest, ranges })),
+            ManifestRecord::Carried(carried) => {
+                Ok(Some(Whole { bytes: carried.bytes, digest: carried.digest, ranges: carried.ranges }))
+            }
             _ => Err(self.changed(row.sealed_at_bytes)),
         }
     }
@@ -282,6 +339,7 @@ impl ManifestFile {
     pub fn head_of(&self, row: &SegmentRow) -> Result<Digest, VaultError> {
         match read_record(&*self.file, u64::from(row.opened_at_bytes))? {
             ManifestRecord::Opened { head, .. } => Ok(head),
+            ManifestRecord::Carried(carried) => Ok(carried.head),
             _ => Err(self.changed(row.opened_at_bytes)),
         }
     }
@@ -366,6 +424,7 @@ fn take_in(sum: &mut ManifestSum, table: &mut SegmentTable, record: &ManifestRec
         | ManifestRecord::DayKeyDestroyed { .. }
         | ManifestRecord::ReceiptsCopied
         | ManifestRecord::ReceiptsCopiedTo { .. }
+        | ManifestRecord::Carried(_)
         | ManifestRecord::InDoubt { .. }
         | ManifestRecord::Corrected { .. } => None,
     };
@@ -382,19 +441,31 @@ pub(super) fn file_name(path: &Path) -> String {
 
 /// The manifests of a directory, by file name. What was only half made is none.
 pub(super) fn list(disk: &SharedDisk, dir: &Path) -> Result<Vec<PathBuf>, VaultError> {
-    Ok(all_files(disk, dir)?.into_iter().filter(|path| !is_half_made(path)).collect())
+    Ok(all_files(disk, dir)?.into_iter().filter(|path| !is_left_over(path)).collect())
 }
 
-/// Removes what a crash left of the making of a manifest.
-pub(super) fn remove_half_made(disk: &SharedDisk, dir: &Path) -> Result<(), VaultError> {
-    for path in all_files(disk, dir)?.into_iter().filter(|path| is_half_made(path)) {
-        disk.remove_file(&path).map_err(|source| VaultError::Disk { what: path.display().to_string(), source })?;
-    }
-    Ok(())
+/// The names of manifests whose held segments another one has taken over. What cannot be read takes over nothing.
+pub(super) fn taken_over(disk: &SharedDisk, paths: &[PathBuf]) -> BTreeSet<String> {
+    let header = |path: &PathBuf| {
+        let file = disk.open(path, Access::Read).ok()?;
+        let (header, _) = RecordStream::open(&*file).ok()?;
+        Some(format!("{:016x}", header.carries_on?.manifest))
+    };
+    paths.iter().filter_map(header).collect()
 }
 
-fn is_half_made(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == HALF_MADE)
+/// What a crash left of the making of a manifest, or of its end: it names cameras and times, and is overwritten.
+pub(super) fn left_overs(disk: &SharedDisk, dir: &Path) -> Result<Vec<PathBuf>, VaultError> {
+    Ok(all_files(disk, dir)?.into_iter().filter(|path| is_left_over(path)).collect())
+}
+
+/// Under which name a manifest is overwritten: were it its own, a crash would leave one that is damaged.
+pub(super) fn closed_path(path: &Path) -> PathBuf {
+    path.with_extension(CLOSED)
+}
+
+fn is_left_over(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == HALF_MADE || extension == CLOSED)
 }
 
 fn all_files(disk: &SharedDisk, dir: &Path) -> Result<Vec<PathBuf>, VaultError> {

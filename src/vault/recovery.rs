@@ -12,9 +12,9 @@
 use super::VaultError;
 use super::manifests::{self, ManifestFile, file_name};
 use super::table::Life;
-use super::volume::{ManifestKey, Volume, VolumeState, manifest_key};
+use super::volume::{ManifestKey, Volume, VolumeState, key_of};
 use crate::disk::{Access, AlignedBuffer, Extents, STRIDE_BYTES};
-use crate::domain::{DestructionTrigger, Overwrite, SegmentId, Utc};
+use crate::domain::{Day, DestructionTrigger, Overwrite, SegmentId, Utc};
 use crate::segment::{CommitTable, Ending, HEAD_BYTES, ManifestRecord, Progress, SegmentHead, SegmentReader};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -26,10 +26,11 @@ const NEVER_SO_LONG_UNCOMMITTED: Duration = Duration::from_secs(3_600);
 impl Volume {
     /// Takes all manifests up, those that were summed up without reading them.
     pub(super) fn load_manifests(&self) -> Result<(), VaultError> {
-        manifests::remove_half_made(&self.disk, &self.dir.join("manifests"))?;
+        self.remove_left_overs()?;
         let summary = self.read_summary()?;
         let mut is_clean = summary.is_clean;
         let mut missing: BTreeSet<&String> = summary.manifests.keys().collect();
+        let mut twins = Vec::new();
         let mut state = self.lock();
         for path in manifests::list(&self.disk, &self.dir.join("manifests"))? {
             let known = summary.manifests.get(&file_name(&path));
@@ -44,25 +45,28 @@ impl Volume {
                 None => self.read_manifest(&path)?,
             };
             is_clean &= was_resumed;
-            let key = manifest_key(manifest.header.day, manifest.header.retention);
+            let key = key_of(&manifest.header);
             for (camera, newest) in &manifest.sum().newest {
                 let known = state.newest.entry(*camera).or_insert(*newest);
                 if known.start < newest.start {
                     *known = *newest;
                 }
             }
-            if state.manifests.insert(key, manifest).is_some() {
-                return Err(VaultError::ManifestTwice { file: path });
-            }
+            twins.extend(state.manifests.insert(key, manifest));
             if !was_resumed {
                 // Makes room for the next one.
                 state.loaded(key)?;
             }
         }
-        if let Some(name) = missing.first() {
-            return Err(VaultError::ManifestGone { file: self.dir.join("manifests").join(name) });
+        state.set_carried_aside(twins).map_err(|name| self.twice(&name))?;
+        for name in missing {
+            // The summary is older than the manifest's end.
+            if self.closed_before(name, Day(0))?.is_none() {
+                return Err(VaultError::ManifestGone { file: self.dir.join("manifests").join(name) });
+            }
         }
         self.refuse_older_image(&state)?;
+        self.refuse_resurrected(&state)?;
         state.was_left_clean = is_clean;
         if !is_clean {
             state.unsurveyed = state.manifests.keys().copied().collect();
@@ -70,13 +74,30 @@ impl Volume {
         Ok(())
     }
 
-    /// Each manifest of the newest checkpoint must be there, as far at least as it was then. Whether its records are still
-    /// the same is for `custodian verify`, which reads them.
+    fn twice(&self, name: &str) -> VaultError {
+        VaultError::ManifestTwice { file: self.dir.join("manifests").join(name) }
+    }
+
+    /// A manifest that the ledger has closed must not stand there again, unless its end was cut short: the checkpoint since
+    /// then does not name it.
+    fn refuse_resurrected(&self, state: &VolumeState) -> Result<(), VaultError> {
+        let is_known = |name: &str| self.checkpointed.iter().any(|(known, _)| known == name);
+        for manifest in state.standing().filter(|manifest| !is_known(manifest.name())) {
+            let row = self.closed_before(manifest.name(), manifest.header.day)?;
+            if row.is_some_and(|row| row.head != manifest.head()) {
+                return Err(self.resurrected(manifest.name()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Each manifest of the newest checkpoint must be there, as far at least as it was then, or have its closing row.
+    /// Whether its records are still the same is for `custodian verify`, which reads them.
     fn refuse_older_image(&self, state: &VolumeState) -> Result<(), VaultError> {
         for (name, known) in &self.checkpointed {
-            let found = state.manifests.values().find(|manifest| manifest.name() == name).map(ManifestFile::head);
+            let found = state.standing().find(|manifest| manifest.name() == name).map(ManifestFile::head);
             let is_older = match found {
-                None => true,
+                None => self.closed_before(name, Day(0))?.is_none(),
                 Some(head) if head.records == known.records => head.digest != known.digest,
                 Some(head) => head.records < known.records,
             };
@@ -99,6 +120,7 @@ impl Volume {
     pub(super) fn recover(&self, now: Utc) -> Result<(), VaultError> {
         let tables = self.read_commit_tables()?;
         self.lock().commit_number = tables.first().map_or(0, |newest| newest.number);
+        self.take_up_endings(&tables)?;
         if self.lock().was_left_clean {
             return self.take_back_clean();
         }
@@ -144,6 +166,14 @@ impl Volume {
         Ok(())
     }
 
+    /// Of ends that were cut short: held files go to their hold manifests, and what was erased before goes. Not flushed: who
+    /// goes on with it does that.
+    fn take_up_endings(&self, tables: &[CommitTable]) -> Result<(), VaultError> {
+        self.finish_moves()?;
+        let names: Vec<String> = self.lock().carried.iter().map(|manifest| manifest.name().to_owned()).collect();
+        names.iter().try_for_each(|name| self.survey_dirs(name, tables))
+    }
+
     /// The newest ends of cameras in manifests, where they are newer than what is known.
     fn newest_of(&self, keys: &[ManifestKey]) -> Vec<(crate::domain::CameraNumber, super::table::Newest)> {
         let state = self.lock();
@@ -183,7 +213,7 @@ impl Volume {
     }
 
     /// Segments in directories that belong to no manifest, and were committed once.
-    fn strangers_that_were_committed(&self, tables: &[CommitTable]) -> Result<Vec<SegmentId>, VaultError> {
+    pub(super) fn strangers_that_were_committed(&self, tables: &[CommitTable]) -> Result<Vec<SegmentId>, VaultError> {
         let mut lacking = Vec::new();
         for dir in self.strange_dirs()? {
             for (segment, path) in self.files_in(&dir)? {
@@ -197,16 +227,17 @@ impl Volume {
 
     /// Directories of segments that bear no manifest's name: a power cut took the manifest before its first commit.
     fn strange_dirs(&self) -> Result<Vec<std::path::PathBuf>, VaultError> {
-        let names: BTreeSet<String> = self.lock().manifests.values().map(|known| known.name().to_owned()).collect();
-        let mut strange = Vec::new();
+        let mut found = Vec::new();
         for parent in [self.segments_dir("", false), self.segments_dir("", true)] {
-            let found = self.disk.list_dirs(&parent).map_err(self.on(&parent))?;
-            strange.extend(found.into_iter().filter(|name| !names.contains(name)).map(|name| parent.join(name)));
+            let dirs = self.disk.list_dirs(&parent).map_err(self.on(&parent))?;
+            found.extend(dirs.into_iter().map(|name| (parent.join(&name), name)));
         }
-        Ok(strange)
+        // Asked afterwards: a manifest is there before its directory.
+        let names: BTreeSet<String> = self.lock().standing().map(|known| known.name().to_owned()).collect();
+        Ok(found.into_iter().filter(|(_, name)| !names.contains(name)).map(|(dir, _)| dir).collect())
     }
 
-    fn remove_strangers(&self) -> Result<(), VaultError> {
+    pub(super) fn remove_strangers(&self) -> Result<(), VaultError> {
         for dir in self.strange_dirs()? {
             for (segment, path) in self.files_in(&dir)? {
                 tracing::warn!(volume = %self.id, segment = %segment, "a file that was never committed is erased");
@@ -235,7 +266,7 @@ impl Volume {
         name.map_or(Ok(Vec::new()), |name| self.files_in(&self.segments_dir(&name, is_apart)))
     }
 
-    fn files_in(&self, dir: &Path) -> Result<Vec<(SegmentId, std::path::PathBuf)>, VaultError> {
+    pub(super) fn files_in(&self, dir: &Path) -> Result<Vec<(SegmentId, std::path::PathBuf)>, VaultError> {
         match self.disk.list_files(dir) {
             Ok(names) => {
                 let segments = names.iter().filter_map(|name| name.parse().ok());
@@ -250,14 +281,22 @@ impl Volume {
     /// recorded as erased but whose name was still there, and puts each segment where its record says that it is: the
     /// record decides, not the place.
     pub(super) fn survey(&self, key: ManifestKey, tables: &[CommitTable]) -> Result<(), VaultError> {
+        let Some(name) = self.lock().manifests.get(&key).map(|manifest| manifest.name().to_owned()) else {
+            return Ok(());
+        };
+        self.survey_dirs(&name, tables)?;
+        self.lock().unsurveyed.remove(&key);
+        Ok(())
+    }
+
+    /// The same, of any manifest that stands there.
+    fn survey_dirs(&self, name: &str, tables: &[CommitTable]) -> Result<(), VaultError> {
         let mut lacking = Vec::new();
         for is_apart in [false, true] {
-            for (segment, path) in self.files_of(key, is_apart)? {
+            for (segment, path) in self.files_in(&self.segments_dir(name, is_apart))? {
                 let _moving = self.moving();
                 let mut state = self.lock();
-                let Some(manifest) = state.loaded(key)? else { return Ok(()) };
-                let name = manifest.name().to_owned();
-                let row = manifest.row(segment).copied();
+                let Some(row) = state.row_in(name, segment)? else { return Ok(()) };
                 let is_open = state.open.contains_key(&segment);
                 drop(state);
                 match row {
@@ -274,7 +313,7 @@ impl Volume {
                         self.overwrite_and_remove(&path)?;
                     }
                     Some(row) if row.is_apart != is_apart => {
-                        self.move_segment(&name, segment, row.is_apart)?;
+                        self.move_segment(name, segment, row.is_apart)?;
                     }
                     Some(_) => {}
                 }
@@ -285,10 +324,7 @@ impl Volume {
                 let (dir, segments, first) = (self.dir.clone(), lacking.len(), *first);
                 Err(VaultError::ManifestsLack { dir, segments, first })
             }
-            None => {
-                self.lock().unsurveyed.remove(&key);
-                Ok(())
-            }
+            None => Ok(()),
         }
     }
 

@@ -1,5 +1,5 @@
-//! What a manifest's records add up to: a sum that always stays in memory, and a table of its segments that is read
-//! when somebody asks for them. A month of 97 cameras is four million segments: all of them would fill the memory.
+//! What a manifest's records add up to: a sum that always stays in memory ([`super::sum`]), and a table of its segments that
+//! is read when somebody asks for them. A month of 97 cameras is four million segments: all of them would fill the memory.
 
 mod doubts;
 mod kept;
@@ -7,13 +7,12 @@ mod kept;
 pub use kept::Stored;
 pub(super) use kept::{Apart, Before, LiveDayKey, Newest};
 
-use super::wanted::Wanted;
+pub(super) use super::sum::ManifestSum;
 use crate::disk::BLOCK_BYTES;
 use crate::domain::{
-    CameraNumber, Correction, DayKeyId, DestructionTrigger, Doubt, GapCause, Mark, Overwrite, SegmentId, Span, Utc,
+    CameraNumber, Correction, DayKeyId, DestructionTrigger, GapCause, Mark, Overwrite, SegmentId, Span, Utc,
 };
 use crate::segment::{Ending, ManifestRecord};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -80,6 +79,27 @@ impl SegmentRow {
         span_at_least(self.start, self.end)
     }
 
+    /// A row of a segment that came to its end, for tests of what rows add up to.
+    #[cfg(test)]
+    pub fn of_test(camera: CameraNumber, start: Utc, end: Utc, life: Life) -> Self {
+        Self {
+            start,
+            end,
+            life,
+            opened_at_bytes: 64,
+            sealed_at_bytes: 128,
+            erased_at_bytes: 0,
+            chunks: 2,
+            camera,
+            day_key: 0,
+            doubt: 0,
+            has_footer: true,
+            is_apart: false,
+            is_receipted: true,
+            reserved_blocks: 0,
+        }
+    }
+
     /// Why it is destroyed, or will be: the end of its period, unless it was condemned.
     pub fn trigger(&self) -> DestructionTrigger {
         match self.life {
@@ -108,8 +128,7 @@ impl SegmentRow {
         match (self.life, record) {
             (Life::Open, ManifestRecord::Sealed { chunks, end, has_footer, allocated_bytes, .. }) => {
                 (self.chunks, self.end, self.has_footer) = (*chunks, (*end).max(self.start), *has_footer);
-                let blocks = allocated_bytes.div_ceil(BLOCK_BYTES as u64);
-                self.reserved_blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
+                self.reserved_blocks = blocks_of(*allocated_bytes);
                 (self.life, self.sealed_at_bytes) = (Life::Sealed, at_bytes);
             }
             (Life::Sealed | Life::Open, ManifestRecord::KeyDestroyed { at, .. }) => {
@@ -148,12 +167,17 @@ impl SegmentRow {
                 | ManifestRecord::ReceiptsCopied
                 | ManifestRecord::ReceiptsCopiedTo { .. }
                 | ManifestRecord::Condemned { .. }
+                | ManifestRecord::Carried(_)
                 | ManifestRecord::InDoubt { .. }
                 | ManifestRecord::Corrected { .. },
             ) => return false,
         }
         true
     }
+}
+
+fn blocks_of(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(BLOCK_BYTES as u64)).unwrap_or(u32::MAX)
 }
 
 /// From the first frame to the end of the last. A segment cut before its first fragment, which has no span of its own, is
@@ -195,6 +219,22 @@ impl SegmentTable {
         self.day_keys.get(usize::from(row.day_key)).copied().unwrap_or(DayKeyId(0))
     }
 
+    /// A row of a segment that is not known yet.
+    fn begin(&mut self, segment: SegmentId, day_key: DayKeyId, row: SegmentRow) -> bool {
+        let place = self.day_keys.iter().position(|known| *known == day_key).unwrap_or_else(|| {
+            self.day_keys.push(day_key);
+            self.day_keys.len() - 1
+        });
+        let Ok(day_key) = u16::try_from(place) else { return false };
+        match self.rows.entry(segment) {
+            std::collections::btree_map::Entry::Vacant(place) => {
+                place.insert(SegmentRow { day_key, ..row });
+                true
+            }
+            std::collections::btree_map::Entry::Occupied(_) => false,
+        }
+    }
+
     /// Takes a record in that begins at `at_bytes`; `false` for one that does not follow from those before.
     pub fn apply(&mut self, record: &ManifestRecord, at_bytes: u32) -> bool {
         match record {
@@ -224,11 +264,6 @@ impl SegmentTable {
                 is_first
             }
             ManifestRecord::Opened { segment, camera, start, day_key, .. } => {
-                let place = self.day_keys.iter().position(|known| known == day_key).unwrap_or_else(|| {
-                    self.day_keys.push(*day_key);
-                    self.day_keys.len() - 1
-                });
-                let Ok(day_key) = u16::try_from(place) else { return false };
                 let row = SegmentRow {
                     start: *start,
                     end: *start,
@@ -239,20 +274,37 @@ impl SegmentTable {
                     chunks: 0,
                     reserved_blocks: 0,
                     camera: *camera,
-                    day_key,
+                    day_key: 0,
                     doubt: self.doubt,
                     has_footer: false,
                     is_apart: false,
                     is_receipted: false,
                 };
-                match self.rows.entry(*segment) {
-                    std::collections::btree_map::Entry::Vacant(place) => {
-                        place.insert(row);
-                        self.keyed.insert((*start, *segment));
-                        true
-                    }
-                    std::collections::btree_map::Entry::Occupied(_) => false,
+                let is_new = self.begin(*segment, *day_key, row);
+                if is_new {
+                    self.keyed.insert((*start, *segment));
                 }
+                is_new
+            }
+            ManifestRecord::Carried(carried) => {
+                let row = SegmentRow {
+                    start: carried.start,
+                    end: carried.end.max(carried.start),
+                    life: Life::Sealed,
+                    // One record says what two did.
+                    opened_at_bytes: at_bytes,
+                    sealed_at_bytes: at_bytes,
+                    erased_at_bytes: 0,
+                    chunks: carried.chunks,
+                    reserved_blocks: blocks_of(carried.allocated_bytes),
+                    camera: carried.camera,
+                    day_key: 0,
+                    doubt: self.doubt,
+                    has_footer: carried.has_footer,
+                    is_apart: true,
+                    is_receipted: false,
+                };
+                self.begin(carried.segment, carried.day_key, row)
             }
             ManifestRecord::ReceiptsCopied => {
                 self.receipted(|_| true);
@@ -309,187 +361,5 @@ impl SegmentTable {
             }
         }
         true
-    }
-}
-
-/// What can be said of a manifest without its table.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ManifestSum {
-    /// Segments that are not erased: without any, nothing can become due here.
-    pub left: u64,
-    /// Of those, the ones whose key is there.
-    pub keyed: u64,
-    /// Of those, the ones that did not come to their end.
-    pub open: u64,
-    /// Erased segments whose destruction is not a row of the ledger yet.
-    pub unreceipted: u64,
-    pub day_keys: BTreeMap<DayKeyId, LiveDayKey>,
-    /// What wants each day key.
-    pub wanted: BTreeMap<DayKeyId, Wanted>,
-    pub newest: BTreeMap<CameraNumber, Newest>,
-    /// Segments that stand apart and have their keys: asked for in every round of the eraser, for as long as they are
-    /// held, while the day that they are of may be long gone.
-    pub apart: BTreeMap<SegmentId, Apart>,
-    /// Condemned segments that still have their keys: due at once, wherever they stand.
-    pub condemned: u64,
-    /// What each camera's segments take up.
-    pub stored: BTreeMap<CameraNumber, Stored>,
-    /// When the earliest gap recorded here begins.
-    pub gaps_from: Option<Utc>,
-    /// The mark of what is recorded now.
-    pub mark: Option<Mark>,
-    /// Doubts that something here was dated in, with what corrects them where they have ended.
-    pub doubts: BTreeMap<Doubt, Option<Correction>>,
-    /// Whether a segment here was dated in none.
-    pub has_undoubted: bool,
-}
-
-impl ManifestSum {
-    /// Segments with the rolling footage whose keys are there.
-    pub fn rolling_keyed(&self) -> u64 {
-        self.keyed.saturating_sub(self.apart.len() as u64)
-    }
-
-    /// Of those, the ones whose day key is there too.
-    pub fn rolling_readable(&self) -> u64 {
-        let readable: u64 =
-            self.wanted.values().filter(|wanted| !wanted.is_destroyed).map(|wanted| wanted.segments).sum();
-        let apart = self.apart.values().filter(|apart| !self.has_lost(apart.day_key)).count() as u64;
-        readable.saturating_sub(apart)
-    }
-
-    /// Whether a day key's slots are overwritten, as far as it was wanted here when they were.
-    pub fn has_lost(&self, day_key: DayKeyId) -> bool {
-        self.wanted.get(&day_key).is_some_and(|wanted| wanted.is_destroyed)
-    }
-
-    /// Segments whose key is destroyed and whose blocks are not overwritten yet.
-    pub fn keyless(&self) -> u64 {
-        self.left.saturating_sub(self.keyed)
-    }
-
-    /// Takes a record in that the table took in; `row` is its segment's row as it was before. `false` for one that does
-    /// not follow from those before.
-    pub fn apply(&mut self, record: &ManifestRecord, before: Option<Before>) -> bool {
-        match record {
-            ManifestRecord::DayKeyMade { day_key, camera, public } => {
-                return self.day_keys.insert(*day_key, LiveDayKey { camera: *camera, public: *public }).is_none();
-            }
-            // In each manifest that names it or has something sealed to it: one that was made before the period changed is
-            // named by the manifest before.
-            ManifestRecord::DayKeyDestroyed { day_key, .. } => {
-                let was_named = self.day_keys.remove(day_key).is_some();
-                let wanted = self.wanted.get_mut(day_key).filter(|wanted| !wanted.is_destroyed);
-                let was_wanted = wanted.is_some();
-                wanted.into_iter().for_each(|wanted| wanted.is_destroyed = true);
-                return was_named || was_wanted;
-            }
-            ManifestRecord::Gap { span, .. } => {
-                self.gaps_from = Some(self.gaps_from.map_or(span.from(), |from| from.min(span.from())));
-            }
-            ManifestRecord::Opened { day_key, camera, start, .. } => {
-                self.has_undoubted |= self.mark.is_none();
-                self.left += 1;
-                self.keyed += 1;
-                self.open += 1;
-                let wanted = self.wanted.entry(*day_key).or_insert(Wanted {
-                    camera: *camera,
-                    segments: 0,
-                    open: 0,
-                    first_start: *start,
-                    last_start: *start,
-                    last_end: *start,
-                    is_destroyed: false,
-                });
-                wanted.segments += 1;
-                wanted.open += 1;
-                wanted.first_start = wanted.first_start.min(*start);
-                wanted.last_start = wanted.last_start.max(*start);
-                wanted.last_end = wanted.last_end.max(*start);
-            }
-            ManifestRecord::Sealed { end, digest, bytes, allocated_bytes, .. } => {
-                self.open = self.open.saturating_sub(1);
-                let Some(Before { row, day_key, doubt }) = before else { return false };
-                if let Some(wanted) = self.wanted.get_mut(&day_key) {
-                    wanted.open = wanted.open.saturating_sub(1);
-                    wanted.last_end = wanted.last_end.max(*end);
-                }
-                let stored = self.stored.entry(row.camera).or_default();
-                stored.sealed_bytes += bytes;
-                stored.reserved_bytes += allocated_bytes;
-                stored.sealed_micros += u64::try_from((*end).since(row.start).as_micros()).unwrap_or(0);
-                stored.rolling_bytes += allocated_bytes.next_multiple_of(BLOCK_BYTES as u64);
-                let newest = Newest { start: row.start, end: (*end).max(row.start), digest: *digest, doubt };
-                let known = self.newest.entry(row.camera).or_insert(newest);
-                if known.start <= newest.start {
-                    *known = newest;
-                }
-            }
-            ManifestRecord::SetApart { segment } => {
-                let Some(Before { row, day_key, doubt }) = before else { return false };
-                let stored = self.stored.entry(row.camera).or_default();
-                stored.leave(&row);
-                stored.apart_bytes += row.reserved_bytes();
-                let apart = Apart { camera: row.camera, start: row.start, end: row.end, day_key, doubt };
-                self.apart.insert(*segment, apart);
-            }
-            ManifestRecord::KeyDestroyed { segment, .. } => {
-                let Some(Before { row, day_key, .. }) = before else { return false };
-                self.apart.remove(segment);
-                self.condemned = self.condemned.saturating_sub(u64::from(matches!(row.life, Life::Condemned { .. })));
-                self.is_going(&row);
-                self.lose_key(&row, day_key);
-            }
-            ManifestRecord::Condemned { segment, .. } => {
-                let Some(Before { row, .. }) = before else { return false };
-                // Whether anything holds it is not asked any more.
-                self.apart.remove(segment);
-                self.condemned += 1;
-                self.is_going(&row);
-            }
-            ManifestRecord::Erased { .. } => {
-                let Some(Before { row, day_key, .. }) = before else { return false };
-                self.left = self.left.saturating_sub(1);
-                self.unreceipted += 1;
-                self.stored.entry(row.camera).or_default().leave(&row);
-                if row.life == Life::Open {
-                    self.lose_key(&row, day_key);
-                }
-            }
-            ManifestRecord::ReceiptsCopied => self.unreceipted = 0,
-            ManifestRecord::InDoubt { mark } => {
-                self.mark = *mark;
-                if let Some(mark) = mark {
-                    self.doubts.entry(mark.doubt).or_default();
-                }
-            }
-            ManifestRecord::Corrected { doubt, correction } => {
-                self.doubts.insert(*doubt, Some(*correction));
-            }
-            // The table alone can tell how many those are.
-            ManifestRecord::ReceiptsCopiedTo { .. } => {}
-        }
-        true
-    }
-
-    /// A segment is on its way out from here on; `row` is as it was before.
-    fn is_going(&mut self, row: &SegmentRow) {
-        let stored = self.stored.entry(row.camera).or_default();
-        stored.leave(row);
-        stored.going_bytes += row.reserved_bytes();
-    }
-
-    fn lose_key(&mut self, before: &SegmentRow, day_key: DayKeyId) {
-        let was_open = u64::from(before.life == Life::Open);
-        self.keyed = self.keyed.saturating_sub(1);
-        self.open = self.open.saturating_sub(was_open);
-        if let Some(wanted) = self.wanted.get_mut(&day_key) {
-            wanted.segments = wanted.segments.saturating_sub(1);
-            wanted.open = wanted.open.saturating_sub(was_open);
-            if wanted.segments == 0 {
-                self.wanted.remove(&day_key);
-            }
-        }
     }
 }

@@ -6,12 +6,14 @@ use crate::disk::{RealDisk, SharedDisk, SimulatedDisk};
 use crate::domain::{
     DestructionTrigger, GapCause, GrantId, HeldFor, Overwrite, RequestId, Retention, SiteId, Span, VolumeId,
 };
+use crate::ledger::ClosedManifests;
 use crate::segment::FragmentFacts;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod closing;
 mod condemn;
 mod damage;
 mod doubts;
@@ -74,10 +76,16 @@ impl House {
 
     fn start_at(&self, now: Utc) -> Arc<Vault> {
         let volume = Volume::open(Arc::clone(&self.disk), &self.volume_dir(), SITE, true).unwrap();
+        let volume = volume.with_closed(self.closed());
         let catalog = Catalog::open(&self.dir.path().join("catalog")).unwrap();
         let vault = Vault::start(vec![volume], catalog, now).unwrap();
         vault.set_recipients(vec![self.officer.public().unwrap()]);
         Arc::new(vault)
+    }
+
+    /// The rows of closed manifests, where a test has a ledger.
+    fn closed(&self) -> ClosedManifests {
+        ClosedManifests::new(Arc::clone(&self.disk), self.dir.path().join("ledger"))
     }
 
     fn files(&self, sub: &str) -> Vec<String> {

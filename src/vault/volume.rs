@@ -13,8 +13,8 @@ use crate::disk::{
     examine_device, read_file, replace_file,
 };
 use crate::domain::{CameraNumber, Day, DayKeyId, Doubt, ManifestHead, Retention, SegmentId, SiteId, VolumeId};
-use crate::ledger::ManifestCheckpoint;
-use crate::segment::{ManifestRecord, Progress, SegmentError, VolumeIdentity};
+use crate::ledger::{ClosedManifests, ManifestCheckpoint};
+use crate::segment::{CarriesOn, ManifestHeader, ManifestRecord, Progress, SegmentError, VolumeIdentity};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
@@ -26,15 +26,17 @@ const RESERVE_BYTES: u64 = 1 << 20;
 /// Where held footage and all other stands. Each has a directory a manifest.
 const ROLLING: &str = "rolling";
 const HELD: &str = "held";
-/// So many segments of all manifests have their rows in memory: today's, the day that comes to its end just now, and, after
-/// an outage, one whose blocks are overwritten; 97 cameras each. A row is about 90 bytes.
-const ROWS_RESIDENT_LIMIT: usize = 450_000;
 
-/// Which manifest: a UTC day and a retention.
-pub(super) type ManifestKey = (Day, bool, u64);
+/// Which manifest: a UTC day and a retention, and of a hold manifest its number; 0 is the one that segments are opened in.
+pub(super) type ManifestKey = (Day, bool, u64, u32);
 
 pub(super) fn manifest_key(day: Day, retention: Retention) -> ManifestKey {
-    (day, matches!(retention, Retention::Floor(_)), retention.period().as_secs())
+    (day, matches!(retention, Retention::Floor(_)), retention.period().as_secs(), 0)
+}
+
+pub(super) fn key_of(header: &ManifestHeader) -> ManifestKey {
+    let (day, is_floor, period_s, _) = manifest_key(header.day, header.retention);
+    (day, is_floor, period_s, header.carries_on.map_or(0, |carries_on| carries_on.number))
 }
 
 /// A volume in use.
@@ -51,6 +53,8 @@ pub struct Volume {
     pub(super) read_back_percent: u8,
     /// Heads of manifests that the ledger's newest checkpoint names here.
     pub(super) checkpointed: Vec<(String, ManifestHead)>,
+    /// The ledger's rows of manifests that were closed; `None` where no ledger is at hand.
+    pub(super) closed: Option<ClosedManifests>,
     pub(super) state: Mutex<VolumeState>,
     pub(super) moving: Mutex<()>,
     /// Day-key files change slots under a reader's turn and go under a writer's: no slot is ever written into a file
@@ -65,8 +69,12 @@ pub struct Volume {
 #[derive(Debug, Default)]
 pub(super) struct VolumeState {
     pub manifests: BTreeMap<ManifestKey, ManifestFile>,
+    /// Manifests whose held segments a hold manifest has taken over: they wait for their closing row, and their end.
+    pub carried: Vec<ManifestFile>,
+    /// The summary names manifests that are gone: the next commit writes it anew.
+    pub summary_is_old: bool,
     /// Manifests whose tables are in memory, the one that was wanted last at the end.
-    resident: Vec<ManifestKey>,
+    pub(super) resident: Vec<ManifestKey>,
     pub open: BTreeMap<SegmentId, OpenSegment>,
     pub day_keys: HashMap<(CameraNumber, Day), (DayKeyId, PublicKey)>,
     pub commit_number: u64,
@@ -84,54 +92,6 @@ pub(super) struct VolumeState {
     pub left_half_way: bool,
     /// How doubts ended.
     pub settled: Vec<Settled>,
-}
-
-impl VolumeState {
-    /// A manifest with its table in memory; `None` for one that is not there.
-    pub fn loaded(&mut self, key: ManifestKey) -> Result<Option<&mut ManifestFile>, VaultError> {
-        match self.manifests.get_mut(&key) {
-            None => return Ok(None),
-            Some(manifest) => manifest.load().map(drop)?,
-        }
-        self.make_room_for(key);
-        Ok(self.manifests.get_mut(&key))
-    }
-
-    /// Takes a table over that was read without this lock.
-    pub fn take_table(&mut self, key: ManifestKey, so_far: TableSoFar) -> Result<(), VaultError> {
-        if let Some(manifest) = self.manifests.get_mut(&key) {
-            manifest.load_from(so_far)?;
-            self.make_room_for(key);
-        }
-        Ok(())
-    }
-
-    /// Lets the tables go that were not wanted for the longest.
-    fn make_room_for(&mut self, key: ManifestKey) {
-        if self.resident.last() == Some(&key) {
-            return;
-        }
-        self.resident.retain(|known| *known != key);
-        self.resident.push(key);
-        let rows = |state: &Self, key: &ManifestKey| {
-            state.manifests.get(key).and_then(ManifestFile::table).map_or(0, |table| table.rows.len())
-        };
-        let mut resident_rows: usize = self.resident.iter().map(|key| rows(self, key)).sum();
-        while resident_rows > ROWS_RESIDENT_LIMIT && self.resident.len() > 1 {
-            let unwanted = self.resident.remove(0);
-            resident_rows -= rows(self, &unwanted);
-            if let Some(manifest) = self.manifests.get_mut(&unwanted) {
-                manifest.unload();
-            }
-        }
-    }
-}
-
-impl VolumeState {
-    /// Keys of the manifests of a day, one a retention.
-    pub fn keys_of_day(&self, day: Day) -> Vec<ManifestKey> {
-        self.manifests.range((day, false, 0)..=(day, true, u64::MAX)).map(|(key, _)| *key).collect()
-    }
 }
 
 /// A segment that its manifest does not call sealed yet, or did so only in the commit before.
@@ -223,12 +183,20 @@ impl Volume {
             is_proven,
             read_back_percent: READ_BACK_LEAST_PERCENT,
             checkpointed: Vec::new(),
+            closed: None,
             state: Mutex::new(VolumeState::default()),
             moving: Mutex::default(),
             key_files: RwLock::default(),
             pace: Pace::default(),
             discards: Discards::default(),
         })
+    }
+
+    /// Gives the volume the ledger's rows of manifests that were closed: one of those may be missing, and must not come
+    /// back.
+    #[must_use]
+    pub fn with_closed(self, closed: ClosedManifests) -> Self {
+        Self { closed: Some(closed), ..self }
     }
 
     /// Gives the volume the ledger's newest checkpoint to be held against: an older image of it, put in its place, lacks
@@ -304,19 +272,30 @@ impl Volume {
         Ok(manifest.name().to_owned())
     }
 
-    /// Where a segment's file stands, whatever its record says: a move and its record are two steps, and the second may
-    /// fail. A file is taken for gone only where it is in neither place.
+    /// Where a segment's file may stand, the likeliest first: a move and its record are two steps, and the second may fail.
+    fn places_of(&self, key: ManifestKey, segment: SegmentId, is_apart: bool) -> Result<Vec<PathBuf>, VaultError> {
+        let state = self.lock();
+        let manifest = state.manifests.get(&key).ok_or(VaultError::Unknown { segment })?;
+        let name = manifest.name();
+        let mut places = vec![self.segment_path(name, segment, is_apart), self.segment_path(name, segment, !is_apart)];
+        if let Some(CarriesOn { manifest, .. }) = manifest.header.carries_on {
+            let before = format!("{manifest:016x}");
+            places.extend([true, false].map(|is_apart| self.segment_path(&before, segment, is_apart)));
+        }
+        Ok(places)
+    }
+
+    /// Where a segment's file stands, whatever its record says. It is taken for gone only where it is in no place.
     pub(super) fn where_stands(
         &self,
         key: ManifestKey,
         segment: SegmentId,
         is_apart: bool,
     ) -> Result<PathBuf, VaultError> {
-        let name = self.name_of(key, segment)?;
-        let place = |is_apart| self.segment_path(&name, segment, is_apart);
-        let (recorded, other) = (place(is_apart), place(!is_apart));
+        let places = self.places_of(key, segment, is_apart)?;
         let is_missing = |path: &Path| matches!(self.disk.open(path, Access::Read), Err(e) if e.kind() == std::io::ErrorKind::NotFound);
-        Ok(if is_missing(&recorded) && !is_missing(&other) { other } else { recorded })
+        let found = places.iter().find(|path| !is_missing(path)).or(places.first());
+        found.cloned().ok_or(VaultError::Unknown { segment })
     }
 
     /// Opens a segment's file to read it, wherever it stands.
@@ -326,15 +305,17 @@ impl Volume {
         segment: SegmentId,
         is_apart: bool,
     ) -> Result<Box<dyn DiskFile>, VaultError> {
-        let name = self.name_of(key, segment)?;
-        let place = |is_apart| self.segment_path(&name, segment, is_apart);
-        match self.disk.open(&place(is_apart), Access::Read) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                // Should it be in neither place, it is missed where it is recorded.
-                self.disk.open(&place(!is_apart), Access::Read).map_err(|_| self.on(&place(is_apart))(e))
+        let mut missed = None;
+        for path in self.places_of(key, segment, is_apart)? {
+            match self.disk.open(&path, Access::Read) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                    // Should it be in no place, it is missed where it is recorded.
+                    missed.get_or_insert_with(|| self.on(&path)(e));
+                }
+                opened => return opened.map_err(self.on(&path)),
             }
-            opened => opened.map_err(self.on(&place(is_apart))),
         }
+        Err(missed.unwrap_or(VaultError::Unknown { segment }))
     }
 
     /// The manifest of a day and retention, with the directory of its segments; made if it is the first segment's.
@@ -419,7 +400,7 @@ impl Volume {
     /// not make a liar of it.
     pub fn flushed_heads(&self) -> Vec<(String, ManifestHead)> {
         let state = self.lock();
-        let flushed = state.manifests.values().filter_map(|manifest| Some((manifest, manifest.flushed_head()?)));
+        let flushed = state.standing().filter_map(|manifest| Some((manifest, manifest.flushed_head()?)));
         flushed.map(|(manifest, head)| (manifest.name().to_owned(), head)).collect()
     }
 
@@ -439,7 +420,7 @@ impl Volume {
 
     /// The heads of all manifests, by file name.
     pub fn manifest_heads(&self) -> Vec<(String, ManifestHead)> {
-        self.lock().manifests.values().map(|manifest| (manifest.name().to_owned(), manifest.head())).collect()
+        self.lock().standing().map(|manifest| (manifest.name().to_owned(), manifest.head())).collect()
     }
 }
 

@@ -21,6 +21,19 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// Of a camera that has nothing sealed to it yet.
+    pub fn of_none(camera: CameraNumber, start: Utc) -> Self {
+        Self {
+            camera,
+            segments: 0,
+            open: 0,
+            first_start: start,
+            last_start: start,
+            last_end: start,
+            is_destroyed: false,
+        }
+    }
+
     /// From the first frame to the end of the last.
     pub fn span(&self) -> Option<Span> {
         span_at_least(self.first_start, self.last_end)

@@ -55,8 +55,11 @@ def read_volume(arguments: argparse.Namespace) -> dict:
         ledger, told["ledger"] = read_ledger(arguments.ledger, arguments.signer)
         if not told["ledger"]["ok"]:
             volume.faults.append({"file": told["ledger"]["file"], "what": told["ledger"]["what"]})
+        closed = {act["manifest"]: act for act in ledger.acts
+                  if act["kind"] == "manifest-closed" and act["volume"] == volume.id.hex()}
+        volume.check_closed(closed)
         if ledger.newest_checkpoint:
-            volume.check_heads(ledger.newest_checkpoint["manifests"])
+            volume.check_heads(ledger.newest_checkpoint["manifests"], closed)
     return told | {"ok": not volume.faults, "faults": volume.faults}
 
 

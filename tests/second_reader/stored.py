@@ -180,6 +180,8 @@ RECORDS = {
     8: ("day-key-destroyed", ">Qq", ("day_key", "at")),
     9: ("receipts-copied", ">", ()),
     10: ("condemned", ">QqB", ("segment", "at", "trigger")),
+    11: ("carried", ">QHqqQ32sIQQ32sBI", ("segment", "camera", "start", "end", "day_key", "head", "chunks", "bytes",
+                                          "allocated", "digest", "footer", "ranges")),
     20: ("in-doubt", ">qB", ("doubt", "known")),
     21: ("corrected", ">qqq", ("doubt", "least", "most")),
     30: ("receipts-copied-to", ">Qq", ("end_bytes", "before")),
@@ -197,7 +199,7 @@ def parse_record(payload: bytes) -> dict | None:
     if len(payload) < length:
         return None
     record = {"kind": kind} | dict(zip(names, struct.unpack_from(layout, payload, 1)))
-    if kind == "sealed":
+    if kind in ("sealed", "carried"):
         ranges = record["ranges"]
         length += 16 * ranges
         if record["footer"] > 1 or len(payload) != length:
@@ -231,12 +233,16 @@ class Manifest:
     heads: list[bytes]
     """The digest with so many records."""
     torn_bytes: int
+    number: int
+    """Of a hold manifest 1 or more, and the manifest that it carries on."""
+    carries_on: int
 
 
 def parse_manifest(data: bytes) -> Manifest:
     check_beginning(data, b"CUSTODMF", 64, "manifest")
-    kind, day, period, volume, reserved = struct.unpack_from(">HIQ16s20s", data, 10)
+    kind, day, period, volume, number, carries_on, reserved = struct.unpack_from(">HIQ16sIQ8s", data, 10)
     check_reserved(reserved, "manifest")
+    refuse_unless(number > 0 or carries_on == 0, "manifest: carries another on, and has no number")
     check_crc(data, 60, "manifest")
     refuse_unless(kind <= 1, "manifest: unknown retention")
     records, heads, at = [], [sha256(data[:64]).digest()], 64
@@ -251,7 +257,7 @@ def parse_manifest(data: bytes) -> Manifest:
         records.append(record)
         heads.append(sha256(heads[-1] + payload).digest())
         at += 8 + length
-    return Manifest(volume, day, ("ceiling", "floor")[kind], period, records, heads, len(data) - at)
+    return Manifest(volume, day, ("ceiling", "floor")[kind], period, records, heads, len(data) - at, number, carries_on)
 
 
 @dataclass

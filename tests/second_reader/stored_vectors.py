@@ -72,6 +72,13 @@ def payloads() -> list[bytes]:
     ]
 
 
+def carried(camera: int = 7, ranges: int = 2) -> bytes:
+    end, digest = START + MINUTE, sha256(b"a head").digest()
+    return (struct.pack(">BQHqqQ32sIQQ32sBI", 11, SEGMENT, camera, START, end, DAY_KEY_ID, digest, 61, 30_000_000, 31_457_280,
+                        sha256(b"a segment").digest(), 1, ranges)
+            + struct.pack(">QQQQ", 1 << 30, 1 << 20, 1 << 31, 29 << 20))
+
+
 def manifests() -> list[Vector]:
     def header(version: int = 1, retention: int = 0, reserved: bytes = bytes(20)) -> bytes:
         day = START // 86_400_000_000
@@ -95,6 +102,8 @@ def manifests() -> list[Vector]:
     whole, gap = written(all_of_them), all_of_them[3]
     other = [*all_of_them[:3], struct.pack(">BHqqB", 4, 8, START, START + 1, 3), *all_of_them[4:]]
     floor = header(retention=1)
+    of_holds = header(reserved=struct.pack(">IQ8s", 1, SEGMENT, bytes(8)))
+    held = [all_of_them[0], carried(), *all_of_them[5:]]
     in_doubt = [
         struct.pack(">BqB", 20, START, 1),
         *all_of_them[:3],
@@ -109,6 +118,11 @@ def manifests() -> list[Vector]:
         ending("correction_of_no_doubt", record(struct.pack(">Bqqq", 21, -(1 << 63), 0, 0))),
         ("manifest", "whole", whole, told(all_of_them)),
         ("manifest", "whole_of_a_floor", written(all_of_them, floor), told(all_of_them, floor)),
+        ("manifest", "whole_of_holds", written(held, of_holds), told(held, of_holds)),
+        ("manifest", "carries_on_without_a_number",
+         written(held, header(reserved=struct.pack(">IQ8s", 0, SEGMENT, bytes(8)))), None),
+        ending("carried_of_camera_0", record(carried(camera=0))),
+        ending("carried_with_a_range_less_than_it_says", record(carried(ranges=3))),
         ("manifest", "cut_in_a_record", whole[:-5], told(all_of_them[:-1])),
         ("manifest", "cut_between_records", written(all_of_them[:8]), told(all_of_them[:8])),
         ("manifest", "cut_in_the_header", header()[:40], None),
@@ -349,6 +363,18 @@ def a_ledger(label: bytes = b"custodian ledger 1", signer: bytes = SIGNER, head:
     return chain
 
 
+def closed_ledger() -> Chain:
+    chain, minute = a_ledger(), {"from": "2026-11-22T09:00:00.000000Z", "to": "2026-11-22T09:01:00.000000Z"}
+    later = {"from": minute["to"], "to": "2026-11-22T09:02:00.000000Z"}
+    camera = {"camera": 7, "segments": 2, "coverage": [{"span": minute, "destroyed": "2026-12-22T09:00:00.500000Z", "trigger": "expiry", "in_doubt": False},
+                                                       {"span": later, "destroyed": None, "trigger": None, "in_doubt": False}],
+              "gaps": [{"span": later, "cause": "disconnected"}], "first": bytes(32).hex(), "last": bytes(32).hex()}
+    chain.add({"kind": "manifest-closed", "volume": VOLUME.hex(), "manifest": f"{SEGMENT:016x}", "day": 20_779,
+               "retention": {"kind": "ceiling", "period_s": 2_592_000},
+               "head": {"records": 9, "digest": bytes(32).hex()}, "carried_to": None, "cameras": [camera]})
+    return chain
+
+
 def ledgers() -> list[Vector]:
     """Told are the rows that verify, and the first that does not."""
     lines = a_ledger().lines
@@ -361,6 +387,7 @@ def ledgers() -> list[Vector]:
 
     found = [
         ("whole", lines, told(11)),
+        ("whole_with_a_closed_manifest", closed_ledger().lines, told(12)),
         ("row_changed", [*lines[:3], changed_row, *lines[4:]], told(3, 4)),
         ("row_taken_out", lines[:3] + lines[4:], told(3, 4)),
         ("rows_swapped", [*lines[:3], lines[4], lines[3], *lines[5:]], told(3, 4)),

@@ -20,6 +20,8 @@ class Life:
     state: str = "open"
     sealed: dict | None = None
     is_apart: bool = False
+    before: str | None = None
+    """The manifest that it was carried from: its file may still stand there."""
     doubt: int | None = None
     condemned: str | None = None
 
@@ -46,14 +48,19 @@ class Volume:
         """By manifest and doubt: at least and at most so much later; nothing while it has not ended."""
         self.doubt: dict[str, int] = {}
         self.day_keys: dict[int, tuple[int, bytes]] = {}
+        self.made_in: dict[int, set[str]] = {}
         self.destroyed_day_keys: set[tuple[str, int]] = set()
         self.opened_day_keys: dict[int, bytes] = {}
         for file in sorted((path / "manifests").iterdir()):
+            if file.suffix in (".new", ".closed"):
+                continue
             with self.naming(file):
                 manifest = parse_manifest(file.read_bytes())
                 refuse_unless(manifest.volume == self.id, "of another volume")
                 self.manifests[file.name] = manifest
-                self._apply(file, manifest)
+        # Hold manifests last: what they carry, they tell.
+        for name, manifest in sorted(self.manifests.items(), key=lambda item: item[1].number):
+            self._apply(path / "manifests" / name, manifest)
         commits = path / "commits"
         self.tables: list[CommitTable] = parse_commits(commits.read_bytes()) if commits.exists() else []
 
@@ -68,8 +75,10 @@ class Volume:
     def _follows(self, manifest: str, record: dict) -> bool:
         kind = record["kind"]
         if kind == "day-key-made":
-            is_new = record["day_key"] not in self.day_keys
-            self.day_keys.setdefault(record["day_key"], (record["camera"], record["public"]))
+            made, told = self.made_in.setdefault(record["day_key"], set()), (record["camera"], record["public"])
+            is_new = manifest not in made and self.day_keys.get(record["day_key"], told) == told
+            made.add(manifest)
+            self.day_keys.setdefault(record["day_key"], told)
             return is_new
         if kind == "day-key-destroyed":
             return self._ends_day_key(manifest, record["day_key"])
@@ -77,6 +86,13 @@ class Volume:
             is_new = record["segment"] not in self.segments
             self.segments.setdefault(record["segment"], Life(manifest, record, doubt=self.doubt.get(manifest)))
             return is_new
+        if kind == "carried":
+            before = f"{self.manifests[manifest].carries_on:016x}"
+            known = self.segments.get(record["segment"])
+            follows = known is None or (known.manifest, known.state, known.is_apart) == (before, "sealed", True)
+            self.segments[record["segment"]] = Life(manifest, record, "sealed", record, True, before=before,
+                                                   doubt=self.doubt.get(manifest))
+            return follows
         if kind == "in-doubt":
             self.doubt.pop(manifest, None)
             if record["doubt"] != NO_DOUBT:
@@ -105,7 +121,11 @@ class Volume:
         return True
 
     def _ends_day_key(self, manifest: str, number: int) -> bool:
-        was_named = self.day_keys.pop(number, None) is not None
+        made = self.made_in.get(number, set())
+        was_named = manifest in made
+        made.discard(manifest)
+        if not made:
+            self.day_keys.pop(number, None)
         wanted = any(life.manifest == manifest and life.opened["day_key"] == number and life.state in ("open", "sealed")
                      for life in self.segments.values())
         is_first = (manifest, number) not in self.destroyed_day_keys
@@ -128,10 +148,10 @@ class Volume:
         return (0, 0) if life.doubt is None else self.doubts[life.manifest, life.doubt]
 
     def file_of(self, number: int, life: Life) -> Path:
-        places = [self.path / place / life.manifest / f"{number:016x}" for place in ("rolling", "held")]
-        if life.is_apart:
-            places.reverse()
-        return places[0] if places[0].exists() or not places[1].exists() else places[1]
+        sides = ("held", "rolling") if life.is_apart else ("rolling", "held")
+        names = [life.manifest] + ([life.before] if life.before else [])
+        places = [self.path / side / name / f"{number:016x}" for name in names for side in sides]
+        return next((place for place in places if place.exists()), places[0])
 
     def day_key(self, number: int) -> bytes:
         if number not in self.opened_day_keys:
@@ -170,12 +190,22 @@ class Volume:
               and other.opened["start"] < life.opened["start"]]
         return previous in of
 
-    def check_heads(self, manifests: list[dict]) -> None:
+    def check_closed(self, closed: dict[str, dict]) -> None:
+        """One that the ledger closed, and that is there, was cut short in its end."""
+        for name in closed.keys() & self.manifests.keys():
+            with self.naming(self.path / "manifests" / name):
+                manifest, head = self.manifests[name], closed[name]["head"]
+                same = (len(manifest.records), manifest.heads[-1].hex()) == (head["records"], head["digest"])
+                refuse_unless(same, "stands there again, though the ledger closed it")
+
+    def check_heads(self, manifests: list[dict], closed: dict[str, dict]) -> None:
         """Holds the manifests against a checkpoint."""
         for told in manifests:
             if bytes.fromhex(told["volume"]) != self.id:
                 continue
             path, records = self.path / "manifests" / told["manifest"], told["head"]["records"]
+            if told["manifest"] in closed and told["manifest"] not in self.manifests:
+                continue
             with self.naming(path):
                 manifest = self.manifests.get(told["manifest"])
                 refuse_unless(manifest is not None, "is missing: a checkpoint names it")

@@ -121,7 +121,8 @@ impl Checked<'_> {
         let heads: Vec<_> = newest.unwrap_or_default().into_iter().map(|one| (one.manifest, one.head)).collect();
         let nothing = BTreeMap::new();
         let now = Some(self.promises.now);
-        let look = Look { deep: true, heads: &heads, now, ..Look::at(&disk, site, &nothing) };
+        let closed = self.built.ledger.closed_manifests();
+        let look = Look { deep: true, heads: &heads, closed: Some(&closed), now, ..Look::at(&disk, site, &nothing) };
         let told = inspect(&self.ground.volume(), &look);
         let told = told.map_err(|e| format!("verify: {e}"))?;
         must(told.faults.is_empty(), || format!("verify {when}: {:?}", told.faults))

@@ -106,6 +106,8 @@ survive! {
     a_cut_while_footage_is_condemned: 22,
     a_cut_from_the_wish_to_erase_to_the_erasure: 23,
     a_cut_while_a_backlog_is_erased: 24,
+    a_cut_while_a_manifest_is_closed: 25,
+    a_cut_in_a_start_after_half_an_end: 26,
 }
 
 /// What is wrong with a site whose making was cut.

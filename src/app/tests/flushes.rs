@@ -1,8 +1,9 @@
 //! Each flush of the program is left out in turn, and something must be lost by it.
 
+use super::checks::check;
 use super::crashes::{Images, faults_in, faults_of_making, few_images, images};
 use super::play::{DAY, Ground, Play, camera, span};
-use super::scenarios::{ALL, making};
+use super::scenarios::{ALL, half_carried, making};
 use crate::disk::{DeviceCheck, DeviceRefusal, Flush, Habit, PowerCut, SimulatedDisk, check_device};
 use crate::domain::RequestId;
 use crate::vault::Hold;
@@ -41,6 +42,18 @@ fn is_missed(ground: &Ground, flush: Flush, scenarios: &[usize], of_making: &BTr
                 !faults_in(ground, &played, 1, images).1.is_empty()
             })
         })
+        || held_footage_is_lost(ground, Some(flush))
+}
+
+/// V15: a name is lost by chance, and so the cut is tried often.
+fn held_footage_is_lost(ground: &Ground, left_out: Option<Flush>) -> bool {
+    let (disks, promises, recovery) = half_carried(ground, left_out);
+    disks.iter().any(|disk| check(ground, disk, &promises, &recovery).is_err())
+}
+
+#[test]
+fn what_is_held_is_never_lost_on_its_way_to_a_hold_manifest() {
+    assert!(!held_footage_is_lost(&Ground::new(), None));
 }
 
 /// What a device test says of a disk with a habit, with a flush left out.

@@ -1,8 +1,8 @@
 //! What a site does, once each: everything in the program that writes takes part in one of these.
 
-use super::play::{DAY, Ground, Play, Played, Trace, span};
-use crate::crypto::{PublicKey, generate_pair};
-use crate::disk::{Dice, Disk, Flush, PowerCut};
+use super::play::{DAY, Ground, Play, Played, Promises, Trace, span};
+use crate::crypto::{PrivateKey, PublicKey, generate_pair};
+use crate::disk::{Dice, Disk, Flush, PowerCut, SimulatedDisk, Snapshot};
 use crate::domain::{GrantId, HeldFor, RequestId};
 use crate::ledger::{Act, Actor};
 use crate::segment::{SlotFile, SlotPurpose};
@@ -16,7 +16,7 @@ pub struct Scenario {
     pub weight: u32,
 }
 
-pub const ALL: [Scenario; 25] = [
+pub const ALL: [Scenario; 27] = [
     Scenario { name: "a first start", play: first_start, weight: 2 },
     Scenario { name: "create, append, commit, seal, stop", play: recording, weight: 4 },
     Scenario { name: "expire: key, blocks, name, grant's slot, day key, receipt", play: erasing, weight: 3 },
@@ -42,6 +42,8 @@ pub const ALL: [Scenario; 25] = [
     Scenario { name: "condemn, key, blocks, receipt", play: condemning, weight: 3 },
     Scenario { name: "a person wants it erased", play: erased_on_request, weight: 3 },
     Scenario { name: "a backlog: day keys first, then a day that is over in part", play: backlog, weight: 7 },
+    Scenario { name: "a manifest is closed, what is held carried on, and released", play: closing, weight: 7 },
+    Scenario { name: "a start after half an end of a manifest", play: start_after_half_an_end, weight: 3 },
 ];
 
 const AFTER_EXPIRY: Duration = Duration::from_secs(86_400 + 60);
@@ -518,6 +520,95 @@ fn hands_change(ground: &Ground, left_out: Option<Flush>) -> Played {
     assert!(play.built().access.forget_at_desk(leaver).unwrap());
     play.promises.gone.extend(theirs);
     play.note();
+    play.end()
+}
+
+/// One segment is held past its day, two are gone; the day and its period are over. Where the manifest names one of the two.
+fn ready_to_close(play: &mut Play) -> (RequestId, Trace) {
+    play.record(1, 0, 2);
+    play.record(1, 10, 1);
+    play.record(2, 0, 1);
+    play.commit();
+    play.advance(Duration::from_secs(20));
+    let desk = play.sign_in("desk");
+    let request = play.submit(&desk, 1, span(0, 2));
+    play.identify(&desk, request);
+    play.checkpoint();
+    let trace = named_in(play, (2, 0));
+    play.advance(AFTER_EXPIRY);
+    play.round();
+    play.advance(DAY);
+    (request, trace)
+}
+
+/// Where the only manifest names a segment: its number, camera and times.
+fn named_in(play: &Play, of: (u16, u64)) -> Trace {
+    let path = play.files("manifests").remove(0);
+    let bytes = crate::disk::read_file(&play.disk, &path, 1 << 20).unwrap();
+    let id = play.promises.segments[&of].id.unwrap().0.to_be_bytes();
+    let offset = bytes.windows(8).position(|window| window == id).unwrap();
+    let bytes = bytes[offset..offset + 8 + 2 + 8 + 8].to_vec();
+    Trace { what: format!("a manifest that names camera {} from {}", of.0, of.1), bytes, offset }
+}
+
+/// Disks that a power cut may leave while held files are moved to their hold manifest, what is promised then, and the key.
+pub fn half_carried(ground: &Ground, left_out: Option<Flush>) -> (Vec<SimulatedDisk>, Promises, PrivateKey) {
+    const CUTS: u64 = 64;
+    let mut play = Play::new(ground, left_out);
+    ready_to_close(&mut play);
+    let first = play.files("held").remove(0);
+    play.begin();
+    let promises = play.promises.clone();
+    play.built().eraser.round().unwrap();
+    let has_moved = |snapshot: &Snapshot| {
+        let held =
+            snapshot.after(PowerCut::Kept).files().into_iter().find(|path| path.ends_with(first.file_name().unwrap()));
+        held.is_some_and(|held| held != first)
+    };
+    let moved = play.disk.take_snapshots().into_iter().find(has_moved).unwrap();
+    let disks = (0..CUTS).map(|seed| moved.after(PowerCut::Mixed(seed))).collect();
+    (disks, promises, play.recovery)
+}
+
+fn closing(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    let (request, trace) = ready_to_close(&mut play);
+    play.begin();
+    play.promises.going = vec![trace];
+    play.note();
+    play.round();
+    let officer = play.sign_in("officer");
+    let grant = play.approve(&officer, request);
+    let desk = play.sign_in("desk");
+    let of_holds = named_in(&play, (1, 0));
+    play.close(&desk, request, grant);
+    play.promises.going = play.day_key_slots();
+    play.promises.going.push(of_holds);
+    play.advance(Duration::ZERO);
+    play.round();
+    assert!(play.files("manifests").is_empty() && play.files("held").is_empty());
+    play.end()
+}
+
+/// The power goes when a manifest was closed, and is not overwritten yet.
+fn start_after_half_an_end(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, None);
+    let (_, trace) = ready_to_close(&mut play);
+    let disk = play.disk.clone();
+    disk.keep_snapshots();
+    play.built().eraser.round().unwrap();
+    let is_closed = |disk: &SimulatedDisk| {
+        disk.files().iter().any(|path| path.extension().is_some_and(|extension| extension == "closed"))
+    };
+    let half = disk.take_snapshots().into_iter().map(|snapshot| snapshot.after(PowerCut::Kept)).find(is_closed);
+    let mut play = play.cut(PowerCut::Kept);
+    play.disk = half.unwrap();
+    play.leave_out(left_out);
+    play.begin();
+    play.start();
+    play.promises.gone.push(trace);
+    play.note_rows();
+    play.round();
     play.end()
 }
 

@@ -23,6 +23,8 @@ pub(super) struct State {
     pub facts: LedgerFacts,
     pub grants: GrantStore,
     pub open_grants: usize,
+    /// Grants that have keys, and that no row of the ledger grants any more, or ever did.
+    pub stray_grants: Vec<GrantId>,
     pub holds: Vec<Hold>,
     pub faults: Vec<VolumeFault>,
 }
@@ -48,9 +50,10 @@ pub(super) fn look_at_state(files: &SiteFiles, clock: &Clock) -> anyhow::Result<
             break;
         }
         runtime.block_on(clock.sleep(LOOK_AGAIN_AFTER));
-        let before = std::mem::take(&mut state.faults);
+        let before = (std::mem::take(&mut state.faults), std::mem::take(&mut state.stray_grants));
         state = look(files, clock.wall())?;
-        state.faults.retain(|fault| before.contains(fault));
+        state.faults.retain(|fault| before.0.contains(fault));
+        state.stray_grants.retain(|grant| before.1.contains(grant));
     }
     Ok(state)
 }
@@ -70,15 +73,19 @@ fn look(files: &SiteFiles, now: Utc) -> anyhow::Result<State> {
         Err(e) => faults.push(VolumeFault::new(&files.path("holds"), e.to_string())),
     }
     let mut open: BTreeMap<GrantId, GrantExpected> = BTreeMap::new();
+    let mut stray_grants = Vec::new();
     if ledger.is_some() {
         open = facts.open_grants(now);
+        let ending = facts.grants_over(now);
+        stray_grants = grants.list()?;
+        stray_grants.retain(|grant| !open.contains_key(grant) && !ending.contains(grant));
         let over = facts.grants_over(now).into_iter().map(|grant| format!("{:08x}", grant.0)).collect::<Vec<_>>();
         let mut told = inspect_grants(&grants, &open)?;
         told.retain(|fault| !over.iter().any(|name| fault.file.ends_with(name)));
         faults.extend(told);
         faults.extend(look_at_desk(files, &facts)?);
     }
-    Ok(State { ledger, facts, grants, open_grants: open.len(), holds: held, faults })
+    Ok(State { ledger, facts, grants, open_grants: open.len(), stray_grants, holds: held, faults })
 }
 
 /// Verifies the ledger and adds its rows up.

@@ -18,12 +18,17 @@ pub(super) fn inspect(dir: &Path, volume: VolumeId, look: &Look) -> Result<Vec<V
     let names = look.disk.list_files(&keys_dir).map_err(on)?;
     let mut live: BTreeMap<DayKeyId, PublicKey> = BTreeMap::new();
     let mut wanted: BTreeSet<DayKeyId> = BTreeSet::new();
-    for path in manifests::list(look.disk, &dir.join("manifests"))? {
+    let paths = manifests::list(look.disk, &dir.join("manifests"))?;
+    let taken_over = manifests::taken_over(look.disk, &paths);
+    for path in paths {
         // One that cannot be read is named elsewhere.
         if let Ok(read) = ManifestFile::read(look.disk, &path, false) {
             let sum = read.manifest.sum();
             live.extend(sum.day_keys.iter().map(|(day_key, known)| (*day_key, known.public)));
-            wanted.extend(still_wanted(&read.manifest, look));
+            // What is held of one that waits for its end is told by its hold manifest.
+            if !taken_over.contains(read.manifest.name()) {
+                wanted.extend(still_wanted(&read.manifest, look));
+            }
         }
     }
     for name in &names {

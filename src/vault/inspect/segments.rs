@@ -4,7 +4,7 @@ use super::contents::check_contents;
 use super::{Inspection, Look, VolumeFault};
 use crate::crypto::PublicKey;
 use crate::disk::{Access, SharedDisk, read_file};
-use crate::domain::{DayKeyId, Digest, ManifestHead, Retention, SegmentId, Utc, VolumeId};
+use crate::domain::{Day, DayKeyId, Digest, ManifestHead, Retention, SegmentId, Utc, VolumeId};
 use crate::segment::{COMMIT_REGION_BYTES, CommitTable, HEAD_BYTES, RecordStream, SegmentHead, SegmentReader};
 use crate::vault::VaultError;
 use crate::vault::bare::DayKeys;
@@ -52,6 +52,8 @@ struct Place<'a, 'k> {
     volume: VolumeId,
     manifest: &'a ManifestFile,
     retention: Retention,
+    /// A hold manifest has taken over what is held of it.
+    is_taken_over: bool,
     tables: &'a [CommitTable],
     look: &'a Look<'a>,
     keys: Option<&'a RefCell<DayKeys<'k>>>,
@@ -65,7 +67,13 @@ impl OneManifest {
         rows.map(|(segment, row)| (*segment, Named::of(&read.manifest, row))).collect()
     }
 
-    pub fn inspect(dir: &Path, volume: VolumeId, path: &Path, look: &Look, keys: Option<&RefCell<DayKeys>>) -> Self {
+    pub fn inspect(
+        dir: &Path,
+        (volume, is_taken_over): (VolumeId, bool),
+        path: &Path,
+        look: &Look,
+        keys: Option<&RefCell<DayKeys>>,
+    ) -> Self {
         let mut one = Self {
             told: Inspection::default(),
             named: BTreeMap::new(),
@@ -106,9 +114,12 @@ impl OneManifest {
         one.told.heads.push((manifest.name().to_owned(), manifest.head()));
         one.check_head(look, path, manifest.name());
         let retention = manifest.header.retention;
-        let place =
-            Place { dir, volume, manifest: &manifest, retention, tables: &tables, look, keys, day_keys: &one.day_keys };
+        let (manifest, tables, day_keys) = (&manifest, &tables[..], &one.day_keys);
+        let place = Place { dir, volume, manifest, retention, is_taken_over, tables, look, keys, day_keys };
         for (segment, row) in manifest.table().into_iter().flat_map(|table| &table.rows) {
+            if place.is_taken_over && row.life == Life::Sealed {
+                continue;
+            }
             let named = place.segment(&mut one.told, *segment, row);
             one.named.insert(*segment, named);
             (look.progress)();
@@ -157,7 +168,12 @@ impl Named {
 impl Place<'_, '_> {
     fn path(&self, segment: SegmentId, row: &SegmentRow) -> PathBuf {
         let place = self.dir.join(if row.is_apart { "held" } else { "rolling" });
-        place.join(self.manifest.name()).join(segment.to_string())
+        let path = place.join(self.manifest.name()).join(segment.to_string());
+        // One that a hold manifest carries on may stand where it stood before.
+        let before = self.manifest.header.carries_on.map(|on| format!("{:016x}", on.manifest));
+        let is_there = |path: &PathBuf| self.look.disk.open(path, Access::Read).is_ok();
+        let before = before.map(|before| place.join(before).join(segment.to_string()));
+        before.filter(|before| !is_there(&path) && is_there(before)).unwrap_or(path)
     }
 
     fn segment(&self, told: &mut Inspection, segment: SegmentId, row: &SegmentRow) -> Named {
@@ -199,6 +215,8 @@ impl Place<'_, '_> {
                 told.segments_held += u64::from(row.is_apart);
                 told.segments_in_doubt += u64::from(self.is_in_doubt(row));
                 match self.sealed(told, segment, row) {
+                    // The one before may have gone with the manifest that both were in.
+                    Ok(_) if self.manifest.header.carries_on.is_some() => {}
                     Ok(previous) => named.previous = previous,
                     Err(e) => told.fault(&path, e),
                 }
@@ -382,13 +400,32 @@ pub(super) fn look_again(
     Ok(())
 }
 
-/// Segments whose head names a segment before them that no manifest knows: one was taken out, with its record. As long as
-/// no manifest is ever destroyed, every one before is known.
-pub(super) fn torn_chains(dir: &Path, named: &BTreeMap<SegmentId, Named>) -> Vec<VolumeFault> {
+/// Segments whose head names a segment before them that neither a manifest nor a closing row knows: one was taken out, with
+/// its record.
+pub(super) fn torn_chains(
+    dir: &Path,
+    volume: VolumeId,
+    named: &BTreeMap<SegmentId, Named>,
+    look: &Look,
+) -> Result<Vec<VolumeFault>, VaultError> {
     let known: HashSet<u64> = named.values().filter_map(|named| named.digest).collect();
-    let torn = named.iter().filter(|(_, named)| named.previous.is_some_and(|previous| !known.contains(&previous)));
+    let is_torn = |named: &&Named| named.previous.is_some_and(|previous| !known.contains(&previous));
+    let mut torn: Vec<_> =
+        named.iter().filter(|(_, named)| is_torn(named)).map(|(segment, named)| (*segment, named.previous)).collect();
+    if !torn.is_empty()
+        && let Some(closed) = look.closed
+    {
+        // Of the day before, only the first and the last are still known.
+        let mut last = HashSet::new();
+        let each = closed.each(Day(0), |row| {
+            let cameras = row.cameras.iter().filter(|_| row.volume == volume);
+            last.extend(cameras.flat_map(|of| [beginning(of.first), beginning(of.last)]));
+        });
+        each.map_err(|source| VaultError::Disk { what: "the ledger".to_owned(), source })?;
+        torn.retain(|(_, previous)| previous.is_none_or(|previous| !last.contains(&previous)));
+    }
     let what = "the camera's segment before this one is in no manifest: it was taken out. Find out who had the disk";
-    torn.map(|(segment, _)| VolumeFault::new(&dir.join(segment.to_string()), what)).collect()
+    Ok(torn.into_iter().map(|(segment, _)| VolumeFault::new(&dir.join(segment.to_string()), what)).collect())
 }
 
 /// Keys in grants of segments that no manifest of this volume knows.

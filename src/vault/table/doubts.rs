@@ -8,6 +8,11 @@ impl SegmentTable {
         usize::from(place).checked_sub(1).and_then(|place| self.doubts.get(place)).copied()
     }
 
+    /// The mark that a segment bears, and what corrects it.
+    pub fn mark(&self, row: &SegmentRow) -> Option<(Mark, Option<Correction>)> {
+        self.marked(row.doubt)
+    }
+
     /// The doubt that a segment was dated in.
     pub fn doubt(&self, row: &SegmentRow) -> Option<Doubt> {
         self.marked(row.doubt).map(|(mark, _)| mark.doubt)

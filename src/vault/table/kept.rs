@@ -67,7 +67,7 @@ impl Stored {
         }
     }
 
-    pub(super) fn leave(&mut self, row: &SegmentRow) {
+    pub(in crate::vault) fn leave(&mut self, row: &SegmentRow) {
         let place = self.place(row);
         *place = place.saturating_sub(row.reserved_bytes());
     }

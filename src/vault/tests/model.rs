@@ -389,7 +389,8 @@ impl Life {
         let nothing = BTreeMap::new();
         // What is due waits for the eraser's next round.
         let now = Some(now).filter(|_| self.is_swept);
-        let look = Look { deep: true, now, ..Look::at(&self.house.disk, SITE, &nothing) };
+        let closed = self.house.closed();
+        let look = Look { deep: true, closed: Some(&closed), now, ..Look::at(&self.house.disk, SITE, &nothing) };
         let told = inspect(&volume, &look).unwrap();
         assert!(told.faults.is_empty(), "{:?}", told.faults);
     }
