@@ -334,7 +334,8 @@ fn who_is_gone_or_idle_is_led_back_to_sign_in() -> Result<()> {
     let mut thief = support::api::Api::new(&site.url);
     thief.set_header("Cookie", &format!("__Host-custodian={cookie}"));
     thief.get("/v1/session")?.expect_status(401)?;
-    assert_quiet(&browser, &[("/v1/session", 401), ("/v1/ledger/head", 401), ("/v1/accounts", 401)])?;
+    let meant = ["/v1/session", "/v1/ledger/head", "/v1/accounts", "/v1/clock"].map(|path| (path, 401));
+    assert_quiet(&browser, &meant)?;
 
     // A reload keeps who is signed in, and asks nobody to sign in again.
     sign_in(&browser, "officer")?;

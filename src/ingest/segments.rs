@@ -88,6 +88,11 @@ impl SegmentCutter {
         }
     }
 
+    /// Whether a segment is open that footage was written to.
+    pub fn is_recording(&self) -> bool {
+        self.begun.is_some()
+    }
+
     /// Takes what a session delivers.
     pub async fn take(&mut self, event: SourceEvent) -> Result<(), RecordError> {
         match event {

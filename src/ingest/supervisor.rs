@@ -242,7 +242,8 @@ impl CameraTask {
             };
             match cutter.take(event).await {
                 Ok(()) => {
-                    if let Some(newest) = newest {
+                    // A frame that only waits for the rest of its group is not recorded yet.
+                    if let Some(newest) = newest.filter(|_| refused.is_none() || cutter.is_recording()) {
                         refused = None;
                         self.note_frame(newest);
                     }
