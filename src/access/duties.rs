@@ -88,6 +88,7 @@ impl Access {
             ));
         }
         self.holds_that_wait(now, &mut duties);
+        duties.alarms.extend(self.alarms_of_people());
         (duties.days_unconfirmed, duties.first_unconfirmed) = self.destructions().unconfirmed(now);
         if let (days, Some(first)) = (duties.days_unconfirmed, duties.first_unconfirmed)
             && days >= self.periods.unconfirmed_days as usize

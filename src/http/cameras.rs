@@ -44,7 +44,7 @@ pub(super) struct Cameras {
     cameras: Vec<CameraView>,
 }
 
-pub(super) async fn list(State(routes): State<Routes>, SignedIn(_): SignedIn) -> Json<Cameras> {
+pub(super) async fn list(State(routes): State<Routes>, SignedIn(caller): SignedIn) -> Json<Cameras> {
     let statuses = routes.watchers.all();
     let view = |camera: &Camera| CameraView {
         number: camera.number,
@@ -55,7 +55,9 @@ pub(super) async fn list(State(routes): State<Routes>, SignedIn(_): SignedIn) ->
         retention: camera.retention,
         status: statuses.get(&camera.number).cloned(),
     };
-    Json(Cameras { cameras: routes.cameras.get().iter().map(view).collect() })
+    Json(Cameras {
+        cameras: routes.cameras.get().iter().filter(|camera| caller.reaches(camera.number)).map(view).collect(),
+    })
 }
 
 #[derive(Serialize)]

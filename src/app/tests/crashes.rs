@@ -108,6 +108,7 @@ survive! {
     a_cut_while_a_backlog_is_erased: 24,
     a_cut_while_a_manifest_is_closed: 25,
     a_cut_in_a_start_after_half_an_end: 26,
+    a_cut_while_people_join_and_leave: 27,
 }
 
 /// What is wrong with a site whose making was cut.
