@@ -7,7 +7,9 @@ use super::texts::check_text;
 use super::{Access, AccessError, Caller, Person};
 use crate::crypto::{RunningDigest, sha256};
 use crate::disk::DeviceIdentity;
-use crate::domain::{AccountId, CameraNumber, DestructionTrigger, Digest, LocalDay, Overwrite, Role, Span, Utc, VolumeId};
+use crate::domain::{
+    AccountId, CameraNumber, DestructionTrigger, Digest, LocalDay, Overwrite, Role, Span, Utc, VolumeId,
+};
 use crate::ledger::{Act, Actor, DestroyedRow, DestructionReceipt, Row};
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -44,6 +46,8 @@ struct DayTally {
     last: u64,
     confirmations: Vec<DayConfirmed>,
     unproven: Unproven,
+    /// Segments and bytes that went before their day, for want of room.
+    early: (u64, u64),
 }
 
 impl DayTally {
@@ -135,6 +139,10 @@ impl Destructions {
             tally.bytes += receipt.bytes;
             tally.failures += u32::from(is_failure(receipt));
             tally.unproven.take(receipt);
+            if receipt.trigger == DestructionTrigger::Early {
+                tally.early.0 += u64::from(receipt.segments);
+                tally.early.1 += receipt.bytes;
+            }
         } else if let Act::DestructionConfirmed { day, up_to, failures, acknowledged, report, stated, .. } = &row.act {
             let by = match row.actor {
                 Actor::Person { account, .. } => Some(account),
@@ -167,6 +175,15 @@ impl Destructions {
         let mut waiting = self.days.iter().filter(waits).map(|(day, _)| *day);
         let first = waiting.next();
         (first.map_or(0, |_| 1 + waiting.count()), first)
+    }
+
+    /// Segments and bytes that went before their day, on days that no officer has confirmed since, and the first of them.
+    pub fn early(&self) -> Option<(LocalDay, u64, u64)> {
+        let mut open = self.days.iter().filter(|(_, tally)| !tally.is_confirmed() && tally.early.0 > 0);
+        let (first, tally) = open.next()?;
+        let add = |(segments, bytes), (_, tally): (_, &DayTally)| (segments + tally.early.0, bytes + tally.early.1);
+        let (segments, bytes) = open.fold(tally.early, add);
+        Some((*first, segments, bytes))
     }
 
     /// What was not proven on days that no officer has confirmed since, today among them, and the first of them.

@@ -46,6 +46,9 @@ pub struct Duties {
     /// Destroyed segments of which overwriting should have been proven and was not, on days not confirmed since.
     #[serde(default)]
     pub unproven_segments: u64,
+    /// Segments that went before their day for want of room, on days not confirmed since.
+    #[serde(default)]
+    pub early_segments: u64,
     #[serde(skip)]
     pub alarms: Vec<String>,
 }
@@ -98,6 +101,15 @@ impl Access {
             duties.alarms.push(format!(
                 "{days} days wait for an officer to confirm what was destroyed on them, from {first} on: automatic \
                  destruction counts only when somebody has confirmed that it ran"
+            ));
+        }
+        if let Some((first, segments, bytes)) = self.destructions().early() {
+            duties.early_segments = segments;
+            duties.alarms.push(format!(
+                "{segments} segments ({:.1} GB) were destroyed before their day for want of room, from {first} on. The notice \
+                 promises more than the disk holds: add a disk, or shorten periods; the alarm ends when an officer has \
+                 confirmed the day",
+                bytes as f64 / 1e9
             ));
         }
         if let Some((first, unproven)) = self.destructions().unproven() {

@@ -162,7 +162,10 @@ fn what_was_not_proven_is_an_alarm_that_says_where_until_its_day_is_confirmed() 
     let device = receipt.device.as_ref().unwrap();
     let says = [receipt.volume.to_string(), device.serial.clone(), format!("of camera {}.", receipt.camera)];
     assert!(segments == 1 && says.iter().all(|part| alarm.contains(part)), "{alarm}");
-    assert!(alarm.starts_with(&format!("1 destroyed segments may still be on their disks, from {first} on")), "{alarm}");
+    assert!(
+        alarm.starts_with(&format!("1 destroyed segments may still be on their disks, from {first} on")),
+        "{alarm}"
+    );
     open.access.keep_time().unwrap();
     drop(open);
     // Whoever starts the daemon anew does not lose it.
@@ -171,6 +174,28 @@ fn what_was_not_proven_is_an_alarm_that_says_where_until_its_day_is_confirmed() 
     clinic.hands.advance(DAY);
     open.confirm(first, &open.report(first), Some("the disk was taken out and shredded")).unwrap();
     assert_eq!(told(&open), (0, None));
+}
+
+#[test]
+fn what_went_before_its_day_is_an_alarm_until_its_day_is_confirmed_and_outlives_a_restart() {
+    let (clinic, _disk) = Clinic::simulated();
+    let open = clinic.open();
+    let day = destroyed(&clinic, &open);
+    let receipt = open.report(day).report.rows[0].receipt.clone();
+    assert_eq!(open.access.duties().early_segments, 0);
+    let early = crate::ledger::DestructionReceipt { trigger: DestructionTrigger::Early, segments: 3, ..receipt };
+    open.access.ledger.append(open.access.now(), Actor::Daemon, Act::FootageDestroyed(early)).unwrap();
+    open.access.keep_time().unwrap();
+    drop(open);
+    let open = clinic.open();
+    let duties = open.access.duties();
+    assert_eq!(duties.early_segments, 3);
+    let says = format!("3 segments (0.0 GB) were destroyed before their day for want of room, from {day} on.");
+    assert!(duties.alarms.len() == 1 && duties.alarms[0].starts_with(&says), "{duties:?}");
+    clinic.hands.advance(DAY);
+    open.confirm(day, &open.report(day), None).unwrap();
+    let duties = open.access.duties();
+    assert!(duties.early_segments == 0 && duties.alarms.is_empty(), "{duties:?}");
 }
 
 #[test]
