@@ -1,6 +1,7 @@
 //! What a row says. The JSON of these types is the format: fields are added, never renamed.
 
-use crate::crypto::{PublicKey, Signature, SigningKey, VerifyingKey};
+use super::checkpoint::Checkpoint;
+use crate::crypto::{PublicKey, VerifyingKey};
 use crate::disk::DeviceIdentity;
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
 use crate::domain::{
@@ -138,6 +139,13 @@ pub struct DestructionReceipt {
     pub device: Option<DeviceIdentity>,
 }
 
+impl DestructionReceipt {
+    /// Segments of which overwriting should have been proven, and was not. The first rows did not count them apart.
+    pub fn unproven_segments(&self) -> u32 {
+        if self.failures == 0 && self.overwrite.fails(self.trigger) { self.segments } else { self.failures }
+    }
+}
+
 /// A stretch of footage that a closed manifest told of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ClosedCoverage {
@@ -184,46 +192,6 @@ pub struct ManifestClosed {
     /// The hold manifest that carries on what is held of it.
     pub carried_to: Option<String>,
     pub cameras: Vec<ClosedCamera>,
-}
-
-/// One manifest's head in a checkpoint.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ManifestCheckpoint {
-    pub volume: VolumeId,
-    pub manifest: String,
-    pub head: ManifestHead,
-}
-
-/// The ledger's and all manifests' heads, signed.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Checkpoint {
-    pub site: SiteId,
-    /// The row before the checkpoint's own, and its digest.
-    pub sequence: u64,
-    pub head: Digest,
-    pub manifests: Vec<ManifestCheckpoint>,
-    pub signature: Option<Signature>,
-}
-
-impl Checkpoint {
-    fn signed_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
-        let mut bytes = b"custodian checkpoint 1".to_vec();
-        serde_json::to_writer(&mut bytes, &Self { signature: None, ..self.clone() })?;
-        Ok(bytes)
-    }
-
-    /// # Errors
-    /// None in practice: the checkpoint's own JSON could not be written.
-    pub fn sign(mut self, key: &SigningKey) -> Result<Self, serde_json::Error> {
-        self.signature = Some(key.sign(&self.signed_bytes()?));
-        Ok(self)
-    }
-
-    /// Whether `key` signed it.
-    pub fn is_signed_by(&self, key: &VerifyingKey) -> bool {
-        let (Some(signature), Ok(bytes)) = (self.signature, self.signed_bytes()) else { return false };
-        key.verify(&bytes, &signature).is_ok()
-    }
 }
 
 fn once() -> u32 {

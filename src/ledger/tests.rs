@@ -1,4 +1,4 @@
-use super::row::Checkpoint;
+use super::checkpoint::Checkpoint;
 use super::verify::FaultKind;
 use super::*;
 use crate::crypto::{PublicKey, Secret, SigningKey};
