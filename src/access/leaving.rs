@@ -92,8 +92,8 @@ impl Access {
         let registry = self.registry();
         let mut alarms = Vec::new();
         if registry.members.officers() < 2 {
-            let alarm = "there is no deputy officer: nobody can decide what the one officer entered, nor approve an account. \
-                         Make one with `custodian officers reinstate --recovery`";
+            let alarm =
+                "there is no deputy officer: nobody can decide what the one officer entered, nor approve an account";
             alarms.push(alarm.to_owned());
         }
         let unsealed = registry.members.iter().filter(|(_, member)| member.seals_wanted);
