@@ -29,6 +29,7 @@ mod people;
 mod registry;
 mod requests;
 mod rights;
+mod second_factor;
 mod sessions;
 mod site;
 mod states;
@@ -53,6 +54,7 @@ pub use people::{Account, NewAccount, Password, Person};
 pub use registry::GrantState;
 pub use requests::{NewRequest, PersonFields, RequestView};
 pub use rights::{RightsEvent, Standing, Terms, Wanted};
+pub use second_factor::{NewSecret, SecondFactorFor};
 pub use sessions::{Caller, SessionLimits, SessionLine};
 pub use site::{NewSite, SiteFiles, StartError};
 pub use states::RequestState;
@@ -86,6 +88,12 @@ pub enum AccessError {
     Forbidden,
     #[error("your account waits for another officer's approval; ask one")]
     NotApproved,
+    #[error("a code of your authenticator app is wanted too, or a recovery code")]
+    SecondFactorWanted,
+    #[error("you must have a second factor; set one to go on")]
+    SecondFactorMissing,
+    #[error("the clock is in doubt, so no code by time can be checked; an officer confirms date and time first")]
+    ClockInDoubt,
     #[error("the password is too old; choose a new one to go on")]
     PasswordTooOld,
     #[error("the password {0}")]
@@ -196,6 +204,8 @@ impl From<crate::crypto::CryptoFailure> for AccessError {
 #[derive(Clone, Debug)]
 pub struct Periods {
     pub session: SessionLimits,
+    /// Who must have a second factor.
+    pub second_factor: SecondFactorFor,
     /// A password is to be changed after this; `None`: never.
     pub password_max: Option<Duration>,
     /// In which a request must be answered (PIPA 35, Decree 41: ten days).

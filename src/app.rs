@@ -15,10 +15,10 @@ mod tests;
 pub use capacity::{DiskLine, RoomLine};
 pub use status::{CONTROL_NAME, Status, ask_status};
 
-use crate::access::{Access, Periods, SessionLimits, SiteFiles, StartError};
+use crate::access::{Access, Periods, SecondFactorFor, SessionLimits, SiteFiles, StartError};
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
-use crate::config::{CameraWatch, Recording, SITE_FILE, Site, WatchError};
+use crate::config::{CameraWatch, Recording, SITE_FILE, SecondFactor, Site, WatchError};
 use crate::disk::{SharedDisk, SiteLock};
 use crate::http::{self, KnownCameras, Routes};
 use crate::ingest::{Cameras, Limits, OperationsUnderWay, Receiving};
@@ -389,6 +389,11 @@ impl Built {
         away.into_iter().for_each(|(dir, why)| vault.note_away(dir, why));
         let periods = Periods {
             session: SessionLimits { idle: site.access.session_idle, whole: site.access.session_max },
+            second_factor: match site.access.second_factor {
+                SecondFactor::Nobody => SecondFactorFor::Nobody,
+                SecondFactor::Officers => SecondFactorFor::Officers,
+                SecondFactor::Everybody => SecondFactorFor::Everybody,
+            },
             password_max: site.access.password_max,
             due: site.access.request_due,
             objection: site.access.objection,

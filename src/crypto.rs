@@ -6,6 +6,7 @@
 //! | sealing to a person or a day key | HPKE base mode: X25519, HKDF-SHA-256, AES-256-GCM | RFC 9180 |
 //! | private halves at rest | Argon2id, AES-256-GCM | RFC 9106 |
 //! | the recovery key as shares | Shamir's scheme over GF(256), written in Bech32m | Shamir 1979, BIP 350 |
+//! | one-time passwords by time | TOTP with HMAC-SHA-1, six digits | RFC 6238 |
 //! | digests, commitments, signatures | SHA-256, HMAC-SHA-256, Ed25519 | FIPS 180-4, RFC 2104, RFC 8032 |
 //!
 //! The libraries leave copies of keys on the stack; `stack::cleared` goes around every act that is given a private or a
@@ -21,6 +22,7 @@ mod shares;
 mod sign;
 mod stack;
 mod stream;
+mod totp;
 
 pub use digest::{RunningDigest, commitment, sha256};
 pub use password::{PasswordSealed, Strength};
@@ -29,6 +31,7 @@ pub use secret::{DataKey, Secret, random_array, random_u64};
 pub use shares::{KeyShare, KeyTextFault, SHARES, read_key_text};
 pub use sign::{Signature, SigningKey, VerifyingKey};
 pub use stream::{ChunkPlace, StreamOpener, StreamSealer, TAG_BYTES};
+pub use totp::{TOTP_STEP_S, TotpSecret};
 
 /// A sealed thing did not open: wrong key, wrong context, or changed bytes. Deliberately says no more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]

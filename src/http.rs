@@ -70,6 +70,7 @@ pub fn router(routes: Routes) -> Router {
         .route("/v1/session", get(sessions::show).post(sessions::sign_in).delete(sessions::sign_out))
         .route("/v1/session/first", post(accounts::choose_password))
         .route("/v1/session/password", post(accounts::change_password))
+        .route("/v1/account/second-factor", get(accounts::new_second_factor).post(accounts::set_second_factor))
         .route("/v1/sessions", get(accounts::sessions))
         .route("/v1/sessions/{session}", delete(accounts::end_session))
         .route("/v1/accounts", get(accounts::list).post(accounts::ask_for))

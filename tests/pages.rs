@@ -7,6 +7,8 @@ mod browser;
 mod checks;
 #[path = "pages/duties.rs"]
 mod duties;
+#[path = "pages/people.rs"]
+mod people;
 #[path = "pages/site.rs"]
 mod site;
 mod support;
@@ -317,6 +319,17 @@ fn a_demonstration_says_so_on_every_page() -> Result<()> {
     switch_language(&browser)?;
     browser.wait_for_text("#demo", "Demonstration: footage is kept for about 90 seconds")?;
     assert_quiet(&browser, &[("/v1/session", 401)])
+}
+
+#[test]
+fn people_join_and_set_second_factors() -> Result<()> {
+    let site = Site::without_cameras(&[])?;
+    let browser = Browser::open("en-GB")?;
+    browser.set_size(1280, 900)?;
+    browser.go(&site.url)?;
+    browser.wait_for_element("#sign-in")?;
+    people::somebody_joins(&browser)?;
+    people::an_officer_sets_a_second_factor(&site, &browser)
 }
 
 #[test]

@@ -43,6 +43,7 @@ pub struct AccountView {
     /// Until when the one-time code can be used, where there is one.
     pub code_until: Option<Utc>,
     pub password_since: Option<Utc>,
+    pub has_second_factor: bool,
     /// Day keys, or the desk's, were not all sealed to it: an officer approves once more.
     pub seals_wanted: bool,
 }
@@ -63,7 +64,7 @@ pub struct EndedGrant {
     pub request: RequestId,
 }
 
-fn one_time_code() -> Result<Password, AccessError> {
+pub(super) fn one_time_code() -> Result<Password, AccessError> {
     let random = zeroize::Zeroizing::new(random_array::<CODE_CHARS>()?);
     let mut code = String::with_capacity(CODE_CHARS + CODE_CHARS / 5);
     for (at, byte) in random.iter().enumerate() {
@@ -95,6 +96,7 @@ impl Access {
             standing: member.standing(self.later()),
             code_until,
             password_since: member.password_since,
+            has_second_factor: self.people.has_second_factor(account),
             seals_wanted: member.seals_wanted,
             terms: member.terms,
             wanted: member.wanted,

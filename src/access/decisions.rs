@@ -196,6 +196,7 @@ impl Access {
         self.sessions.begin_try(name, address)?;
         match self.people.open_release(caller.account(), password) {
             Ok(release) => {
+                self.check_second_factor(caller.account(), caller.private(), caller.code(), address)?;
                 self.sessions.forget_failures(name, address);
                 act(&release)
             }

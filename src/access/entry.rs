@@ -105,6 +105,19 @@ impl Access {
     /// [`AccessError::WrongCredentials`], the same for an unknown name; [`AccessError::TooManyAttempts`];
     /// [`AccessError::NotApproved`] and [`AccessError::PasswordTooOld`] with the right password.
     pub fn sign_in(&self, name: &str, password: &str, address: IpAddr) -> Result<(String, Person), AccessError> {
+        self.sign_in_with(name, (password, None), address)
+    }
+
+    /// The same, with a code of the second factor.
+    ///
+    /// # Errors
+    /// As [`Access::sign_in`]; [`AccessError::SecondFactorWanted`] where the password is right and there is no code.
+    pub fn sign_in_with(
+        &self,
+        name: &str,
+        (password, code): (&str, Option<&str>),
+        address: IpAddr,
+    ) -> Result<(String, Person), AccessError> {
         if name.chars().count() > NAME_LONGEST_CHARS {
             // Nobody is called that; it is not remembered either.
             return self.failed(None, address);
@@ -121,6 +134,7 @@ impl Access {
             }
             return self.failed(Some(account), address);
         };
+        self.check_second_factor(account, &private, code, address)?;
         if self.password_is_too_old(account) {
             self.sessions.forget_failures(name, address);
             return Err(AccessError::PasswordTooOld);
@@ -225,7 +239,7 @@ impl Access {
         &self,
         name: &str,
         (old, new): (&Password, &Password),
-        kept: Option<&str>,
+        (kept, code): (Option<&str>, Option<&str>),
         address: IpAddr,
     ) -> Result<(), AccessError> {
         if name.chars().count() > NAME_LONGEST_CHARS {
@@ -233,11 +247,12 @@ impl Access {
         }
         self.sessions.begin_try(name, address)?;
         let account = self.people.numbered(name);
-        if self.people.open_session(account, old.expose()).is_err() {
+        let Ok(private) = self.people.open_session(account, old.expose()) else {
             return self.failed(account, address);
-        }
+        };
         let account = account.filter(|account| self.person_of(*account).is_some());
         let Some(account) = account else { return self.failed(None, address) };
+        self.check_second_factor(account, &private, code, address)?;
         self.sessions.forget_failures(name, address);
         check_password(name, new.expose())?;
         if old.expose() == new.expose() {
@@ -261,8 +276,28 @@ impl Access {
     ///
     /// # Errors
     /// [`AccessError::NotSignedIn`] for none, an unknown, an idle or an ended one.
+    /// [`AccessError::SecondFactorMissing`] for who must set one first: see [`Access::caller_of_any_kind`].
     pub fn caller(&self, token: &str, address: IpAddr) -> Result<Caller, AccessError> {
+        let caller = self.caller_of_any_kind(token, address)?;
+        if self.must_set_second_factor(&caller) { Err(AccessError::SecondFactorMissing) } else { Ok(caller) }
+    }
+
+    /// The same for what concerns nobody but the person: their session, their password and second factor.
+    ///
+    /// # Errors
+    /// [`AccessError::NotSignedIn`].
+    pub fn caller_of_any_kind(&self, token: &str, address: IpAddr) -> Result<Caller, AccessError> {
         self.sessions.caller(token, address, self.later())
+    }
+
+    /// Whether a person has a second factor, and so is asked for a code.
+    pub fn has_second_factor(&self, caller: &Caller) -> bool {
+        self.people.has_second_factor(caller.account())
+    }
+
+    /// Whether a person can do nothing before they set a second factor.
+    pub fn must_set_second_factor(&self, caller: &Caller) -> bool {
+        self.lacks_second_factor(caller.account(), caller.person().role)
     }
 
     /// Ends a session. Its keys are wiped.

@@ -16,7 +16,10 @@
 
 use super::registry::Registry;
 use super::site::StartError;
-use crate::crypto::{CryptoFailure, PasswordSealed, PrivateKey, PublicKey, Strength, Unopened, generate_pair, sha256};
+use crate::crypto::{
+    CryptoFailure, Label, PasswordSealed, PrivateKey, PublicKey, Sealed, Strength, TotpSecret, Unopened, generate_pair,
+    sha256,
+};
 use crate::disk::{Access, BLOCK_BYTES, SharedDisk, read_file, replace_file};
 use crate::domain::{AccountId, CameraNumber, Digest, Role, StateFault, StateVersion, Utc};
 use crate::vault::VaultError;
@@ -102,6 +105,27 @@ pub struct Account {
     session: Option<Pair>,
     /// Officers have a second pair, opened for one decision.
     release: Option<Pair>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    second_factor: Option<SecondFactor>,
+}
+
+/// A person's second factor: its secret, sealed to their session key, and the digests of their recovery codes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SecondFactor {
+    secret: Sealed,
+    recovery_codes: Vec<Digest>,
+}
+
+impl SecondFactor {
+    pub fn open(&self, account: AccountId, private: &PrivateKey) -> Result<TotpSecret, Unopened> {
+        let secret = private.open(Label::SecondFactor, &account.0.to_be_bytes(), &self.secret)?;
+        TotpSecret::from_slice(&secret).ok_or(Unopened)
+    }
+
+    pub fn recovery_codes(&self) -> &[Digest] {
+        &self.recovery_codes
+    }
 }
 
 fn context(account: AccountId, which: &str) -> Vec<u8> {
@@ -131,7 +155,7 @@ impl Account {
 
     /// An account of somebody who has no password yet.
     pub(super) fn without_keys(account: AccountId, name: String, role: Role) -> Self {
-        Self { version: StateVersion, account, name, role, session: None, release: None }
+        Self { version: StateVersion, account, name, role, session: None, release: None, second_factor: None }
     }
 
     /// Makes an account's key pairs from the password that its person chose.
@@ -147,7 +171,8 @@ impl Account {
         password: &Password,
         strength: Strength,
     ) -> Result<Self, CryptoFailure> {
-        self.release = None;
+        // It is sealed to the pair that goes.
+        (self.release, self.second_factor) = (None, None);
         self.role = role;
         self = self.with_release_as(role, password, strength)?;
         self.session = Some(make_pair(self.account, "session", password, strength)?);
@@ -173,6 +198,18 @@ impl Account {
         self.role = role;
         self.release = self.release.filter(|_| role == Role::Officer);
         self
+    }
+
+    /// With another second factor.
+    pub(super) fn with_second_factor(
+        mut self,
+        secret: &TotpSecret,
+        recovery_codes: Vec<Digest>,
+    ) -> Result<Self, CryptoFailure> {
+        let key = self.key().ok_or(CryptoFailure)?;
+        let secret = key.seal(Label::SecondFactor, &self.account.0.to_be_bytes(), secret.expose())?;
+        self.second_factor = Some(SecondFactor { secret, recovery_codes });
+        Ok(self)
     }
 
     /// With the same pairs under another password.
@@ -313,6 +350,14 @@ impl People {
 
     pub fn get(&self, account: AccountId) -> Option<Account> {
         self.accounts().get(&account).cloned()
+    }
+
+    pub fn has_second_factor(&self, account: AccountId) -> bool {
+        self.accounts().get(&account).is_some_and(|account| account.second_factor.is_some())
+    }
+
+    pub fn second_factor(&self, account: AccountId) -> Option<SecondFactor> {
+        self.accounts().get(&account).and_then(|account| account.second_factor.clone())
     }
 
     pub fn name_of(&self, account: AccountId) -> Option<String> {

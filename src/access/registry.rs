@@ -133,6 +133,8 @@ impl Registry {
             | Act::KeysSealed { .. }
             | Act::KeysForgotten { .. }
             | Act::PasswordReset { .. }
+            | Act::SecondFactorSet { .. }
+            | Act::SecondFactorUsed { .. }
             | Act::PasswordChanged { .. } => self.members.apply(row),
             Act::RequestSubmitted { .. } => self.enter_request(row),
             Act::IdentityChecked { request, .. }

@@ -11,7 +11,7 @@ use crate::crypto::PublicKey;
 use crate::domain::{AccountId, CameraNumber, Digest, Role, Utc};
 use crate::ledger::{Act, Row};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long a one-time code can be used.
@@ -93,6 +93,9 @@ pub(super) struct Member {
     /// Of the account's file as it must be. The accounts of a site's making have none until they change.
     pub file: Option<Digest>,
     pub password_since: Option<Utc>,
+    /// The step of the newest code by time that was used, and which recovery codes were.
+    pub last_step: Option<u64>,
+    pub used_recovery_codes: BTreeSet<u8>,
     /// Day keys and the desk's were not all sealed to it yet.
     pub seals_wanted: bool,
     pub history: Vec<RightsEvent>,
@@ -273,6 +276,14 @@ impl Member {
             Act::PasswordChanged { file, .. } => {
                 (self.file, self.password_since) = (Some(*file), Some(row.at));
             }
+            Act::SecondFactorSet { step, file, .. } => {
+                (self.file, self.last_step) = (Some(*file), Some(*step));
+                self.used_recovery_codes.clear();
+            }
+            Act::SecondFactorUsed { step, recovery_code, .. } => {
+                self.last_step = step.or(self.last_step);
+                self.used_recovery_codes.extend(recovery_code);
+            }
             Act::KeysSealed { complete, .. } => self.seals_wanted = !complete,
             _ => {}
         }
@@ -300,6 +311,8 @@ fn account_of(act: &Act) -> Option<AccountId> {
         | Act::KeysMade { account, .. }
         | Act::KeysSealed { account, .. }
         | Act::PasswordReset { account, .. }
+        | Act::SecondFactorSet { account, .. }
+        | Act::SecondFactorUsed { account, .. }
         | Act::PasswordChanged { account, .. } => Some(*account),
         _ => None,
     }
@@ -324,6 +337,7 @@ fn event_of(row: &Row, before: Option<Role>) -> Option<RightsEvent> {
         Act::PasswordReset { reason, .. } => ("reset", None, Some(reason), None),
         Act::KeysMade { .. } => ("keys-made", None, None, None),
         Act::PasswordChanged { .. } => ("password-changed", None, None, None),
+        Act::SecondFactorSet { .. } => ("second-factor-set", None, None, None),
         _ => return None,
     };
     let (row_number, at, by) = (row.sequence, row.at, person_of(row.actor));

@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 const LONGEST_WAIT: Duration = Duration::from_secs(900);
 /// Names and origins that are remembered for their failures.
@@ -31,6 +32,8 @@ pub struct SessionLimits {
 #[derive(Clone, Debug)]
 pub struct Caller {
     session: Digest,
+    /// A code of their second factor, where the request carries one.
+    code: Option<Arc<Zeroizing<String>>>,
     person: Arc<Person>,
     address: IpAddr,
     private: Arc<PrivateKey>,
@@ -56,6 +59,17 @@ impl Caller {
 
     pub(super) fn actor(&self) -> Actor {
         Actor::Person { account: self.person.account, address: self.address }
+    }
+
+    /// With a code of their second factor, for an act that asks the password again.
+    #[must_use]
+    pub fn with_code(mut self, code: Option<String>) -> Self {
+        self.code = code.map(|code| Arc::new(Zeroizing::new(code)));
+        self
+    }
+
+    pub(super) fn code(&self) -> Option<&str> {
+        self.code.as_ref().map(|code| code.as_str())
     }
 
     pub(super) fn session(&self) -> Digest {
@@ -281,6 +295,7 @@ impl Sessions {
         session.last_seen = now;
         Ok(Caller {
             session: digest,
+            code: None,
             person: Arc::clone(&session.person),
             address,
             private: Arc::clone(&session.private),

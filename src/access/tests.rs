@@ -28,6 +28,7 @@ mod erasure;
 mod forgeries;
 mod holds;
 mod operations;
+mod second_factor;
 
 const START: Utc = Utc::from_micros(1_795_341_600_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -75,6 +76,7 @@ struct Clinic {
     hands: ManualClock,
     allow_unproven: bool,
     password_max: Option<Duration>,
+    second_factor: SecondFactorFor,
 }
 
 struct Open {
@@ -106,7 +108,7 @@ impl Clinic {
         let new = NewSite { accounts: &accounts, strength: QUICK };
         let (site, _) = new.make(&disk, &dir.path().join("state"), &hands.clock()).unwrap();
         Volume::create(&disk, &dir.path().join("v1"), site).unwrap();
-        Self { dir, disk, hands, allow_unproven, password_max: None }
+        Self { dir, disk, hands, allow_unproven, password_max: None, second_factor: SecondFactorFor::Nobody }
     }
 
     fn state(&self) -> PathBuf {
@@ -136,6 +138,7 @@ impl Clinic {
         let session = SessionLimits { idle: Duration::from_secs(600), whole: Duration::from_secs(12 * 3_600) };
         let periods = Periods {
             session,
+            second_factor: self.second_factor,
             password_max: self.password_max,
             due: DAY * 10,
             objection: DAY * 30,

@@ -28,6 +28,8 @@ pub enum Label {
     HoldText,
     /// Who asked that an operation be filmed, to the desk.
     OperationPersons,
+    /// A person's second factor, to their own session key.
+    SecondFactor,
 }
 
 impl Label {
@@ -40,6 +42,7 @@ impl Label {
             Label::RequestPersons => b"custodian/1 request persons",
             Label::HoldText => b"custodian/1 hold text",
             Label::OperationPersons => b"custodian/1 operation persons",
+            Label::SecondFactor => b"custodian/1 second factor",
         }
     }
 }

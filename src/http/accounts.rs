@@ -1,10 +1,12 @@
 //! Accounts: asked for, approved, changed, removed, reset; their history; passwords and sessions.
 
 use super::Routes;
-use super::answers::{Origin, SignedIn, Token, ask, ask_with_password};
+use super::answers::{Code, Entered, Origin, SignedIn, Token, ask, ask_with_password};
 use super::bodies::{Body, Place};
 use super::problem::Problem;
-use crate::access::{Access, AccountView, EndedGrant, NewMember, Password, RightsEvent, SessionLine, Terms, WithCode};
+use crate::access::{
+    Access, AccountView, EndedGrant, NewMember, NewSecret, Password, RightsEvent, SessionLine, Terms, WithCode,
+};
 use crate::domain::{AccountId, CameraNumber, Role, Utc};
 use axum::Json;
 use axum::extract::State;
@@ -204,15 +206,48 @@ pub(super) async fn change_password(
     State(routes): State<Routes>,
     Origin(address): Origin,
     token: Option<Token>,
+    Code(code): Code,
     Body(Next { name, password, new_password }): Body<Next>,
 ) -> Result<StatusCode, Problem> {
     let (old, new) = (Password::new(password), Password::new(new_password));
     let question = move |access: &Access| {
         let kept = token.as_ref().map(|Token(token)| token.as_str());
-        access.change_password(&name, (&old, &new), kept, address)
+        access.change_password(&name, (&old, &new), (kept, code.as_ref().map(Password::expose)), address)
     };
     ask_with_password(&routes.access, question).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn new_second_factor(
+    State(routes): State<Routes>,
+    Entered(caller): Entered,
+) -> Result<Json<NewSecret>, Problem> {
+    Ok(Json(ask(&routes.access, move |access| access.new_second_factor(&caller)).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SecondFactor {
+    secret: String,
+    /// What the app shows for it now.
+    code: String,
+    password: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct RecoveryCodes {
+    recovery_codes: Vec<String>,
+}
+
+pub(super) async fn set_second_factor(
+    State(routes): State<Routes>,
+    Entered(caller): Entered,
+    Body(SecondFactor { secret, code, password }): Body<SecondFactor>,
+) -> Result<Json<RecoveryCodes>, Problem> {
+    let (secret, password) = (Password::new(secret), Password::new(password));
+    let question = move |access: &Access| access.set_second_factor(&caller, (&secret, &code), password.expose());
+    let codes = ask_with_password(&routes.access, question).await.map_err(Problem::not_a_sign_in)?;
+    Ok(Json(RecoveryCodes { recovery_codes: codes.iter().map(|code| code.expose().to_owned()).collect() }))
 }
 
 #[derive(Serialize)]

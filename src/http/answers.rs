@@ -2,7 +2,7 @@
 
 use super::Routes;
 use super::problem::Problem;
-use crate::access::{Access, AccessError, Caller};
+use crate::access::{Access, AccessError, Caller, Password};
 use axum::extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts};
 use axum::http::header;
 use axum::http::request::Parts;
@@ -13,6 +13,9 @@ use tokio::sync::Semaphore;
 /// The session's cookie. The prefix binds it to this host, to the whole of it, and to secure connections
 /// (RFC 6265bis, 4.1.3.2); browsers count loopback as one.
 pub(super) const COOKIE: &str = "__Host-custodian";
+
+/// A code of the second factor: six digits, or a recovery code.
+const CODE: &str = "custodian-code";
 
 /// Questions that are worked on at a time. The threads they block are also those that commit and erase, and there are
 /// 512 of them: they must never all be taken.
@@ -76,7 +79,35 @@ impl FromRequestParts<Routes> for SignedIn {
 
     async fn from_request_parts(parts: &mut Parts, routes: &Routes) -> Result<Self, Problem> {
         let token = token_of(parts).ok_or(AccessError::NotSignedIn)?;
-        Ok(Self(routes.access.caller(&token, address_of(parts)?)?))
+        Ok(Self(routes.access.caller(&token, address_of(parts)?)?.with_code(code_of(parts))))
+    }
+}
+
+/// The same, also of those who must set a second factor first.
+pub(super) struct Entered(pub Caller);
+
+impl FromRequestParts<Routes> for Entered {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, routes: &Routes) -> Result<Self, Problem> {
+        let token = token_of(parts).ok_or(AccessError::NotSignedIn)?;
+        Ok(Self(routes.access.caller_of_any_kind(&token, address_of(parts)?)?.with_code(code_of(parts))))
+    }
+}
+
+/// A code of the second factor, in a header, so that each act that asks the password takes it alike.
+fn code_of(parts: &Parts) -> Option<String> {
+    parts.headers.get(CODE).and_then(|code| code.to_str().ok()).map(str::to_owned)
+}
+
+/// The code itself, of those who are not signed in yet.
+pub(super) struct Code(pub Option<Password>);
+
+impl FromRequestParts<Routes> for Code {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Routes) -> Result<Self, Problem> {
+        Ok(Self(code_of(parts).map(Password::new)))
     }
 }
 

@@ -31,9 +31,9 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-input", "Something in the request is not right", detail)
     }
 
-    /// A wrong password of somebody who is signed in: that is "forbidden", not "sign in".
+    /// A wrong password or code of somebody who is signed in: that is "forbidden", not "sign in".
     pub fn not_a_sign_in(self) -> Self {
-        if self.status == StatusCode::UNAUTHORIZED.as_u16() && self.kind.ends_with("wrong-credentials") {
+        if self.status == StatusCode::UNAUTHORIZED.as_u16() && !self.kind.ends_with("not-signed-in") {
             Self { status: StatusCode::FORBIDDEN.as_u16(), ..self }
         } else {
             self
@@ -72,6 +72,13 @@ impl From<AccessError> for Problem {
                 (StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", "Too many wrong passwords")
             }
             AccessError::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
+            AccessError::SecondFactorWanted => {
+                (StatusCode::UNAUTHORIZED, "second-factor-wanted", "A second factor is wanted")
+            }
+            AccessError::SecondFactorMissing => {
+                (StatusCode::FORBIDDEN, "second-factor-missing", "Set a second factor first")
+            }
+            AccessError::ClockInDoubt => (StatusCode::CONFLICT, "clock-in-doubt", "The clock is in doubt"),
             AccessError::NotApproved => (StatusCode::FORBIDDEN, "not-approved", "Not approved yet"),
             AccessError::PasswordTooOld => (StatusCode::FORBIDDEN, "password-too-old", "The password is too old"),
             AccessError::Weak(_) => (StatusCode::UNPROCESSABLE_ENTITY, "weak-password", "Choose another password"),

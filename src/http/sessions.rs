@@ -1,7 +1,7 @@
 //! Signing in and out.
 
 use super::Routes;
-use super::answers::{COOKIE, Origin, SignedIn, Token, ask, ask_with_password};
+use super::answers::{COOKIE, Code, Entered, Origin, Token, ask, ask_with_password};
 use super::bodies::Body;
 use super::problem::Problem;
 use crate::access::{Access, Password, Person};
@@ -23,28 +23,48 @@ pub(super) struct SessionView {
     #[serde(flatten)]
     person: Person,
     demo: bool,
+    has_second_factor: bool,
+    /// They can do nothing before they set a second factor.
+    must_set_second_factor: bool,
 }
 
 pub(super) async fn sign_in(
     State(routes): State<Routes>,
     Origin(address): Origin,
+    Code(code): Code,
     Body(credentials): Body<Credentials>,
 ) -> Result<impl IntoResponse, Problem> {
     let Credentials { name, password } = credentials;
     let password = Password::new(password);
-    let question = move |access: &Access| access.sign_in(&name, password.expose(), address);
-    let (token, person) = ask_with_password(&routes.access, question).await?;
+    let question = move |access: &Access| {
+        let code = code.as_ref().map(Password::expose);
+        let (token, person) = access.sign_in_with(&name, (password.expose(), code), address)?;
+        let caller = access.caller_of_any_kind(&token, address)?;
+        Ok((token, person, access.has_second_factor(&caller), access.must_set_second_factor(&caller)))
+    };
+    let (token, person, has_second_factor, must_set_second_factor) =
+        ask_with_password(&routes.access, question).await?;
     let cookie = format!("{COOKIE}={token}; Path=/; Secure; HttpOnly; SameSite=Strict");
-    Ok((AppendHeaders([(header::SET_COOKIE, cookie)]), Json(SessionView { person, demo: routes.notice.is_some() })))
+    Ok((
+        AppendHeaders([(header::SET_COOKIE, cookie)]),
+        Json(SessionView { person, demo: routes.notice.is_some(), has_second_factor, must_set_second_factor }),
+    ))
 }
 
-pub(super) async fn show(State(routes): State<Routes>, SignedIn(caller): SignedIn) -> Json<SessionView> {
-    Json(SessionView { person: caller.person().clone(), demo: routes.notice.is_some() })
+pub(super) async fn show(State(routes): State<Routes>, Entered(caller): Entered) -> Json<SessionView> {
+    let has_second_factor = routes.access.has_second_factor(&caller);
+    let must_set_second_factor = routes.access.must_set_second_factor(&caller);
+    Json(SessionView {
+        person: caller.person().clone(),
+        demo: routes.notice.is_some(),
+        has_second_factor,
+        must_set_second_factor,
+    })
 }
 
 pub(super) async fn sign_out(
     State(routes): State<Routes>,
-    SignedIn(caller): SignedIn,
+    Entered(caller): Entered,
     Token(token): Token,
 ) -> Result<impl IntoResponse, Problem> {
     ask(&routes.access, move |access| access.sign_out(&token, &caller)).await?;

@@ -303,6 +303,18 @@ pub enum Act {
         code: Digest,
         file: Digest,
     },
+    /// A person set a second factor, with a code of this step.
+    SecondFactorSet {
+        account: AccountId,
+        step: u64,
+        file: Digest,
+    },
+    /// One was used, and cannot be again: the code of a step, or a recovery code by its place.
+    SecondFactorUsed {
+        account: AccountId,
+        step: Option<u64>,
+        recovery_code: Option<u8>,
+    },
     /// An officer ended somebody's sessions, or somebody their own elsewhere.
     SessionsEnded {
         account: AccountId,

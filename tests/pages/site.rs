@@ -75,6 +75,7 @@ impl Site {
         let text = std::fs::read_to_string(&file)?;
         // So that there is something to be seen after seconds.
         let text = text.replace("segment_s = 60", "segment_s = 10").replace("commit_s = 2", "commit_s = 1");
+        let text = text.replace("second_factor = \"officers\"", "second_factor = \"nobody\"");
         std::fs::write(&file, text)?;
         if let Some((server, cameras)) = &cameras {
             for (number, name, path, area, class) in *cameras {

@@ -22,8 +22,8 @@ def read_state(data: bytes, fields: set[str], name: str, more: frozenset = froze
     return told
 
 
-def read_json(path: Path, fields: set[str]) -> dict:
-    return read_state(path.read_bytes(), fields, path.name)
+def read_json(path: Path, fields: set[str], more: frozenset = frozenset()) -> dict:
+    return read_state(path.read_bytes(), fields, path.name, more)
 
 
 def open_pair(pair: dict, password: str, context: str) -> bytes:
@@ -55,7 +55,7 @@ class Person:
         fields = {"version", "account", "name", "role", "session", "release"}
         # What is staged and on record comes before what it takes the place of.
         people = sorted((state / "people").iterdir(), key=lambda path: not path.suffix)
-        accounts = [read_json(path, fields) for path in people if self._is_on_record(path, fields)]
+        accounts = [read_json(path, fields, frozenset({"second_factor"})) for path in people if self._is_on_record(path, fields)]
         self.account = next((account for account in accounts if account["name"] == name), None)
         refuse_unless(self.account is not None, "there is no such account")
         number, role, release = (self.account[field] for field in ("account", "role", "release"))

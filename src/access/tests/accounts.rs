@@ -289,7 +289,7 @@ fn a_password_is_changed_without_its_keys_and_old_ones_are_overwritten() {
     let before = std::fs::read(&path).unwrap();
     let change = |old: &str, new: &str| {
         let (old, new) = (Password::new(old.into()), Password::new(new.into()));
-        open.access.change_password("officer", (&old, &new), None, HERE)
+        open.access.change_password("officer", (&old, &new), (None, None), HERE)
     };
     let (token, _) = open.access.sign_in("officer", "officer-password", HERE).unwrap();
     assert!(matches!(change("wrong", NEWCOMER), Err(AccessError::WrongCredentials)));
@@ -318,7 +318,7 @@ fn a_password_that_is_too_old_opens_nothing_but_its_change() {
     clinic.hands.advance(DAY);
     assert!(matches!(open.enter("desk", "desk-password"), Err(AccessError::PasswordTooOld)));
     let (old, new) = (Password::new("desk-password".into()), Password::new(NEWCOMER.into()));
-    open.access.change_password("desk", (&old, &new), None, HERE).unwrap();
+    open.access.change_password("desk", (&old, &new), (None, None), HERE).unwrap();
     open.enter("desk", NEWCOMER).unwrap();
 }
 

@@ -60,7 +60,7 @@ pub fn people_change(ground: &Ground, left_out: Option<Flush>) -> Played {
     assert_eq!(old.len(), 1);
     has(&mut play, "desk", &["desk-password", NEXT]);
     let passwords = (&Password::new("desk-password".into()), &Password::new(NEXT.into()));
-    access.change_password("desk", passwords, None, HERE).unwrap();
+    access.change_password("desk", passwords, (None, None), HERE).unwrap();
     play.promises.gone.extend(old);
     play.promises.refused.push(("desk".into(), "desk-password".into()));
     has(&mut play, "desk", &[NEXT]);

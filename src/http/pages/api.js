@@ -22,8 +22,9 @@ export function whenSessionEnds(act) {
   sessionEnded = act;
 }
 
-async function send(method, path, body) {
-  const sent = body === undefined ? {} : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
+async function send(method, path, body, code = null) {
+  const headers = { 'Content-Type': 'application/json', ...(code ? { 'Custodian-Code': code } : {}) };
+  const sent = body === undefined ? {} : { headers, body: JSON.stringify(body) };
   let answer;
   try {
     answer = await fetch(path, { method, credentials: 'same-origin', cache: 'no-store', redirect: 'error', ...sent });
@@ -39,7 +40,7 @@ async function send(method, path, body) {
   }
   const problem = new Problem(answer.status, told);
   // A wrong password at sign-in is an answer as well, and ends nothing.
-  if (answer.status === 401 && problem.slug !== 'wrong-credentials') sessionEnded();
+  if (problem.slug === 'not-signed-in') sessionEnded();
   throw problem;
 }
 
@@ -55,8 +56,8 @@ export async function getBytes(path) {
   return (await send('GET', path)).arrayBuffer();
 }
 
-export async function post(path, body) {
-  const answer = await send('POST', path, body);
+export async function post(path, body, code = null) {
+  const answer = await send('POST', path, body, code);
   return answer.status === 204 ? null : answer.json();
 }
 
@@ -66,7 +67,8 @@ export async function remove(path) {
 
 /// Problems whose sentence says all; of the others the daemon's detail is shown too.
 const SAID_IN_FULL = [
-  'wrong-credentials', 'wrong-password', 'no-such-operation', 'no-operating-room', 'no-such-hold', 'own-hold', 'no-such-day', 'day-not-over', 'day-confirmed', 'report-changed', 'forbidden', 'no-such-request', 'no-such-route', 'span-in-future', 'id-number', 'four-eyes',
+  'wrong-credentials', 'wrong-password', 'second-factor-wanted', 'second-factor-missing', 'not-approved', 'password-too-old',
+  'own-account', 'last-officer', 'no-such-account', 'no-such-operation', 'no-operating-room', 'no-such-hold', 'own-hold', 'no-such-day', 'day-not-over', 'day-confirmed', 'report-changed', 'forbidden', 'no-such-request', 'no-such-route', 'span-in-future', 'id-number', 'four-eyes',
   'no-grant', 'outside-grant', 'not-recorded', 'inside', 'clock-refused', 'clock-destroys',
 ];
 

@@ -12,17 +12,20 @@ import { grantsPage, watchPage } from './watch.js';
 import { ledgerPage, destructionsPage } from './records.js';
 import { camerasPage } from './cameras.js';
 import { clockBanner, clockPage } from './clock.js';
+import { accountPage, firstPasswordForm, renewalForm } from './account.js';
+import { peoplePage } from './people.js';
+import { codeField, postWithPassword } from './password.js';
 
 const IDLE_LIMIT_MS = 10 * 60_000;
 const IDLE_WARNING_MS = 60_000;
 
 /// What a role finds in its menu, its first page first.
 const MENUS = {
-  staff: ['requests', 'new', 'operations', 'cameras'],
-  officer: ['requests', 'holds', 'grants', 'destructions', 'ledger', 'operations', 'cameras', 'clock'],
-  viewer: ['grants'],
-  auditor: ['ledger', 'destructions', 'holds', 'requests', 'operations'],
-  installer: ['cameras'],
+  staff: ['requests', 'new', 'operations', 'cameras', 'account'],
+  officer: ['requests', 'holds', 'grants', 'destructions', 'ledger', 'operations', 'cameras', 'people', 'clock', 'account'],
+  viewer: ['grants', 'account'],
+  auditor: ['ledger', 'destructions', 'holds', 'requests', 'operations', 'people', 'account'],
+  installer: ['cameras', 'account'],
 };
 const PAGES = {
   requests: (house) => (house.path[1] ? requestPage(house) : requestsPage(house)),
@@ -34,6 +37,8 @@ const PAGES = {
   ledger: ledgerPage,
   cameras: camerasPage,
   clock: clockPage,
+  people: peoplePage,
+  account: accountPage,
 };
 
 const app = document.getElementById('app');
@@ -119,17 +124,41 @@ function signInPage(said) {
       said && note(said),
       form({ class: 'card', id: 'sign-in' }, async (element) => {
         const credentials = { name: typed(element, 'name'), password: password.value };
-        password.value = '';
-        session = await post('/v1/session', credentials);
+        try {
+          session = await postAtSignIn(credentials);
+          password.value = '';
+        } catch (problem) {
+          // The code is what is missing; the password need not be typed again.
+          if (problem.slug !== 'second-factor-wanted') password.value = '';
+          throw problem;
+        }
         demo = session.demo;
         lastTouched = performance.now();
-        go(MENUS[session.role]?.[0] ?? '');
+        go(session.must_set_second_factor ? 'account' : MENUS[session.role]?.[0] ?? '');
       },
       field(t('signin.name'), name),
       field(t('signin.password'), password),
+      codeField(),
       h('button', { type: 'submit', class: 'main' }, t('signin.send'))),
-      h('p', { class: 'hint' }, t('signin.why'))),
+      h('p', { class: 'hint' }, t('signin.why')),
+      h('details', {}, h('summary', { id: 'first' }, t('first.title')), firstPasswordForm(signedOutSaying)),
+      h('details', {}, h('summary', { id: 'renew' }, t('renew.title')), renewalForm(signedOutSaying))),
   ];
+}
+
+/// At sign-in the name may be as wrong as the password, and so the problem stays what it is.
+async function postAtSignIn(credentials) {
+  try {
+    return await postWithPassword('/v1/session', credentials);
+  } catch (problem) {
+    if (problem.slug === 'wrong-password') problem.slug = 'wrong-credentials';
+    throw problem;
+  }
+}
+
+function signedOutSaying(said) {
+  message = said;
+  show();
 }
 
 /// Draws the page that the address names.
@@ -147,7 +176,8 @@ async function show() {
   }
   const path = location.hash.replace(/^#\//, '').split('/');
   const menu = MENUS[session.role] ?? [];
-  if (!menu.includes(path[0])) path.splice(0, path.length, menu[0]);
+  if (session.must_set_second_factor) path.splice(0, path.length, 'account');
+  else if (!menu.includes(path[0])) path.splice(0, path.length, menu[0]);
   frame(h('p', { class: 'loading', role: 'status' }, t('loading')));
   const house = {
     session, path, go,

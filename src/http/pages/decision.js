@@ -151,6 +151,6 @@ export async function decisionForms(house, request, cameras) {
   if (request.kind === 'existence-check') return [answerForm(house, request), refuseForm(house, request), postponeForm(house, request)];
   if (request.kind === 'erasure') return [eraseForm(house, request, cameras), refuseForm(house, request), postponeForm(house, request)];
   const { accounts } = await get('/v1/accounts');
-  const viewers = accounts.filter((one) => one.role === 'viewer');
+  const viewers = accounts.filter((one) => one.role === 'viewer' && one.standing === 'active');
   return [approveForm(house, request, cameras, viewers), refuseForm(house, request), postponeForm(house, request)];
 }
