@@ -14,7 +14,7 @@ FIELDS = {
     "holds": {"version", "holds"},
     "clock": {"version", "trusted", "stepped_s"},
 }
-MAY_BE_THERE = {"clock": frozenset({"vouched", "doubt", "was_in_doubt", "settled"})}
+MAY_BE_THERE = {"clock": frozenset({"vouched", "doubt", "was_in_doubt", "settled"}), "account": frozenset({"second_factor"})}
 
 
 def is_read(read, *arguments) -> bool:

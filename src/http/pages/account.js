@@ -49,7 +49,7 @@ async function secondFactorForm(house) {
   },
   h('p', {}, t('account.second.why')),
   h('p', { class: 'digest' }, h('code', { id: 'secret' }, told.secret)),
-  h('p', {}, h('a', { href: told.uri }, t('account.second.open'))),
+  h('p', {}, h('a', { class: 'button', href: told.uri }, t('account.second.open'))),
   field(t('account.second.code'), code), passwordLine,
   h('button', { type: 'submit', class: 'main' }, t('account.second.send'))));
   return card;
