@@ -3,6 +3,7 @@
 //! Errors are problem details (RFC 9457); nothing of the inside is in a message. Every answer says `no-store`, since
 //! most of them hold footage or persons.
 
+mod accounts;
 mod answers;
 mod bodies;
 mod cameras;
@@ -11,6 +12,7 @@ mod connections;
 mod destructions;
 mod footage;
 mod holds;
+mod operations;
 mod pages;
 mod problem;
 mod requests;
@@ -24,7 +26,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use serde::Serialize;
@@ -66,7 +68,17 @@ pub fn router(routes: Routes) -> Router {
         .route("/{file}", get(pages::file))
         .route("/v1/health", get(health))
         .route("/v1/session", get(sessions::show).post(sessions::sign_in).delete(sessions::sign_out))
-        .route("/v1/accounts", get(sessions::accounts))
+        .route("/v1/session/first", post(accounts::choose_password))
+        .route("/v1/session/password", post(accounts::change_password))
+        .route("/v1/sessions", get(accounts::sessions))
+        .route("/v1/sessions/{session}", delete(accounts::end_session))
+        .route("/v1/accounts", get(accounts::list).post(accounts::ask_for))
+        .route("/v1/accounts/{account}/history", get(accounts::history))
+        .route("/v1/accounts/{account}/change", post(accounts::change))
+        .route("/v1/accounts/{account}/approval", post(accounts::approve))
+        .route("/v1/accounts/{account}/withdrawal", post(accounts::withdraw))
+        .route("/v1/accounts/{account}/removal", post(accounts::remove))
+        .route("/v1/accounts/{account}/reset", post(accounts::reset))
         .route("/v1/cameras", get(cameras::list))
         .route("/v1/cameras/{camera}/availability", get(cameras::availability))
         .route("/v1/requests", get(requests::list).post(requests::submit))
@@ -81,6 +93,9 @@ pub fn router(routes: Routes) -> Router {
         .route("/v1/holds/{hold}/confirmation", post(holds::confirm))
         .route("/v1/holds/{hold}/extension", post(holds::extend))
         .route("/v1/holds/{hold}/release", post(holds::release))
+        .route("/v1/operations", get(operations::list).post(operations::start))
+        .route("/v1/operations/{operation}", get(operations::show))
+        .route("/v1/operations/{operation}/end", post(operations::end))
         .route("/v1/grants", get(footage::grants))
         .route("/v1/grants/{grant}/cameras/{camera}/playlist.m3u8", get(footage::playlist))
         .route("/v1/grants/{grant}/cameras/{camera}/{segment}/init.mp4", get(footage::init))

@@ -1,11 +1,12 @@
 //! What the rows add up to: requests, grants, holds, rights. Built by applying every row at a start, and each new one.
 
 use super::decisions::Deciding;
-use super::states::{HoldState, RequestState};
+use super::rights::Members;
+use super::states::{HoldState, OperationState, RequestState};
 use crate::crypto::{PublicKey, VerifyingKey};
 use crate::domain::request::RequestKind;
 use crate::domain::{
-    AccountId, CameraNumber, Digest, GrantId, HeldFor, HoldId, HoldReason, RequestId, Role, Span, Utc,
+    AccountId, AskedBy, CameraNumber, Digest, GrantId, HeldFor, HoldId, HoldReason, OperationId, RequestId, Span, Utc,
 };
 use crate::ledger::{Act, Actor, Decision, GrantedView, KeptView, Row};
 use crate::vault::Hold;
@@ -61,6 +62,19 @@ impl OrderedHold {
     }
 }
 
+/// An operation that was filmed, or is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Operation {
+    pub number: OperationId,
+    pub camera: CameraNumber,
+    pub asked_by: AskedBy,
+    /// Commits to who asked.
+    pub persons: Digest,
+    pub started: Utc,
+    pub started_by: Option<AccountId>,
+    pub state: OperationState,
+}
+
 /// Whether a grant still opens anything.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -79,28 +93,25 @@ pub(super) struct Grant {
     pub state: GrantState,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Rights {
-    role: Role,
-    key: PublicKey,
-    release_key: Option<PublicKey>,
-}
-
 /// The keys that the site's first row names.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SiteKeys {
     pub signer: VerifyingKey,
-    pub desk: PublicKey,
     pub recovery: PublicKey,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     pub site: Option<SiteKeys>,
-    rights: BTreeMap<AccountId, Rights>,
+    /// The desk's pairs, oldest first: a new one whenever somebody left who read persons.
+    pub desks: Vec<PublicKey>,
+    pub members: Members,
     pub requests: BTreeMap<RequestId, Request>,
     pub grants: BTreeMap<GrantId, Grant>,
     pub holds: BTreeMap<HoldId, OrderedHold>,
+    pub operations: BTreeMap<OperationId, Operation>,
+    /// Those that are under way: asked for by each operating room's camera several times a second.
+    under_way: BTreeMap<CameraNumber, OperationId>,
     /// Requests whose decision is being carried out: a second one is told to wait.
     pub deciding: BTreeMap<RequestId, Arc<Deciding>>,
 }
@@ -109,11 +120,20 @@ impl Registry {
     pub fn apply(&mut self, row: &Row) {
         match &row.act {
             Act::SiteMade { signer, desk, recovery } => {
-                self.site = Some(SiteKeys { signer: *signer, desk: *desk, recovery: *recovery });
+                self.site = Some(SiteKeys { signer: *signer, recovery: *recovery });
+                self.desks = vec![*desk];
             }
-            Act::RightsGranted { account, role, key, release_key, .. } => {
-                self.rights.insert(*account, Rights { role: *role, key: *key, release_key: *release_key });
-            }
+            Act::DeskRotated { desk, .. } => self.desks.push(*desk),
+            Act::RightsRequested { .. }
+            | Act::RightsWithdrawn { .. }
+            | Act::RightsGranted { .. }
+            | Act::RightsChanged { .. }
+            | Act::RightsRemoved { .. }
+            | Act::KeysMade { .. }
+            | Act::KeysSealed { .. }
+            | Act::KeysForgotten { .. }
+            | Act::PasswordReset { .. }
+            | Act::PasswordChanged { .. } => self.members.apply(row),
             Act::RequestSubmitted { .. } => self.enter_request(row),
             Act::IdentityChecked { request, .. }
             | Act::RequestUnavailable { request, .. }
@@ -134,6 +154,8 @@ impl Registry {
             Act::HoldConfirmed { of: HeldFor::Hold(hold) }
             | Act::HoldExtended { hold, .. }
             | Act::HoldEnded { hold, .. } => self.apply_to_hold(*hold, row),
+            Act::OperationStarted { .. } => self.enter_operation(row),
+            Act::OperationEnded { operation, .. } => self.apply_to_operation(*operation, row),
             Act::GrantEnded { grant } => {
                 if let Some(known) = self.grants.get_mut(grant) {
                     known.state = GrantState::Ended;
@@ -145,6 +167,7 @@ impl Registry {
             | Act::SignedIn
             | Act::SignInFailed { .. }
             | Act::SignedOut
+            | Act::SessionsEnded { .. }
             | Act::HoldPlaced { .. }
             | Act::ViewIntended { .. }
             | Act::ViewServed { .. }
@@ -199,6 +222,45 @@ impl Registry {
         self.holds.insert(*hold, new);
     }
 
+    fn enter_operation(&mut self, row: &Row) {
+        let Act::OperationStarted { operation, camera, asked_by, persons } = &row.act else { return };
+        let new = Operation {
+            number: *operation,
+            camera: *camera,
+            asked_by: *asked_by,
+            persons: *persons,
+            started: row.at,
+            started_by: person_of(row.actor),
+            state: OperationState::UnderWay,
+        };
+        self.operations.insert(*operation, new);
+        self.under_way.insert(*camera, *operation);
+    }
+
+    fn apply_to_operation(&mut self, operation: OperationId, row: &Row) {
+        let Some(known) = self.operations.get_mut(&operation) else { return };
+        let Some(next) = known.state.apply(&row.act, person_of(row.actor), row.at) else {
+            tracing::error!(%operation, "a row of the ledger does not fit the operation's state");
+            return;
+        };
+        known.state = next;
+        self.under_way.remove(&known.camera);
+    }
+
+    /// The operation that is under way before a camera.
+    pub fn under_way(&self, camera: CameraNumber) -> Option<&Operation> {
+        self.operations.get(self.under_way.get(&camera)?)
+    }
+
+    /// All operations that are under way.
+    pub fn all_under_way(&self) -> impl Iterator<Item = &Operation> {
+        self.under_way.values().filter_map(|operation| self.operations.get(operation))
+    }
+
+    pub fn next_operation(&self) -> OperationId {
+        OperationId(self.operations.keys().next_back().map_or(1, |last| last.0 + 1))
+    }
+
     fn apply_to_hold(&mut self, hold: HoldId, row: &Row) {
         let Some(known) = self.holds.get_mut(&hold) else { return };
         let Some(next) = known.state.apply(&row.act, known.owner, person_of(row.actor), row.at) else {
@@ -238,27 +300,6 @@ impl Registry {
         {
             grant.state = GrantState::Ended;
         }
-    }
-
-    /// Whether a row of the ledger gave an account exactly this role and these keys.
-    pub fn grants_rights(
-        &self,
-        account: AccountId,
-        role: Role,
-        key: PublicKey,
-        release_key: Option<PublicKey>,
-    ) -> bool {
-        self.rights.get(&account) == Some(&Rights { role, key, release_key })
-    }
-
-    /// The session key of an account whose role reads persons.
-    pub fn desk_key(&self, account: AccountId) -> Option<PublicKey> {
-        self.rights.get(&account).filter(|rights| rights.role.reads_persons()).map(|rights| rights.key)
-    }
-
-    /// The release keys of all officers.
-    pub fn release_keys(&self) -> Vec<PublicKey> {
-        self.rights.values().filter_map(|rights| rights.release_key).collect()
     }
 
     pub fn next_request(&self) -> RequestId {
@@ -313,6 +354,12 @@ impl Registry {
         open.map(|grant| grant.number).collect()
     }
 
+    /// The open grants of one viewer.
+    pub fn grants_of(&self, viewer: AccountId) -> Vec<(GrantId, RequestId)> {
+        let theirs = |grant: &&Grant| grant.state == GrantState::Open && grant.viewer == viewer;
+        self.grants.values().filter(theirs).map(|grant| (grant.number, grant.request)).collect()
+    }
+
     /// Grants whose end has come.
     pub fn grants_over(&self, now: Utc) -> Vec<GrantId> {
         let open = self.grants.values().filter(|grant| grant.state == GrantState::Open && grant.ends <= now);
@@ -320,7 +367,7 @@ impl Registry {
     }
 }
 
-fn person_of(actor: Actor) -> Option<AccountId> {
+pub(super) fn person_of(actor: Actor) -> Option<AccountId> {
     match actor {
         Actor::Person { account, .. } => Some(account),
         Actor::Nobody { .. } | Actor::Console | Actor::Daemon => None,

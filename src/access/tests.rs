@@ -6,17 +6,19 @@ use crate::clock::ManualClock;
 use crate::crypto::Strength;
 use crate::disk::{RealDisk, SharedDisk, SimulatedDisk};
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
-use crate::domain::{Codec, Digest, Frame, GrantId, HeldFor, RequestId, Retention, SegmentId, Span, VolumeId};
+use crate::domain::{AccountId, Codec, Digest, Frame, HeldFor, RequestId, Retention, SegmentId, Span, VolumeId};
 use crate::fragment::footage::{Footage, film};
 use crate::fragment::{Fragmenter, frame_times, init_segment};
 use crate::ledger::{Decision, GrantedView, ViewRefusal};
 use crate::retention::Eraser;
 use crate::segment::FragmentFacts;
 use crate::vault::{CameraRecorder, Volume};
-use std::net::Ipv4Addr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+mod accounts;
 mod attacks;
 mod clock;
 mod damage;
@@ -25,6 +27,7 @@ mod destructions;
 mod erasure;
 mod forgeries;
 mod holds;
+mod operations;
 
 const START: Utc = Utc::from_micros(1_795_341_600_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -38,6 +41,12 @@ const PEOPLE: [(&str, Role); 6] = [
     ("desk", Role::Staff),
     ("auditor", Role::Auditor),
     ("other", Role::Viewer),
+];
+const CAMERAS: [(u16, CameraClass); 4] = [
+    (1, CameraClass::PublicArea),
+    (2, CameraClass::PublicArea),
+    (21, CameraClass::OperatingRoom),
+    (22, CameraClass::OperatingRoom),
 ];
 const VIEWER: AccountId = AccountId(3);
 
@@ -65,6 +74,7 @@ struct Clinic {
     disk: SharedDisk,
     hands: ManualClock,
     allow_unproven: bool,
+    password_max: Option<Duration>,
 }
 
 struct Open {
@@ -96,7 +106,7 @@ impl Clinic {
         let new = NewSite { accounts: &accounts, strength: QUICK };
         let (site, _) = new.make(&disk, &dir.path().join("state"), &hands.clock()).unwrap();
         Volume::create(&disk, &dir.path().join("v1"), site).unwrap();
-        Self { dir, disk, hands, allow_unproven }
+        Self { dir, disk, hands, allow_unproven, password_max: None }
     }
 
     fn state(&self) -> PathBuf {
@@ -126,16 +136,18 @@ impl Clinic {
         let session = SessionLimits { idle: Duration::from_secs(600), whole: Duration::from_secs(12 * 3_600) };
         let periods = Periods {
             session,
+            password_max: self.password_max,
             due: DAY * 10,
             objection: DAY * 30,
             held_warn_percent: 10,
             unconfirmed_days: 2,
+            operation_warn: Duration::from_secs(8 * 3_600),
             site_name: "Test".into(),
             time_zone: jiff::tz::TimeZone::get("Asia/Seoul").unwrap(),
         };
         let (access, ledger) =
             Access::start(&files, Arc::clone(&vault), Arc::clone(&time), Arc::clone(&holds), periods).unwrap();
-        access.set_cameras(BTreeSet::from([camera(1), camera(2)]));
+        access.set_cameras(BTreeMap::from(CAMERAS.map(|(number, class)| (camera(number), class))));
         let eraser = Eraser::new(Arc::clone(&vault), time, holds, access.grant_store(), ledger);
         Open { access, vault, eraser }
     }

@@ -1,7 +1,7 @@
 //! What must hold of a site after a power cut, whenever it came.
 
 use super::super::Built;
-use super::play::{CAMERAS, Fate, Ground, Promises, RETENTION, START, Trace, at, camera, picture, span};
+use super::play::{CAMERAS, Fate, Ground, Promises, RETENTION, START, THEATRE, Trace, at, camera, picture, span};
 use crate::access::SiteFiles;
 use crate::clock::ManualClock;
 use crate::crypto::{PrivateKey, StreamOpener};
@@ -51,6 +51,8 @@ pub fn check(ground: &Ground, disk: &SimulatedDisk, promises: &Promises, recover
     checked.persons()?;
     checked.texts_of_holds()?;
     checked.confirmed_days()?;
+    checked.people()?;
+    checked.operations()?;
     checked.gaps()?;
     if !checked.built.vault.due(promises.now).is_empty() || !promises.going.is_empty() {
         for _ in 0..3 {
@@ -213,11 +215,55 @@ impl Checked<'_> {
         must(told.person.is_some(), || format!("request {last} holds nothing of persons"))
     }
 
+    /// U1, U2: everybody signs in with the password that they have, and nobody with another; what is left of somebody who
+    /// left goes.
+    fn people(&self) -> Told {
+        if self.promises.passwords.is_empty() {
+            return Ok(());
+        }
+        let access = &self.built.access;
+        access.end_what_is_over().map_err(|e| format!("what is over does not end: {e}"))?;
+        let alarms = access.duties().alarms;
+        let left = alarms.iter().find(|alarm| alarm.starts_with("slots of"));
+        must(left.is_none(), || format!("U2: {left:?}"))?;
+        for (name, passwords) in &self.promises.passwords {
+            let told: Vec<_> = passwords.iter().map(|password| access.sign_in(name, password, HERE).err()).collect();
+            must(told.iter().any(Option::is_none), || format!("U1: {name} cannot sign in: {told:?}"))?;
+        }
+        for (name, password) in &self.promises.refused {
+            must(access.sign_in(name, password, HERE).is_err(), || format!("U3: {name} signs in with {password}"))?;
+        }
+        Ok(())
+    }
+
     fn confirmed_days(&self) -> Told {
         let duties = self.built.access.duties();
         must(self.promises.confirmed.is_empty() || duties.days_unconfirmed == 0, || {
             format!("L17: a day that was confirmed waits again: {duties:?}")
         })
+    }
+
+    /// O3: what was begun is under way, what was ended is not, and of each it can be read who asked.
+    fn operations(&self) -> Told {
+        let access = &self.built.access;
+        if self.promises.operations.is_empty() && !access.operates(camera(THEATRE)) {
+            return Ok(());
+        }
+        let told = access.sign_in("desk", "desk-password", HERE).and_then(|(token, _)| {
+            let desk = access.caller(&token, HERE)?;
+            access.operations(&desk, usize::MAX)
+        });
+        let told = told.map_err(|e| format!("operations: {e}"))?;
+        for (operation, is_under_way) in &self.promises.operations {
+            let known = told.iter().find(|known| known.operation == *operation);
+            let known = known.ok_or_else(|| format!("O3: operation {operation} is lost"))?;
+            let is_as_promised = is_under_way.is_none_or(|is_under_way| known.ended.is_none() == is_under_way);
+            must(is_as_promised, || format!("O3: operation {operation} is another: {known:?}"))?;
+        }
+        let nameless = told.iter().find(|known| known.name.is_none());
+        must(nameless.is_none(), || format!("O1: who asked is lost: {nameless:?}"))?;
+        let under_way = told.iter().any(|known| known.ended.is_none());
+        must(access.operates(camera(THEATRE)) == under_way, || "O3: filmed, or not, against the ledger".into())
     }
 
     fn texts_of_holds(&self) -> Told {
