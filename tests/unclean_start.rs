@@ -17,7 +17,7 @@ use support::spans::{AskedSpan, rfc_3339};
 
 const CAMERAS: [(u16, &str, Video); 2] = [(1, "/yard", Video::Yard), (2, "/gate", Video::YardH265)];
 const PATHS: [&str; 2] = ["/yard", "/gate"];
-const REBUILT: &str = "the index is rebuilt from the manifests";
+const REBUILT: &str = "the index is rebuilt from manifests and ledger";
 const CURRENT: &str = "the index is current";
 /// Repeats a run of kills: `KILL_SEED=… cargo test --test unclean_start`.
 const SEED_VARIABLE: &str = "KILL_SEED";

@@ -16,6 +16,8 @@ mod report;
 #[path = "../../tests/support.rs"]
 mod support;
 mod timed;
+#[path = "../support/watched_disk.rs"]
+mod watched_disk;
 
 use anyhow::{Context, Result};
 use report::Row;

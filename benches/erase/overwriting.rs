@@ -98,7 +98,7 @@ fn erase(dir: &Path, fragment: &[u8]) -> Result<(f64, f64)> {
     ensure!(due.len() == FILES, "{} of {FILES} are due", due.len());
     let began = Instant::now();
     let keyless = vault.destroy_keys(&due, now);
-    disk.take();
+    disk.0.take();
     let parts: Vec<_> = keyless.done.into_iter().map(|due| (due, DestructionTrigger::Expiry)).collect();
     let mut bytes = 0;
     for part in parts.chunks(8) {
@@ -107,7 +107,7 @@ fn erase(dir: &Path, fragment: &[u8]) -> Result<(f64, f64)> {
             bytes += erased.bytes;
         }
     }
-    let (overwriting, whole) = (disk.take(), began.elapsed());
+    let (overwriting, whole) = (disk.0.take(), began.elapsed());
     // What was reserved and not needed is overwritten, too.
     let wanted = FILES as u64 * FILE_BYTES;
     ensure!((wanted..wanted + wanted / 6).contains(&bytes), "{bytes} bytes were overwritten");

@@ -24,16 +24,16 @@ pub fn recording(site: &Site) -> Result<Vec<Row>> {
     let mut recording = Recording::new(vault.clone(), &site.plan())?;
     recording.settle()?;
     let (mut commits, mut most_a_commit) = (Vec::new(), 0);
-    let (at_door, at_device, began) = (disk.flushes(), site.image().device_flushes()?, Instant::now());
+    let (at_door, at_device, began) = (disk.0.flushes(), site.image().device_flushes()?, Instant::now());
     for step in 1..=STEPS {
         recording.step()?;
-        let before = disk.flushes();
+        let before = disk.0.flushes();
         commits.push(recording.commit()?);
-        most_a_commit = most_a_commit.max(disk.flushes() - before);
+        most_a_commit = most_a_commit.max(disk.0.flushes() - before);
         std::thread::sleep((BETWEEN_COMMITS * step).saturating_sub(began.elapsed()));
     }
     let seconds = began.elapsed().as_secs_f64();
-    let (at_door, at_device) = (disk.flushes() - at_door, site.image().device_flushes()? - at_device);
+    let (at_door, at_device) = (disk.0.flushes() - at_door, site.image().device_flushes()? - at_device);
     recording.finish()?;
     vault.stop()?;
     site.put_back()?;

@@ -27,6 +27,8 @@ mod recording;
 mod report;
 mod restart;
 mod site;
+#[path = "../support/watched_disk.rs"]
+mod watched_disk;
 
 use anyhow::{Context, Result};
 use report::Row;

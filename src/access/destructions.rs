@@ -6,11 +6,15 @@
 use super::texts::check_text;
 use super::{Access, AccessError, Caller, Person};
 use crate::crypto::{RunningDigest, sha256};
-use crate::domain::{AccountId, DestructionTrigger, Digest, LocalDay, Overwrite, Role, Span, Utc};
+use crate::disk::DeviceIdentity;
+use crate::domain::{
+    AccountId, CameraNumber, DestructionTrigger, Digest, LocalDay, Overwrite, Role, Span, Utc, VolumeId,
+};
 use crate::ledger::{Act, Actor, DestroyedRow, DestructionReceipt, Row};
 use jiff::tz::TimeZone;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,11 +45,72 @@ struct DayTally {
     first: u64,
     last: u64,
     confirmations: Vec<DayConfirmed>,
+    unproven: Unproven,
+    /// Segments and bytes that went before their day, for want of room.
+    early: (u64, u64),
 }
 
 impl DayTally {
     fn is_confirmed(&self) -> bool {
         self.confirmations.last().is_some_and(|confirmed| confirmed.up_to >= self.last)
+    }
+}
+
+/// Segments of which overwriting should have been proven, and was not: how many, and where.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Unproven {
+    segments: u64,
+    places: BTreeMap<VolumeId, UnprovenPlace>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct UnprovenPlace {
+    segments: u64,
+    cameras: BTreeSet<CameraNumber>,
+    device: Option<DeviceIdentity>,
+}
+
+impl Unproven {
+    fn take(&mut self, receipt: &DestructionReceipt) {
+        let segments = u64::from(receipt.unproven_segments());
+        if segments == 0 {
+            return;
+        }
+        let place = self.places.entry(receipt.volume).or_default();
+        place.segments += segments;
+        place.cameras.insert(receipt.camera);
+        place.device = receipt.device.clone().or_else(|| place.device.take());
+        self.segments += segments;
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.segments += other.segments;
+        for (volume, more) in &other.places {
+            let place = self.places.entry(*volume).or_default();
+            place.segments += more.segments;
+            place.cameras.extend(&more.cameras);
+            place.device = more.device.clone().or_else(|| place.device.take());
+        }
+    }
+
+    pub fn segments(&self) -> u64 {
+        self.segments
+    }
+}
+
+/// Where they are: volumes, their disks, and whose footage.
+impl fmt::Display for Unproven {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, (volume, place)) in self.places.iter().enumerate() {
+            let cameras = place.cameras.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let between = if number == 0 { "" } else { "; " };
+            write!(f, "{between}{} on volume {volume}", place.segments)?;
+            if let Some(device) = &place.device {
+                write!(f, " (disk {}, serial {})", device.model, device.serial)?;
+            }
+            write!(f, ", of camera {cameras}")?;
+        }
+        Ok(())
     }
 }
 
@@ -73,6 +138,11 @@ impl Destructions {
             tally.segments += u64::from(receipt.segments);
             tally.bytes += receipt.bytes;
             tally.failures += u32::from(is_failure(receipt));
+            tally.unproven.take(receipt);
+            if receipt.trigger == DestructionTrigger::Early {
+                tally.early.0 += u64::from(receipt.segments);
+                tally.early.1 += receipt.bytes;
+            }
         } else if let Act::DestructionConfirmed { day, up_to, failures, acknowledged, report, stated, .. } = &row.act {
             let by = match row.actor {
                 Actor::Person { account, .. } => Some(account),
@@ -106,9 +176,28 @@ impl Destructions {
         let first = waiting.next();
         (first.map_or(0, |_| 1 + waiting.count()), first)
     }
+
+    /// Segments and bytes that went before their day, on days that no officer has confirmed since, and the first of them.
+    pub fn early(&self) -> Option<(LocalDay, u64, u64)> {
+        let mut open = self.days.iter().filter(|(_, tally)| !tally.is_confirmed() && tally.early.0 > 0);
+        let (first, tally) = open.next()?;
+        let add = |(segments, bytes), (_, tally): (_, &DayTally)| (segments + tally.early.0, bytes + tally.early.1);
+        let (segments, bytes) = open.fold(tally.early, add);
+        Some((*first, segments, bytes))
+    }
+
+    /// What was not proven on days that no officer has confirmed since, today among them, and the first of them.
+    pub fn unproven(&self) -> Option<(LocalDay, Unproven)> {
+        let is_open = |tally: &&DayTally| !tally.is_confirmed() && tally.unproven.segments > 0;
+        let mut open = self.days.iter().filter(|(_, tally)| is_open(tally));
+        let (first, tally) = open.next()?;
+        let mut all = tally.unproven.clone();
+        open.for_each(|(_, tally)| all.add(&tally.unproven));
+        Some((*first, all))
+    }
 }
 
-/// Whether a row says that overwriting was not proven: it is to be dealt with.
+/// Whether a row says that overwriting was not proven: whoever confirms the day says what is done about it.
 fn is_failure(receipt: &DestructionReceipt) -> bool {
     receipt.overwrite != Overwrite::Proven
 }

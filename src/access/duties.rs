@@ -43,6 +43,12 @@ pub struct Duties {
     /// Days that are over and that no officer has confirmed what was destroyed on, and the first of them.
     pub days_unconfirmed: usize,
     pub first_unconfirmed: Option<LocalDay>,
+    /// Destroyed segments of which overwriting should have been proven and was not, on days not confirmed since.
+    #[serde(default)]
+    pub unproven_segments: u64,
+    /// Segments that went before their day for want of room, on days not confirmed since.
+    #[serde(default)]
+    pub early_segments: u64,
     #[serde(skip)]
     pub alarms: Vec<String>,
 }
@@ -95,6 +101,24 @@ impl Access {
             duties.alarms.push(format!(
                 "{days} days wait for an officer to confirm what was destroyed on them, from {first} on: automatic \
                  destruction counts only when somebody has confirmed that it ran"
+            ));
+        }
+        if let Some((first, segments, bytes)) = self.destructions().early() {
+            duties.early_segments = segments;
+            duties.alarms.push(format!(
+                "{segments} segments ({:.1} GB) were destroyed before their day for want of room, from {first} on. The notice \
+                 promises more than the disk holds: add a disk, or shorten periods; the alarm ends when an officer has \
+                 confirmed the day",
+                bytes as f64 / 1e9
+            ));
+        }
+        if let Some((first, unproven)) = self.destructions().unproven() {
+            duties.unproven_segments = unproven.segments();
+            duties.alarms.push(format!(
+                "{} destroyed segments may still be on their disks, from {first} on: overwriting them could not be proven. \
+                 {unproven}. Look into each in that day's report; the alarm ends when an officer has confirmed the day and \
+                 said what is done about it",
+                unproven.segments()
             ));
         }
         duties

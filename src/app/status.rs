@@ -7,7 +7,7 @@ use crate::http::KnownCameras;
 use crate::ingest::{CameraState, CameraStatus, CameraWatchers};
 use crate::ledger::{LedgerRoom, SharedLedger};
 use crate::retention::Round;
-use crate::vault::{AgeReport, ClockReport, Discarding, Holds, TrustedClock, Vault, Volume};
+use crate::vault::{AgeReport, ClockReport, Discarding, Holds, TrustedClock, UnprovenFiles, Vault, Volume};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
@@ -258,6 +258,17 @@ impl StatusDesk {
         }
         for volume in volumes.iter().filter(|volume| volume.failed) {
             alarms.push(format!("volume {} failed and takes nothing more: replace its disk", volume.dir.display()));
+        }
+        for volume in self.vault.volumes() {
+            let UnprovenFiles { files, newest } = volume.unproven_files();
+            if let Some(newest) = newest {
+                alarms.push(format!(
+                    "{files} files of manifests, day keys or left-overs were overwritten since the start and that was not \
+                     proven, the last of them {}: what stood in them may still be on the disk. Check the disk, and replace it \
+                     if it fails; its old one is to be shredded",
+                    newest.display()
+                ));
+            }
         }
         for away in self.vault.away() {
             alarms.push(format!(

@@ -87,6 +87,9 @@ fn print(status: &Status) {
     if let Some(first) = status.duties.first_unconfirmed {
         println!("Days of destruction not confirmed {}, from {first} on", status.duties.days_unconfirmed);
     }
+    if status.duties.unproven_segments > 0 {
+        println!("Overwriting NOT proven of {} segments, on days not confirmed", status.duties.unproven_segments);
+    }
     println!("Ledger at row {}", status.ledger_sequence);
     match &status.age {
         None => println!("Whether anything is older than it may be is checked some minutes after a start"),

@@ -69,6 +69,12 @@ impl Overwrite {
             Overwrite::Proven | Overwrite::DeviceUnproven => false,
         }
     }
+
+    /// The same of footage that was destroyed for `trigger`: what was never committed may have lost its file to the power
+    /// cut that it is left over from.
+    pub fn fails(self, trigger: DestructionTrigger) -> bool {
+        self.is_failure() && !(trigger == DestructionTrigger::NeverCommitted && self == Self::NothingThere)
+    }
 }
 
 /// How far a manifest has come: what a checkpoint holds of it.

@@ -138,6 +138,13 @@ pub struct DestructionReceipt {
     pub device: Option<DeviceIdentity>,
 }
 
+impl DestructionReceipt {
+    /// Segments of which overwriting should have been proven, and was not. The first rows did not count them apart.
+    pub fn unproven_segments(&self) -> u32 {
+        if self.failures == 0 && self.overwrite.fails(self.trigger) { self.segments } else { self.failures }
+    }
+}
+
 /// A stretch of footage that a closed manifest told of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ClosedCoverage {

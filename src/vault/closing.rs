@@ -23,7 +23,7 @@ use super::table::{Life, LiveDayKey, SegmentRow};
 use super::volume::{ManifestKey, Volume, VolumeState, key_of};
 use super::{Vault, VaultError};
 use crate::disk::Access;
-use crate::domain::{CameraNumber, DayKeyId, Digest, Mark, Overwrite, SegmentId, Span, Utc, VolumeId};
+use crate::domain::{CameraNumber, DayKeyId, Digest, Mark, SegmentId, Span, Utc, VolumeId};
 use crate::ledger::{ClosedCamera, ClosedCoverage, ClosedGap, ManifestClosed};
 use crate::segment::{CarriedSegment, CarriesOn, ManifestHeader, ManifestRecord};
 use std::collections::{BTreeMap, HashSet};
@@ -284,11 +284,7 @@ impl Volume {
         }
         self.disk.sync_dir(&dir).map_err(self.on(&dir))?;
         self.lock().forget(name);
-        let overwrite = self.overwrite_and_remove(&closed)?;
-        if !matches!(overwrite, Overwrite::Proven | Overwrite::DeviceUnproven) {
-            tracing::error!(volume = %self.id, manifest = name, ?overwrite,
-                "a manifest's end is not proven: what it named may still stand on the device");
-        }
+        self.overwrite_untold(&closed)?;
         tracing::info!(volume = %self.id, manifest = name, "a manifest was closed and erased");
         [false, true].into_iter().try_for_each(|is_apart| self.remove_empty_dir(&self.segments_dir(name, is_apart)))
     }
@@ -451,7 +447,7 @@ fn coverage_of(rows: &[&SegmentRow], shown: impl Fn(&SegmentRow) -> Option<(Span
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::DestructionTrigger;
+    use crate::domain::{DestructionTrigger, Overwrite};
 
     fn row(start: i64, end: i64, destroyed: Option<i64>) -> SegmentRow {
         let at = |seconds: i64| Utc::from_micros(seconds * 1_000_000);

@@ -86,7 +86,7 @@ impl Volume {
             .and_then(|()| self.record(state, day, retention, &ManifestRecord::DayKeyMade { day_key, camera, public }));
         if let Err(e) = stored {
             // On a full disk this comes again and again: it must leave nothing behind each time.
-            if let Err(left) = self.overwrite_and_remove(&path) {
+            if let Err(left) = self.overwrite_untold(&path) {
                 tracing::error!(error = %left, "a day key that was not made could not be removed");
             }
             return Err(e);
@@ -180,7 +180,7 @@ impl Volume {
             let _turn = self.key_files.write().unwrap_or_else(PoisonError::into_inner);
             tracing::warn!(volume = %self.id, day_key = %day_key, "a day key that was never committed is erased");
             // Whatever a power cut left of it.
-            self.overwrite_and_remove(&self.day_key_path(day_key))?;
+            self.overwrite_untold(&self.day_key_path(day_key))?;
         }
         Ok(())
     }

@@ -230,8 +230,14 @@ impl Vault {
         self.set_index_state(IndexState::Filling);
         let told = told.and(self.fill_index(is_stopped));
         if !is_stopped() && self.index_state() == IndexState::Filling {
-            self.set_index_state(if told.is_ok() { IndexState::Current } else { IndexState::Failed });
-            tracing::info!(is_current = told.is_ok(), "the index was made");
+            match &told {
+                Ok(()) => {
+                    self.set_index_state(IndexState::Current);
+                    tracing::info!("the index is current");
+                }
+                // Said by whoever asked for it.
+                Err(_) => self.set_index_state(IndexState::Failed),
+            }
         }
         told
     }

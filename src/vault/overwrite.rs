@@ -6,7 +6,8 @@ use crate::crypto::random_u64;
 use crate::disk::{Access, AlignedBuffer, BLOCK_BYTES, DeviceIdentity, DiskFile, Extents, PhysicalRange, STRIDE_BYTES};
 use crate::domain::Overwrite;
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 /// At least this share of what stands behind the key block is read back; more where it is configured.
 pub const READ_BACK_LEAST_PERCENT: u8 = 5;
@@ -17,6 +18,13 @@ pub(super) struct Overwritten {
     pub overwrite: Overwrite,
     pub bytes: u64,
     pub read_back_percent: u8,
+}
+
+/// Manifests, day keys and what was left over, of which overwriting should have been proven and was not.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct UnprovenFiles {
+    pub files: u32,
+    pub newest: Option<PathBuf>,
 }
 
 /// What came back of what was written.
@@ -87,6 +95,26 @@ impl Volume {
         let overwritten = self.overwrite_blocks(path, None)?;
         self.unlink(path)?;
         Ok(overwritten.overwrite)
+    }
+
+    /// The same of what no segment stands in and no receipt tells of: where that is not proven, the status does.
+    #[track_caller]
+    pub(super) fn overwrite_untold(&self, path: &Path) -> Result<(), VaultError> {
+        let overwrite = self.overwrite_and_remove(path)?;
+        // One that is gone was overwritten before its name went.
+        if overwrite.is_failure() && overwrite != Overwrite::NothingThere {
+            tracing::error!(volume = %self.id, file = %path.display(), ?overwrite,
+                "overwriting a file was not proven: what stood in it may still stand on the device");
+            let mut unproven = self.unproven_files.lock().unwrap_or_else(PoisonError::into_inner);
+            unproven.files += 1;
+            unproven.newest = Some(path.to_path_buf());
+        }
+        Ok(())
+    }
+
+    /// Files without a receipt of which overwriting was not proven since the start.
+    pub fn unproven_files(&self) -> UnprovenFiles {
+        self.unproven_files.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     #[track_caller]

@@ -122,7 +122,7 @@ impl Volume {
             let (receipt, running) = batches.entry((hour, row.camera, trigger, overwrite)).or_insert_with(new);
             receipt.span = receipt.span.hull(span);
             receipt.segments += 1;
-            receipt.failures += u32::from(is_failure(trigger, overwrite));
+            receipt.failures += u32::from(overwrite.fails(trigger));
             receipt.bytes += whole.as_ref().map_or(0, |whole| whole.bytes);
             receipt.read_back_percent =
                 Some(receipt.read_back_percent.map_or(read_back_percent, |least| least.min(read_back_percent)));
@@ -157,11 +157,6 @@ impl Volume {
         };
         (receipt, RunningDigest::new())
     }
-}
-
-/// What was never committed may have lost its file to the power cut that it is left over from.
-fn is_failure(trigger: DestructionTrigger, overwrite: Overwrite) -> bool {
-    overwrite.is_failure() && !(trigger == DestructionTrigger::NeverCommitted && overwrite == Overwrite::NothingThere)
 }
 
 /// Segments that begin before this have all been destroyed, or their receipts have waited long enough.

@@ -218,7 +218,7 @@ impl CameraRecorder {
 /// On a full disk a segment cannot be begun again and again: each time it must leave nothing behind.
 #[track_caller]
 fn leave_nothing(volume: &Volume, path: &Path) {
-    if let Err(left) = volume.overwrite_and_remove(path) {
+    if let Err(left) = volume.overwrite_untold(path) {
         tracing::error!(error = %left, "a file that was not begun could not be removed");
     }
 }

@@ -241,7 +241,7 @@ impl Volume {
         for dir in self.strange_dirs()? {
             for (segment, path) in self.files_in(&dir)? {
                 tracing::warn!(volume = %self.id, segment = %segment, "a file that was never committed is erased");
-                self.overwrite_and_remove(&path)?;
+                self.overwrite_untold(&path)?;
             }
             self.remove_empty_dir(&dir)?;
         }
@@ -307,10 +307,10 @@ impl Volume {
                     }
                     None => {
                         tracing::warn!(volume = %self.id, segment = %segment, "a file that was never committed is erased");
-                        self.overwrite_and_remove(&path)?;
+                        self.overwrite_untold(&path)?;
                     }
                     Some(row) if matches!(row.life, Life::Erased { .. }) => {
-                        self.overwrite_and_remove(&path)?;
+                        self.overwrite_untold(&path)?;
                     }
                     Some(row) if row.is_apart != is_apart => {
                         self.move_segment(name, segment, row.is_apart)?;

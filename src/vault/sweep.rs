@@ -35,7 +35,7 @@ impl Volume {
         };
         for path in left_overs {
             tracing::warn!(volume = %self.id, file = %path.display(), "what was left of a manifest is erased");
-            self.overwrite_and_remove(&path)?;
+            self.overwrite_untold(&path)?;
         }
         Ok(())
     }

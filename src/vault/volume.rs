@@ -4,7 +4,7 @@ use super::VaultError;
 use super::discard::Discards;
 use super::doubt::Settled;
 use super::manifests::{ManifestFile, TableSoFar};
-use super::overwrite::READ_BACK_LEAST_PERCENT;
+use super::overwrite::{READ_BACK_LEAST_PERCENT, UnprovenFiles};
 use super::pace::Pace;
 use super::table::Newest;
 use crate::crypto::{PublicKey, random_array};
@@ -63,6 +63,8 @@ pub struct Volume {
     /// How the erase way gives way to the write way.
     pub(super) pace: Pace,
     pub(super) discards: Discards,
+    /// Files without a receipt of which overwriting was not proven.
+    pub(super) unproven_files: Mutex<UnprovenFiles>,
 }
 
 /// What a volume knows of itself. Guarded by one lock that is never held across a flush of footage.
@@ -189,6 +191,7 @@ impl Volume {
             key_files: RwLock::default(),
             pace: Pace::default(),
             discards: Discards::default(),
+            unproven_files: Mutex::default(),
         })
     }
 

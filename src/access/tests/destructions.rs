@@ -110,6 +110,7 @@ fn rows_that_come_later_make_a_day_unconfirmed_again() {
     open.access.ledger.append(within, Actor::Daemon, Act::FootageDestroyed(late)).unwrap();
     let line = open.access.destruction_days(&open.sign_in("auditor")).unwrap().remove(0);
     assert!(!line.is_confirmed && line.has_later_rows && line.failures == 1, "{line:?}");
+    assert_eq!(open.access.duties().unproven_segments, 1, "of a row that does not count them apart, each");
     assert!(matches!(open.confirm(day, &seen, None), Err(AccessError::ReportChanged)), "not what they saw");
     let seen = open.report(day);
     let confirmed = open.confirm(day, &seen, Some("looked into")).unwrap();
@@ -134,6 +135,67 @@ fn days_that_nobody_confirms_are_counted_and_in_the_end_an_alarm() {
     assert!(duties.alarms.len() == 1 && duties.alarms[0].contains("2 days wait for an officer"), "{duties:?}");
     open.confirm(first, &open.report(first), None).unwrap();
     assert!(open.access.duties().alarms.is_empty());
+}
+
+#[test]
+fn what_was_not_proven_is_an_alarm_that_says_where_until_its_day_is_confirmed() {
+    let (clinic, disk) = Clinic::simulated();
+    let open = clinic.open();
+    open.record(camera(1));
+    open.record(camera(2));
+    clinic.hands.advance(DAY * 30);
+    // The eraser finds one of the files gone.
+    let file = disk.files().into_iter().find(|path| path.to_string_lossy().contains("rolling/")).unwrap();
+    crate::disk::Disk::remove_file(&disk, &file).unwrap();
+    open.eraser.round().unwrap();
+    let first = open.today();
+    let seen = open.report(first);
+    let failed: Vec<_> = seen.report.rows.iter().filter(|row| row.is_failure).collect();
+    assert_eq!((failed.len(), failed[0].receipt.overwrite), (1, Overwrite::NothingThere));
+    let told = |open: &Open| {
+        let duties = open.access.duties();
+        (duties.unproven_segments, duties.alarms.into_iter().find(|alarm| alarm.contains("could not be proven")))
+    };
+    let (segments, alarm) = told(&open);
+    let alarm = alarm.unwrap();
+    let receipt = &failed[0].receipt;
+    let device = receipt.device.as_ref().unwrap();
+    let says = [receipt.volume.to_string(), device.serial.clone(), format!("of camera {}.", receipt.camera)];
+    assert!(segments == 1 && says.iter().all(|part| alarm.contains(part)), "{alarm}");
+    assert!(
+        alarm.starts_with(&format!("1 destroyed segments may still be on their disks, from {first} on")),
+        "{alarm}"
+    );
+    open.access.keep_time().unwrap();
+    drop(open);
+    // Whoever starts the daemon anew does not lose it.
+    let open = clinic.open();
+    assert_eq!(told(&open), (1, Some(alarm)));
+    clinic.hands.advance(DAY);
+    open.confirm(first, &open.report(first), Some("the disk was taken out and shredded")).unwrap();
+    assert_eq!(told(&open), (0, None));
+}
+
+#[test]
+fn what_went_before_its_day_is_an_alarm_until_its_day_is_confirmed_and_outlives_a_restart() {
+    let (clinic, _disk) = Clinic::simulated();
+    let open = clinic.open();
+    let day = destroyed(&clinic, &open);
+    let receipt = open.report(day).report.rows[0].receipt.clone();
+    assert_eq!(open.access.duties().early_segments, 0);
+    let early = crate::ledger::DestructionReceipt { trigger: DestructionTrigger::Early, segments: 3, ..receipt };
+    open.access.ledger.append(open.access.now(), Actor::Daemon, Act::FootageDestroyed(early)).unwrap();
+    open.access.keep_time().unwrap();
+    drop(open);
+    let open = clinic.open();
+    let duties = open.access.duties();
+    assert_eq!(duties.early_segments, 3);
+    let says = format!("3 segments (0.0 GB) were destroyed before their day for want of room, from {day} on.");
+    assert!(duties.alarms.len() == 1 && duties.alarms[0].starts_with(&says), "{duties:?}");
+    clinic.hands.advance(DAY);
+    open.confirm(day, &open.report(day), None).unwrap();
+    let duties = open.access.duties();
+    assert!(duties.early_segments == 0 && duties.alarms.is_empty(), "{duties:?}");
 }
 
 #[test]

@@ -306,7 +306,7 @@ impl Checked<'_> {
     /// Held, its period over, and not set apart yet: it is refused until the next round.
     fn is_held_back(&self, of: u16, start: u64, seconds: u32) -> bool {
         let whole = span(start, start + u64::from(seconds.max(1)));
-        let is_over = super::play::RETENTION.expiry(whole) <= self.promises.now;
+        let is_over = self.promises.segments[&(of, start)].retention.expiry(whole) <= self.promises.now;
         is_over && self.built.holds.lock().unwrap().covers(camera(of), whole)
     }
 

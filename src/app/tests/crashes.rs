@@ -108,6 +108,7 @@ survive! {
     a_cut_while_a_backlog_is_erased: 24,
     a_cut_while_a_manifest_is_closed: 25,
     a_cut_in_a_start_after_half_an_end: 26,
+    a_cut_while_one_of_two_manifests_of_a_day_key_ends: 27,
 }
 
 /// What is wrong with a site whose making was cut.

@@ -155,6 +155,7 @@ pub enum Fate {
 #[derive(Clone, Debug)]
 pub struct Recorded {
     pub id: Option<SegmentId>,
+    pub retention: Retention,
     pub appended: u32,
     /// How many fragments it had at each commit that was begun.
     pub tried: BTreeSet<u32>,
@@ -207,7 +208,7 @@ pub struct Play<'a> {
     pub recovery: PrivateKey,
     pub built: Option<Built>,
     pub promises: Promises,
-    recorders: BTreeMap<u16, (CameraRecorder, u64)>,
+    recorders: BTreeMap<u16, (CameraRecorder, u64, Retention)>,
     timeline: Vec<(usize, Arc<Promises>)>,
     left_out: Option<Flush>,
     begun_at: usize,
@@ -380,10 +381,11 @@ impl<'a> Play<'a> {
     pub fn begin_segment(&mut self, of: u16, start: u64) {
         let vault = Arc::clone(&self.built().vault);
         let recorder = CameraRecorder::new(vault, camera(of), RETENTION);
-        let (recorder, from) = self.recorders.entry(of).or_insert((recorder, start));
+        let (recorder, from, retention) = self.recorders.entry(of).or_insert((recorder, start, RETENTION));
         *from = start;
         let recorded = Recorded {
             id: None,
+            retention: *retention,
             appended: 0,
             tried: BTreeSet::new(),
             committed: 0,
@@ -397,8 +399,14 @@ impl<'a> Play<'a> {
         self.note();
     }
 
+    /// A camera's file says another period: what follows stands in a manifest of its own.
+    pub fn change_period(&mut self, of: u16, retention: Retention) {
+        let recorder = CameraRecorder::new(Arc::clone(&self.built().vault), camera(of), retention);
+        self.recorders.insert(of, (recorder, 0, retention));
+    }
+
     pub fn append(&mut self, of: u16) {
-        let (recorder, start) = self.recorders.get_mut(&of).unwrap();
+        let (recorder, start, _) = self.recorders.get_mut(&of).unwrap();
         let (key, start) = ((of, *start), *start);
         let number = self.promises.segments[&key].appended;
         let first_pts_90k = u64::from(number) * 90_000;
@@ -461,7 +469,7 @@ impl<'a> Play<'a> {
     }
 
     pub fn gap(&mut self, of: u16, gap: Span) {
-        let (recorder, _) = self.recorders.get_mut(&of).unwrap();
+        let (recorder, ..) = self.recorders.get_mut(&of).unwrap();
         recorder.record_gap(gap, GapCause::Stalled).unwrap();
         self.promises.gaps.push((of, gap, false));
     }
@@ -522,7 +530,7 @@ impl<'a> Play<'a> {
         let vault = Arc::clone(&self.built().vault);
         let mut recorder = CameraRecorder::new(vault, camera(of), RETENTION);
         assert!(recorder.begin(at(start), b"init").is_err());
-        self.recorders.insert(of, (recorder, start));
+        self.recorders.insert(of, (recorder, start, RETENTION));
         self.disk.mend();
         self.note();
     }
@@ -548,7 +556,7 @@ impl<'a> Play<'a> {
         let holds = holds.lock().unwrap();
         for ((of, start), recorded) in &mut self.promises.segments {
             let whole = span(*start, start + u64::from(recorded.appended.max(1)));
-            let is_over = RETENTION.expiry(whole) <= now && !holds.covers(camera(*of), whole);
+            let is_over = recorded.retention.expiry(whole) <= now && !holds.covers(camera(*of), whole);
             if is_over && recorded.fate != Fate::Condemned {
                 recorded.fate = Fate::Due;
             }
@@ -665,7 +673,7 @@ impl<'a> Play<'a> {
         for ((camera_of, start), recorded) in &mut self.promises.segments {
             let whole = span(*start, start + u64::from(recorded.appended.max(1)));
             let is_held = holds.others(of, camera(*camera_of), whole).next().is_some();
-            if recorded.fate == Fate::Kept && RETENTION.expiry(whole) <= now && !is_held {
+            if recorded.fate == Fate::Kept && recorded.retention.expiry(whole) <= now && !is_held {
                 recorded.fate = Fate::Released;
             }
         }

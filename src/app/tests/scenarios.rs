@@ -3,7 +3,7 @@
 use super::play::{DAY, Ground, Play, Played, Promises, Trace, span};
 use crate::crypto::{PrivateKey, PublicKey, generate_pair};
 use crate::disk::{Dice, Disk, Flush, PowerCut, SimulatedDisk, Snapshot};
-use crate::domain::{GrantId, HeldFor, RequestId};
+use crate::domain::{GrantId, HeldFor, RequestId, Retention};
 use crate::ledger::{Act, Actor};
 use crate::segment::{SlotFile, SlotPurpose};
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub struct Scenario {
     pub weight: u32,
 }
 
-pub const ALL: [Scenario; 27] = [
+pub const ALL: [Scenario; 28] = [
     Scenario { name: "a first start", play: first_start, weight: 2 },
     Scenario { name: "create, append, commit, seal, stop", play: recording, weight: 4 },
     Scenario { name: "expire: key, blocks, name, grant's slot, day key, receipt", play: erasing, weight: 3 },
@@ -44,6 +44,7 @@ pub const ALL: [Scenario; 27] = [
     Scenario { name: "a backlog: day keys first, then a day that is over in part", play: backlog, weight: 7 },
     Scenario { name: "a manifest is closed, what is held carried on, and released", play: closing, weight: 7 },
     Scenario { name: "a start after half an end of a manifest", play: start_after_half_an_end, weight: 3 },
+    Scenario { name: "a day key of two manifests, of which one ends first", play: two_periods, weight: 5 },
 ];
 
 const AFTER_EXPIRY: Duration = Duration::from_secs(86_400 + 60);
@@ -587,6 +588,31 @@ fn closing(ground: &Ground, left_out: Option<Flush>) -> Played {
     play.advance(Duration::ZERO);
     play.round();
     assert!(play.files("manifests").is_empty() && play.files("held").is_empty());
+    play.end()
+}
+
+/// A camera's period is changed during its day: two manifests share the day key. The one that made it ends first, and the other
+/// names the key from then on, until it ends as well.
+fn two_periods(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    play.record(1, 0, 1);
+    play.change_period(1, Retention::Ceiling(DAY * 3));
+    play.record(1, 10, 2);
+    assert_eq!((play.files("keys").len(), play.files("manifests").len()), (1, 2));
+    play.advance(AFTER_EXPIRY);
+    play.round();
+    play.advance(DAY);
+    play.begin();
+    play.round();
+    assert_eq!((play.files("keys").len(), play.files("manifests").len()), (1, 1));
+    play.promises.going = play.day_key_slots();
+    let trace = named_in(&play, (1, 10));
+    play.advance(DAY);
+    play.round();
+    play.promises.going.push(trace);
+    play.advance(DAY);
+    play.round();
+    assert!(play.files("manifests").is_empty() && play.files("keys").is_empty());
     play.end()
 }
 

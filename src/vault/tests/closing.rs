@@ -1,7 +1,10 @@
 //! Manifests to their end: closed, carried on, erased, and never back.
 
 use super::*;
+use crate::disk::{Failure, OperationKind};
 use crate::ledger::{Act, Actor, Ledger, ManifestCheckpoint, SharedLedger};
+
+const EIO: i32 = 5;
 
 /// All of the first day is over, and its period.
 const OVER: u64 = 3 * 86_400;
@@ -13,9 +16,12 @@ struct Closing {
 
 impl Closing {
     fn new() -> Self {
-        let house = House::new();
+        Self::of(House::new())
+    }
+
+    fn of(house: House) -> Self {
         let dir = house.dir.path().join("ledger");
-        std::fs::create_dir(&dir).unwrap();
+        house.disk.create_dir(&dir).unwrap();
         let ledger = SharedLedger::new(Ledger::open(Arc::clone(&house.disk), &dir, SITE, |_| {}).unwrap());
         Self { house, ledger }
     }
@@ -104,6 +110,26 @@ fn checkpoint_of(vault: &Vault) -> Vec<ManifestCheckpoint> {
 
 fn hold(camera_number: u16, from: u64, to: u64) -> Hold {
     Hold { of: HeldFor::Request(RequestId(1)), cameras: vec![camera(camera_number)], span: span(from, to) }
+}
+
+#[test]
+fn a_manifest_whose_overwriting_is_not_proven_is_counted() {
+    let (house, disk) = House::simulated();
+    let site = Closing::of(house);
+    let vault = site.start();
+    record(&vault, camera(1), 0);
+    site.erase(&vault, |_| false);
+    let ending = vault.ending_manifests(at(OVER)).unwrap().remove(0);
+    let (row, _) = vault.closing_row(&ending).unwrap();
+    assert_eq!(vault.volumes()[0].unproven_files(), Default::default());
+    let closed = site.house.volume_dir().join("manifests").join(format!("{}.closed", row.manifest));
+    let kinds = |kind| kind == OperationKind::Read;
+    disk.fail(Failure { kinds, below: closed.clone(), skip: 0, times: usize::MAX, error: Some(EIO) });
+    vault.end_manifest(&ending, &row).unwrap();
+    disk.mend();
+    assert!(site.is_empty(), "it is overwritten as far as can be");
+    let told = vault.volumes()[0].unproven_files();
+    assert_eq!((told.files, told.newest), (1, Some(closed)));
 }
 
 #[test]
