@@ -116,7 +116,6 @@ impl Film {
         &self.frame(mark).picture
     }
 
-
     /// Puts the packets of a stream's frame into `out`.
     pub fn packets(&self, stream: &mut Stream, frame: u32, out: &mut Vec<u8>) {
         let mark = Mark { run: stream.run, camera: stream.camera, frame };
