@@ -1,4 +1,4 @@
-//! The other side: a process of ffmpeg for each camera, that copies its video into files of a minute.
+//! The other side: a process of ffmpeg for each camera, that copies its video into one file after the other.
 
 use crate::daemon::cpu_s_of;
 use crate::served::Served;
@@ -14,6 +14,15 @@ const BEGUN_BYTES: u64 = 64 << 10;
 const ALL_LIMIT: Duration = Duration::from_secs(120);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
+/// How long one of its files is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Files {
+    /// As ffmpeg does it where nothing is said: 2 s.
+    Usual,
+    /// As long as ours.
+    AMinute,
+}
+
 /// Killed when dropped, and what they wrote removed.
 #[derive(Debug)]
 pub struct Copying {
@@ -26,10 +35,10 @@ impl Copying {
     ///
     /// # Errors
     /// When one ends, with what it said.
-    pub fn start(scratch: &Path, served: &Served) -> Result<Self> {
+    pub fn start(scratch: &Path, served: &Served, files: Files) -> Result<Self> {
         let mut copying = Self { children: Vec::new(), dir: tempfile::tempdir_in(scratch)? };
         for camera in 1..=served.cameras {
-            let child = copying.process(camera, &served.url(camera))?;
+            let child = copying.process(camera, &served.url(camera), files)?;
             copying.children.push(child);
         }
         let deadline = Instant::now() + ALL_LIMIT;
@@ -41,12 +50,18 @@ impl Copying {
         Ok(copying)
     }
 
-    fn process(&self, camera: u16, url: &str) -> Result<Child> {
+    fn process(&self, camera: u16, url: &str, files: Files) -> Result<Child> {
         let said = File::create(self.dir.path().join(format!("{camera}.said")))?;
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", "ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error"]);
         command.args(["-rtsp_transport", "tcp", "-allowed_media_types", "video", "-i", url, "-c", "copy"]);
-        command.args(["-f", "segment", "-segment_time", "60"]);
+        command.args(["-f", "segment"]);
+        match files {
+            Files::Usual => {}
+            Files::AMinute => {
+                command.args(["-segment_time", "60"]);
+            }
+        }
         command.arg(self.dir.path().join(format!("{camera}-%03d.mp4")));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said).spawn().context("ffmpeg")
     }

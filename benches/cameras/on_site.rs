@@ -7,7 +7,7 @@
 
 use crate::Ground;
 use crate::clinic::{READY_LIMIT, configure, cpu_share, tell_losses, wait_for_all};
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, INDEX_BEGINS};
 use crate::image::drop_caches;
 use crate::measure::median;
 use crate::pairs::CAMERAS;
@@ -23,12 +23,13 @@ use cctv_custodian::vault::{Vault, Volume};
 use std::sync::Arc;
 use std::time::Duration;
 
+const INDEX_LIMIT: Duration = Duration::from_secs(600);
+const UNTIL_INDEX_BEGINS: Duration = Duration::from_secs(3);
 /// Until segments of all ages are open: then every second is like any other.
 const UNTIL_STEADY: Duration = Duration::from_secs(80);
 /// Each camera ends a segment in it.
 const STEADY_S: usize = 60;
 const SECOND: Duration = Duration::from_secs(1);
-const COMMIT_S: usize = 2;
 /// Before its first two minutes a soak has not come to rest: nothing falls due before 90 s.
 const SOAK_RESTS_AFTER: usize = 120;
 
@@ -47,6 +48,13 @@ impl Borrowed {
     fn begin(&self, served: &Served, more: &[&str]) -> Result<(Daemon, f64)> {
         let dir = self.0.dir();
         self.0.put_back()?;
+        // A program that is newer than the site makes the index anew once; that is measured elsewhere.
+        let mut daemon = Daemon::start(&dir, INDEX_LIMIT)?;
+        std::thread::sleep(UNTIL_INDEX_BEGINS);
+        if daemon.count(INDEX_BEGINS) > 0 {
+            daemon.wait_for_index(INDEX_LIMIT)?;
+        }
+        daemon.stop()?;
         configure(&dir, served)?;
         // What the site holds is wanted again: a full disk must not cost it.
         let settings = std::fs::read_to_string(dir.join("site.toml"))?;
@@ -57,6 +65,8 @@ impl Borrowed {
         let mut daemon = Daemon::start_with(&dir, more, READY_LIMIT)?;
         let began = daemon.began();
         let start_s = (wait_for_all(&mut daemon, CAMERAS, began)? - began).as_secs_f64();
+        ensure!(daemon.count(INDEX_BEGINS) == 0, "after a clean stop the index was made anew");
+        eprintln!("cameras: on the full site: ready after {:?}, all recorded after {start_s:.1} s", daemon.ready_after);
         Ok((daemon, start_s))
     }
 }
@@ -86,16 +96,16 @@ fn steadily(site: &Borrowed, served: &Served) -> Result<Vec<Row>> {
     tell_losses(&mut daemon);
     daemon.stop()?;
     let a_second: Vec<u64> = flushes.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let by_commit: Vec<u64> = a_second.chunks(2).map(|seconds| seconds.iter().sum()).collect();
     let ends = ends_a_second(&site.0, steady_from)?;
     eprintln!("cameras: flushes of the device a second: {a_second:?}; ends of segments a second: {ends:?}");
-    let commits: Vec<u64> = ends.chunks(COMMIT_S).map(|seconds| seconds.iter().sum()).collect();
     Ok(vec![
         Row::new("start_97_s", start_s, "s", Bound::AtMost(5.0)),
         Row::new("rss_97_cameras", most as f64 / 1e6, "MB", Bound::AtMost(160.0)),
         Row::new("cpu_97_on_full_site", shares.iter().sum::<f64>() / shares.len() as f64, "% of a core", Bound::Stated),
-        Row::new("segment_ends_peak_vs_mean", peak_to_mean(&commits), "ratio", Bound::AtMost(2.0)),
-        Row::new("segment_ends_peak_second", peak_to_mean(&ends), "ratio", Bound::Stated),
-        Row::new("flushes_peak_vs_mean", peak_to_mean(&a_second), "ratio", Bound::Stated),
+        Row::new("segment_ends_peak_vs_mean", peak_to_mean(&ends), "ratio", Bound::AtMost(2.0)),
+        // Of two seconds each, since so often is committed.
+        Row::new("flushes_peak_vs_mean", peak_to_mean(&by_commit), "ratio", Bound::Stated),
     ])
 }
 

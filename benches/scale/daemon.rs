@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_custodian");
 /// The line that comes after volumes were taken over and cameras begun.
 const READY: &str = "listening";
-const INDEX_BEGINS: &str = "the index is rebuilt";
+pub const INDEX_BEGINS: &str = "the index is rebuilt";
 const INDEX_STANDS: &str = "the index is current";
 const LEAVE_LIMIT: Duration = Duration::from_secs(60);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
