@@ -20,6 +20,7 @@ mod duties;
 mod erasure;
 mod facts;
 mod holds;
+mod operations;
 mod people;
 mod registry;
 mod requests;
@@ -40,6 +41,7 @@ pub use duties::Duties;
 pub use erasure::Erasure;
 pub use facts::LedgerFacts;
 pub use holds::{HoldView, HoldsView, NewHold, RequestHold};
+pub use operations::{NewOperation, OperationView};
 pub use people::{Account, NewAccount, Password, Person};
 pub use registry::GrantState;
 pub use requests::{NewRequest, PersonFields, RequestView};
@@ -49,7 +51,7 @@ pub use states::RequestState;
 pub use viewing::{GrantView, Picture, Playlist, PlaylistEntry};
 
 use crate::crypto::{SigningKey, Unopened};
-use crate::domain::{AccountId, CameraNumber, GrantId, Role, Utc};
+use crate::domain::{AccountId, CameraClass, CameraNumber, GrantId, OperationId, Role, Utc};
 use crate::ledger::{Act, Actor, LedgerError, ManifestCheckpoint, Row, SharedLedger};
 use crate::vault::{ClockRefusal, GrantStore, Hold, Holds, TrustedClock, Vault, VaultError};
 use desk::Desk;
@@ -58,7 +60,7 @@ use people::People;
 use registry::Registry;
 use sessions::Sessions;
 use site::NAME_LONGEST_CHARS;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -89,6 +91,16 @@ pub enum AccessError {
     WrongHoldState { state: &'static str },
     #[error("who placed a hold neither confirms nor ends it; ask another officer")]
     OwnHold,
+    #[error("camera {camera} is no camera of an operating room: it does not film operations")]
+    NotAnOperatingRoom { camera: CameraNumber },
+    #[error(
+        "operation {operation} has been under way before camera {camera} since {since}, and is filmed; end it before another begins"
+    )]
+    OperationUnderWay { operation: OperationId, camera: CameraNumber, since: Utc },
+    #[error("there is no such operation")]
+    NoSuchOperation,
+    #[error("operation {operation} ended at {at}")]
+    OperationEnded { operation: OperationId, at: Utc },
     #[error("nothing was destroyed on that day")]
     NoSuchDay,
     #[error("the day is not over; what it destroys can be confirmed when it is")]
@@ -167,6 +179,8 @@ pub struct Periods {
     pub held_warn_percent: u8,
     /// So many days that nobody confirmed what was destroyed on are an alarm.
     pub unconfirmed_days: u32,
+    /// An operation that is under way for so long is an alarm: its end may have been forgotten.
+    pub operation_warn: Duration,
     /// For reports: the site's name, and the time zone that its days are counted in.
     pub site_name: String,
     pub time_zone: jiff::tz::TimeZone,
@@ -186,7 +200,8 @@ pub struct Access {
     requests_dir: std::path::PathBuf,
     registry: Mutex<Registry>,
     sessions: Sessions,
-    configured: RwLock<BTreeSet<CameraNumber>>,
+    /// `None` until the cameras' files were read.
+    configured: RwLock<Option<BTreeMap<CameraNumber, CameraClass>>>,
     /// Held while it is looked whether a row may follow, and the row is written.
     turn: Mutex<()>,
     /// A step that a row had announced failed; holds and grants are to be brought into agreement with the ledger.
@@ -229,13 +244,22 @@ impl Access {
     }
 
     /// Which cameras are configured: those that can be asked for, besides those that have footage still.
-    pub fn set_cameras(&self, cameras: BTreeSet<CameraNumber>) {
-        *self.configured.write().unwrap_or_else(PoisonError::into_inner) = cameras;
+    pub fn set_cameras(&self, cameras: BTreeMap<CameraNumber, CameraClass>) {
+        *self.configured.write().unwrap_or_else(PoisonError::into_inner) = Some(cameras);
+    }
+
+    fn are_cameras_known(&self) -> bool {
+        self.configured.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// The class of a camera that is configured.
+    fn class_of(&self, camera: CameraNumber) -> Option<CameraClass> {
+        let configured = self.configured.read().unwrap_or_else(PoisonError::into_inner);
+        configured.as_ref().and_then(|cameras| cameras.get(&camera).copied())
     }
 
     fn knows_camera(&self, camera: CameraNumber) -> bool {
-        self.configured.read().unwrap_or_else(PoisonError::into_inner).contains(&camera)
-            || self.vault.has_camera(camera)
+        self.class_of(camera).is_some() || self.vault.has_camera(camera)
     }
 
     /// Writes a row and applies it (A1).

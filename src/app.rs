@@ -6,6 +6,7 @@
 //! last row.
 
 mod capacity;
+mod follow;
 mod nightly;
 mod status;
 #[cfg(test)]
@@ -17,14 +18,15 @@ pub use status::{CONTROL_NAME, Status, ask_status};
 use crate::access::{Access, Periods, SessionLimits, SiteFiles, StartError};
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
-use crate::config::{CameraChange, CameraSet, CameraWatch, Recording, Site, WatchError};
+use crate::config::{CameraWatch, Recording, SITE_FILE, Site, WatchError};
 use crate::disk::{SharedDisk, SiteLock};
 use crate::http::{self, KnownCameras, Routes};
-use crate::ingest::{Cameras, Limits, Receiving};
+use crate::ingest::{Cameras, Limits, OperationsUnderWay, Receiving};
 use crate::ledger::{Act, ClosedManifests, ManifestCheckpoint, NewestKnown};
 use crate::retention::{Eraser, Fullness, RetentionError, Round};
 use crate::vault::{Holds, LastKnown, TrustedClock, Vault, VaultError, Volume, device_is_proven};
 use capacity::Foresight;
+use follow::Following;
 use nightly::AgeWatch;
 use status::{FailingWork, StatusDesk};
 use std::collections::BTreeSet;
@@ -143,6 +145,10 @@ impl Daemon {
             time: Arc::clone(&time),
             limits: Limits::default(),
             segment: site.recording.segment,
+            operations: {
+                let access = Arc::clone(&access);
+                OperationsUnderWay(Arc::new(move |camera| access.operates(camera)))
+            },
             worker_program: doors.worker_program.clone(),
         };
         let cameras = Cameras::new(receiving);
@@ -221,15 +227,16 @@ impl Daemon {
         let http_stop = CancellationToken::new();
         let mut server = tokio::spawn(http::serve(listener, routes, http_stop.clone()));
         // The watch begins before the first reading, so that no change falls in between.
-        let mut watch = CameraWatch::start(&site.camera_dir, clock.clone())?;
-        let mut set = CameraSet::default();
-        set = follow(&site, set, &mut cameras, &access, &known).await?;
+        let site_file = site.dir.join(SITE_FILE);
+        let mut watch = CameraWatch::start_beside(&site.camera_dir, Some(&site_file), clock.clone())?;
+        let mut following = Following::new(&site, &vault, &access, &known);
+        following.follow(&mut cameras).await?;
         tracing::info!(address = %address, "listening");
         let served = loop {
             tokio::select! {
                 () = stop.cancelled() => break Ok(()),
                 ended = &mut server => break ended?.map_err(AppError::Http),
-                () = watch.changed() => set = follow(&site, set, &mut cameras, &access, &known).await?,
+                () = watch.changed() => following.follow(&mut cameras).await?,
             }
         };
         tracing::info!("stopping");
@@ -386,6 +393,7 @@ impl Built {
             objection: site.access.objection,
             held_warn_percent: site.held_warn_percent,
             unconfirmed_days: site.unconfirmed_days,
+            operation_warn: site.operation_warn,
             site_name: site.name.clone(),
             time_zone: site.time_zone.clone(),
         };
@@ -460,42 +468,4 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, AppError> {
     let access = Arc::clone(access);
     Ok(tokio::task::spawn_blocking(move || act(&access)).await?)
-}
-
-/// Reads the cameras' files again and brings what runs into line. A file that is not right changes nothing.
-async fn follow(
-    site: &Site,
-    set: CameraSet,
-    cameras: &mut Cameras,
-    access: &Arc<Access>,
-    known: &KnownCameras,
-) -> Result<CameraSet, AppError> {
-    let before = set.clone();
-    let reading = site.clone();
-    let (after, errors) = tokio::task::spawn_blocking(move || set.reload(&reading)).await?;
-    for error in &errors {
-        tracing::error!(error = %error, "a camera's file is not right; what was right before goes on");
-    }
-    for change in CameraSet::diff(&before, &after) {
-        match change {
-            CameraChange::Added(camera) => {
-                tracing::info!(camera = %camera.number, "a camera was added");
-                cameras.start(camera.source, camera.retention, camera.hours);
-            }
-            CameraChange::Changed { was, is } => {
-                if was.source != is.source || was.retention != is.retention || was.hours != is.hours {
-                    tracing::info!(camera = %is.number, "a camera was changed");
-                    cameras.stop(is.number).await;
-                    cameras.start(is.source, is.retention, is.hours);
-                }
-            }
-            CameraChange::Removed(camera) => {
-                tracing::info!(camera = %camera.number, "a camera was removed; its footage stays until it expires");
-                cameras.stop(camera.number).await;
-            }
-        }
-    }
-    access.set_cameras(after.iter().map(|camera| camera.number).collect());
-    known.set(after.clone());
-    Ok(after)
 }

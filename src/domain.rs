@@ -7,6 +7,7 @@ pub mod hold;
 pub mod hours;
 pub mod ids;
 pub mod local_day;
+pub mod operation;
 pub mod people;
 pub mod request;
 pub mod source;
@@ -18,9 +19,12 @@ pub use camera::{CameraClass, FilmedArea, PUBLIC_CEILING, Retention, RetentionEr
 pub use destruction::{DestructionTrigger, ManifestHead, Overwrite};
 pub use doubt::{Correction, Dating, Doubt, Mark};
 pub use hold::{HeldFor, HoldEnd, HoldReason};
-pub use hours::{FilmingHours, NoHours};
-pub use ids::{AccountId, CameraNumber, DayKeyId, Digest, GrantId, HoldId, RequestId, SegmentId, SiteId, VolumeId};
+pub use hours::{Filming, FilmingHours, NoHours};
+pub use ids::{
+    AccountId, CameraNumber, DayKeyId, Digest, GrantId, HoldId, OperationId, RequestId, SegmentId, SiteId, VolumeId,
+};
 pub use local_day::{LocalDay, NotADay};
+pub use operation::AskedBy;
 pub use people::Role;
 pub use source::{Credentials, Driver, Password, Source, Transport};
 pub use time::{Day, Span, SpanError, Utc};

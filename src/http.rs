@@ -11,6 +11,7 @@ mod connections;
 mod destructions;
 mod footage;
 mod holds;
+mod operations;
 mod pages;
 mod problem;
 mod requests;
@@ -81,6 +82,9 @@ pub fn router(routes: Routes) -> Router {
         .route("/v1/holds/{hold}/confirmation", post(holds::confirm))
         .route("/v1/holds/{hold}/extension", post(holds::extend))
         .route("/v1/holds/{hold}/release", post(holds::release))
+        .route("/v1/operations", get(operations::list).post(operations::start))
+        .route("/v1/operations/{operation}", get(operations::show))
+        .route("/v1/operations/{operation}/end", post(operations::end))
         .route("/v1/grants", get(footage::grants))
         .route("/v1/grants/{grant}/cameras/{camera}/playlist.m3u8", get(footage::playlist))
         .route("/v1/grants/{grant}/cameras/{camera}/{segment}/init.mp4", get(footage::init))

@@ -24,4 +24,4 @@ pub mod timing;
 pub use probe::{Findings, probe};
 pub use segments::RecordError;
 pub use source::{Limits, SourceError, SourceEvent, Told, receive};
-pub use supervisor::{CameraState, CameraStatus, CameraWatchers, Cameras, Receiving};
+pub use supervisor::{CameraState, CameraStatus, CameraWatchers, Cameras, OperationsUnderWay, Receiving};

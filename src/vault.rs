@@ -62,6 +62,7 @@ mod doubt;
 mod due;
 mod erase;
 mod footage;
+mod gaps;
 mod grants;
 mod held;
 mod holds;

@@ -7,6 +7,7 @@ mod support;
 use serde_json::{Value, json};
 use std::process::Command;
 use std::time::Duration;
+use support::choir::Choir;
 use support::commands::{Ended, run};
 use support::daemon::program;
 use support::peers::{Mount, RtspServer, Video};
@@ -85,4 +86,48 @@ fn each_camera_is_told_as_it_is_and_what_is_to_be_mended() {
     let told = probe(&site, &["nobody.toml"]);
     assert_eq!(told.status.code(), Some(2), "{told:?}");
     assert!(told.stderr.contains("nobody.toml"), "{told:?}");
+
+    // A file elsewhere is itself, whatever its name: here one that is not put in place yet.
+    let elsewhere = dir.path().join("camera-1.toml");
+    std::fs::write(&elsewhere, CameraFile::new(9, "new", &server.url("/clock")).text()).unwrap();
+    let told = probe(&site, &[elsewhere.to_str().unwrap()]);
+    assert!(told.stderr.contains("clock") || told.stdout.contains("new"), "{told:?}");
+    assert!(!told.stdout.contains("yard"), "the site's own of that name was looked at: {told:?}");
+    // The site's own by its path, written another way.
+    let told = probe(&site, &[site.dir().join("camera-config/../camera-config/camera-1.toml").to_str().unwrap()]);
+    assert_eq!(told.status.code(), Some(0), "{told:?}");
+    assert!(told.stdout.contains("yard"), "{told:?}");
+    // One that is wrong is told of by its own fault.
+    std::fs::write(&elsewhere, "number = 0").unwrap();
+    let told = probe(&site, &[elsewhere.to_str().unwrap()]);
+    assert_eq!(told.status.code(), Some(2), "{told:?}");
+    assert!(told.stderr.contains("camera-1.toml:1:10: number: must be from 1 to 65535"), "{told:?}");
+}
+
+/// As many as a big clinic has, side by side. Each is watched for as long as is usual.
+#[test]
+fn ninety_seven_cameras_are_looked_at_in_half_a_minute() {
+    const CAMERAS: usize = 97;
+    let choir = Choir::start(CAMERAS + 1).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let site = Site::init(&program().unwrap(), &dir.path().join("site"), &["--allow-unproven"]).unwrap();
+    site.declare(CAMERAS).unwrap();
+    for (number, url) in (1..).zip(choir.urls()) {
+        site.save_camera(&CameraFile::new(number, "one of many", &url)).unwrap();
+    }
+    let began = std::time::Instant::now();
+    let mut call = Command::new(program().unwrap());
+    call.args(["cameras", "probe", "--json", "--site"]).arg(site.dir());
+    let told = run(&mut call, "", PATIENCE).unwrap();
+    let took = began.elapsed();
+    let lines: Vec<Value> = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!(lines.len(), CAMERAS);
+    for line in &lines {
+        assert_eq!((&line["codec"], &line["warnings"]), (&json!("H.264"), &json!([])), "{line}");
+    }
+    // The one that the notice has no room for is named, with what to do.
+    assert_eq!(told.status.code(), Some(1), "{}", told.stderr);
+    let wanted = "camera-98.toml:1:10: number: the notice on the wall declares 97 cameras";
+    assert!(told.stderr.contains(wanted) && told.stderr.lines().count() == 1, "{}", told.stderr);
+    assert!(took < Duration::from_secs(30), "{took:?}");
 }

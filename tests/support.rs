@@ -8,6 +8,8 @@
 pub mod api;
 #[path = "support/cached_disk.rs"]
 pub mod cached_disk;
+#[path = "support/choir.rs"]
+pub mod choir;
 #[path = "support/commands.rs"]
 pub mod commands;
 #[path = "support/daemon.rs"]

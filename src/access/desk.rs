@@ -1,14 +1,15 @@
-//! The desk: one key pair a site, for what requests hold of persons, and for the texts of holds, which may name some. Its private half stands in slots, one for each
-//! person whose role reads persons, and one for the recovery key.
+//! The desk: one key pair a site, for what requests and operations hold of persons, and for the texts of holds, which may
+//! name some. Its private half stands in slots, one for each person whose role reads persons, and one for the recovery key.
 
 use super::AccessError;
 use super::site::StartError;
 use crate::crypto::{Label, PrivateKey, PublicKey, Sealed, commitment, generate_pair, random_array};
 use crate::disk::{SharedDisk, read_file, replace_file};
-use crate::domain::{Digest, HeldFor, HoldId, RequestId, StateFault, StateVersion};
+use crate::domain::{Digest, HeldFor, HoldId, OperationId, RequestId, StateFault, StateVersion};
 use crate::segment::{SlotFile, SlotPurpose};
 use crate::vault::{VaultError, overwrite_slot, seal_again};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -40,6 +41,48 @@ struct StoredText {
     version: StateVersion,
     hold: HoldId,
     text: Sealed,
+}
+
+/// Who asked that an operation be filmed, as it is stored: sealed to the desk.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredAsker {
+    version: StateVersion,
+    operation: OperationId,
+    persons: Sealed,
+}
+
+/// What something that is sealed to the desk is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Paper {
+    Request(RequestId),
+    Hold(HoldId),
+    Operation(OperationId),
+}
+
+impl From<HeldFor> for Paper {
+    fn from(of: HeldFor) -> Self {
+        match of {
+            HeldFor::Request(request) => Paper::Request(request),
+            HeldFor::Hold(hold) => Paper::Hold(hold),
+        }
+    }
+}
+
+impl From<OperationId> for Paper {
+    fn from(operation: OperationId) -> Self {
+        Paper::Operation(operation)
+    }
+}
+
+impl fmt::Display for Paper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Paper::Request(request) => write!(f, "request {request}"),
+            Paper::Hold(hold) => write!(f, "hold {hold}"),
+            Paper::Operation(operation) => write!(f, "operation {operation}"),
+        }
+    }
 }
 
 impl StoredPersons {
@@ -114,8 +157,9 @@ impl Desk {
         Ok(changed)
     }
 
-    /// Seals what a request or a hold says of persons, writes and flushes it; returns the commitment for the ledger.
-    pub fn store(&self, dir: &Path, of: HeldFor, fields: &impl Serialize) -> Result<Digest, AccessError> {
+    /// Seals what something says of persons, writes and flushes it; returns the commitment for the ledger.
+    pub fn store(&self, dir: &Path, of: impl Into<Paper>, fields: &impl Serialize) -> Result<Digest, AccessError> {
+        let of = of.into();
         let failed = |what: String| VaultError::State { file: of.to_string(), what };
         let fields = serde_json::to_string(fields).map_err(|e| failed(e.to_string()))?;
         let salt = random_array()?;
@@ -125,27 +169,30 @@ impl Desk {
         let sealed = self.public.seal(label, &context, &salted)?;
         let version = StateVersion;
         let stored = match of {
-            HeldFor::Request(request) => StoredPersons { version, request, persons: sealed }.to_bytes(),
-            HeldFor::Hold(hold) => serde_json::to_vec(&StoredText { version, hold, text: sealed }),
+            Paper::Request(request) => StoredPersons { version, request, persons: sealed }.to_bytes(),
+            Paper::Hold(hold) => serde_json::to_vec(&StoredText { version, hold, text: sealed }),
+            Paper::Operation(operation) => serde_json::to_vec(&StoredAsker { version, operation, persons: sealed }),
         };
         let stored = stored.map_err(|e| failed(e.to_string()))?;
         replace_file(&*self.disk, &path_of(dir, of), &stored).map_err(|e| failed(e.to_string()))?;
         Ok(committed)
     }
 
-    /// Opens what a request or a hold says of persons, and holds it against the ledger's commitment.
+    /// Opens what something says of persons, and holds it against the ledger's commitment.
     pub fn read<T: DeserializeOwned>(
         &self,
         dir: &Path,
-        of: HeldFor,
+        of: impl Into<Paper>,
         committed: Digest,
         desk: &PrivateKey,
     ) -> Result<T, AccessError> {
+        let of = of.into();
         let failed = |what: String| AccessError::Inside(VaultError::State { file: of.to_string(), what });
         let bytes = read_file(&*self.disk, &path_of(dir, of), FILE_LIMIT_BYTES).map_err(|e| failed(e.to_string()))?;
         let sealed = match of {
-            HeldFor::Request(_) => StoredPersons::parse(&bytes).map(|stored| stored.persons),
-            HeldFor::Hold(_) => StateVersion::read::<StoredText>(&bytes).map(|stored| stored.text),
+            Paper::Request(_) => StoredPersons::parse(&bytes).map(|stored| stored.persons),
+            Paper::Hold(_) => StateVersion::read::<StoredText>(&bytes).map(|stored| stored.text),
+            Paper::Operation(_) => StateVersion::read::<StoredAsker>(&bytes).map(|stored| stored.persons),
         };
         let (label, context) = bound_to(of);
         let salted = desk.open(label, &context, &sealed.map_err(|e| failed(e.to_string()))?)?;
@@ -160,16 +207,18 @@ impl Desk {
 }
 
 /// What it is sealed as: what is of one thing opens for no other.
-fn bound_to(of: HeldFor) -> (Label, [u8; 4]) {
+fn bound_to(of: Paper) -> (Label, [u8; 4]) {
     match of {
-        HeldFor::Request(request) => (Label::RequestPersons, request.0.to_be_bytes()),
-        HeldFor::Hold(hold) => (Label::HoldText, hold.0.to_be_bytes()),
+        Paper::Request(request) => (Label::RequestPersons, request.0.to_be_bytes()),
+        Paper::Hold(hold) => (Label::HoldText, hold.0.to_be_bytes()),
+        Paper::Operation(operation) => (Label::OperationPersons, operation.0.to_be_bytes()),
     }
 }
 
-fn path_of(dir: &Path, of: HeldFor) -> PathBuf {
+fn path_of(dir: &Path, of: Paper) -> PathBuf {
     dir.join(match of {
-        HeldFor::Request(request) => format!("{:08x}", request.0),
-        HeldFor::Hold(hold) => format!("h{:08x}", hold.0),
+        Paper::Request(request) => format!("{:08x}", request.0),
+        Paper::Hold(hold) => format!("h{:08x}", hold.0),
+        Paper::Operation(operation) => format!("o{:08x}", operation.0),
     })
 }

@@ -43,6 +43,8 @@ pub struct Duties {
     /// Days that are over and that no officer has confirmed what was destroyed on, and the first of them.
     pub days_unconfirmed: usize,
     pub first_unconfirmed: Option<LocalDay>,
+    /// Operations that are being filmed, or should be.
+    pub operations_under_way: usize,
     /// Destroyed segments of which overwriting should have been proven and was not, on days not confirmed since.
     #[serde(default)]
     pub unproven_segments: u64,
@@ -94,6 +96,9 @@ impl Access {
             ));
         }
         self.holds_that_wait(now, &mut duties);
+        let (under_way, alarms) = self.operations_that_wait(now);
+        duties.operations_under_way = under_way;
+        duties.alarms.extend(alarms);
         (duties.days_unconfirmed, duties.first_unconfirmed) = self.destructions().unconfirmed(now);
         if let (days, Some(first)) = (duties.days_unconfirmed, duties.first_unconfirmed)
             && days >= self.periods.unconfirmed_days as usize

@@ -1,11 +1,12 @@
 //! What the rows add up to: requests, grants, holds, rights. Built by applying every row at a start, and each new one.
 
 use super::decisions::Deciding;
-use super::states::{HoldState, RequestState};
+use super::states::{HoldState, OperationState, RequestState};
 use crate::crypto::{PublicKey, VerifyingKey};
 use crate::domain::request::RequestKind;
 use crate::domain::{
-    AccountId, CameraNumber, Digest, GrantId, HeldFor, HoldId, HoldReason, RequestId, Role, Span, Utc,
+    AccountId, AskedBy, CameraNumber, Digest, GrantId, HeldFor, HoldId, HoldReason, OperationId, RequestId, Role, Span,
+    Utc,
 };
 use crate::ledger::{Act, Actor, Decision, GrantedView, KeptView, Row};
 use crate::vault::Hold;
@@ -61,6 +62,19 @@ impl OrderedHold {
     }
 }
 
+/// An operation that was filmed, or is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Operation {
+    pub number: OperationId,
+    pub camera: CameraNumber,
+    pub asked_by: AskedBy,
+    /// Commits to who asked.
+    pub persons: Digest,
+    pub started: Utc,
+    pub started_by: Option<AccountId>,
+    pub state: OperationState,
+}
+
 /// Whether a grant still opens anything.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -101,6 +115,9 @@ pub(super) struct Registry {
     pub requests: BTreeMap<RequestId, Request>,
     pub grants: BTreeMap<GrantId, Grant>,
     pub holds: BTreeMap<HoldId, OrderedHold>,
+    pub operations: BTreeMap<OperationId, Operation>,
+    /// Those that are under way: asked for by each operating room's camera several times a second.
+    under_way: BTreeMap<CameraNumber, OperationId>,
     /// Requests whose decision is being carried out: a second one is told to wait.
     pub deciding: BTreeMap<RequestId, Arc<Deciding>>,
 }
@@ -134,6 +151,8 @@ impl Registry {
             Act::HoldConfirmed { of: HeldFor::Hold(hold) }
             | Act::HoldExtended { hold, .. }
             | Act::HoldEnded { hold, .. } => self.apply_to_hold(*hold, row),
+            Act::OperationStarted { .. } => self.enter_operation(row),
+            Act::OperationEnded { operation, .. } => self.apply_to_operation(*operation, row),
             Act::GrantEnded { grant } => {
                 if let Some(known) = self.grants.get_mut(grant) {
                     known.state = GrantState::Ended;
@@ -197,6 +216,45 @@ impl Registry {
             state: HoldState::Ordered { since: row.at },
         };
         self.holds.insert(*hold, new);
+    }
+
+    fn enter_operation(&mut self, row: &Row) {
+        let Act::OperationStarted { operation, camera, asked_by, persons } = &row.act else { return };
+        let new = Operation {
+            number: *operation,
+            camera: *camera,
+            asked_by: *asked_by,
+            persons: *persons,
+            started: row.at,
+            started_by: person_of(row.actor),
+            state: OperationState::UnderWay,
+        };
+        self.operations.insert(*operation, new);
+        self.under_way.insert(*camera, *operation);
+    }
+
+    fn apply_to_operation(&mut self, operation: OperationId, row: &Row) {
+        let Some(known) = self.operations.get_mut(&operation) else { return };
+        let Some(next) = known.state.apply(&row.act, person_of(row.actor), row.at) else {
+            tracing::error!(%operation, "a row of the ledger does not fit the operation's state");
+            return;
+        };
+        known.state = next;
+        self.under_way.remove(&known.camera);
+    }
+
+    /// The operation that is under way before a camera.
+    pub fn under_way(&self, camera: CameraNumber) -> Option<&Operation> {
+        self.operations.get(self.under_way.get(&camera)?)
+    }
+
+    /// All operations that are under way.
+    pub fn all_under_way(&self) -> impl Iterator<Item = &Operation> {
+        self.under_way.values().filter_map(|operation| self.operations.get(operation))
+    }
+
+    pub fn next_operation(&self) -> OperationId {
+        OperationId(self.operations.keys().next_back().map_or(1, |last| last.0 + 1))
     }
 
     fn apply_to_hold(&mut self, hold: HoldId, row: &Row) {

@@ -319,6 +319,7 @@ impl Access {
             ledger.condemn(LedgerError::Lacks { holds });
         }
         access.reconcile().map_err(Box::new)?;
+        access.say_what_is_under_way();
         Ok((access, ledger))
     }
 

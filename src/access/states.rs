@@ -258,6 +258,29 @@ impl HoldState {
     }
 }
 
+/// Where an operation stands.
+///
+/// ```text
+/// UnderWay ─ ended ─▶ Ended
+/// ```
+///
+/// Nothing ends one but a person: neither the time, nor a start, nor a camera that is taken away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum OperationState {
+    UnderWay,
+    Ended { at: Utc, by: Option<AccountId> },
+}
+
+impl OperationState {
+    /// The next state, where the diagram has one.
+    pub fn apply(self, act: &Act, by: Option<AccountId>, at: Utc) -> Option<OperationState> {
+        match (self, act) {
+            (OperationState::UnderWay, Act::OperationEnded { .. }) => Some(OperationState::Ended { at, by }),
+            (OperationState::UnderWay | OperationState::Ended { .. }, _) => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -337,6 +360,18 @@ mod tests {
         let old = r#"{"outcome": "refused", "ground": "other-just-cause", "reason": "so"}"#;
         let act = Act::RequestDecided { request: RequestId(1), decision: serde_json::from_str(old).unwrap() };
         assert_eq!(RequestState::Identified { document: DOCUMENT }.apply(&act, NOW), Some(refused()));
+    }
+
+    #[test]
+    fn an_operation_ends_once_and_by_nothing_else() {
+        let (by, camera) = (Some(AccountId(3)), crate::domain::CameraNumber::new(3).unwrap());
+        let end = Act::OperationEnded { operation: crate::domain::OperationId(1), camera };
+        let ended = OperationState::Ended { at: NOW, by };
+        assert_eq!(OperationState::UnderWay.apply(&end, by, NOW), Some(ended));
+        assert_eq!(ended.apply(&end, by, later(1)), None);
+        for act in [Act::DaemonStopped, Act::DaemonStarted { version: String::new(), demo: false }] {
+            assert_eq!(OperationState::UnderWay.apply(&act, by, NOW), None);
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::ledger::{Decision, GrantedView, ViewRefusal};
 use crate::retention::Eraser;
 use crate::segment::FragmentFacts;
 use crate::vault::{CameraRecorder, Volume};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -25,6 +26,7 @@ mod destructions;
 mod erasure;
 mod forgeries;
 mod holds;
+mod operations;
 
 const START: Utc = Utc::from_micros(1_795_341_600_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -38,6 +40,12 @@ const PEOPLE: [(&str, Role); 6] = [
     ("desk", Role::Staff),
     ("auditor", Role::Auditor),
     ("other", Role::Viewer),
+];
+const CAMERAS: [(u16, CameraClass); 4] = [
+    (1, CameraClass::PublicArea),
+    (2, CameraClass::PublicArea),
+    (21, CameraClass::OperatingRoom),
+    (22, CameraClass::OperatingRoom),
 ];
 const VIEWER: AccountId = AccountId(3);
 
@@ -130,12 +138,13 @@ impl Clinic {
             objection: DAY * 30,
             held_warn_percent: 10,
             unconfirmed_days: 2,
+            operation_warn: Duration::from_secs(8 * 3_600),
             site_name: "Test".into(),
             time_zone: jiff::tz::TimeZone::get("Asia/Seoul").unwrap(),
         };
         let (access, ledger) =
             Access::start(&files, Arc::clone(&vault), Arc::clone(&time), Arc::clone(&holds), periods).unwrap();
-        access.set_cameras(BTreeSet::from([camera(1), camera(2)]));
+        access.set_cameras(BTreeMap::from(CAMERAS.map(|(number, class)| (camera(number), class))));
         let eraser = Eraser::new(Arc::clone(&vault), time, holds, access.grant_store(), ledger);
         Open { access, vault, eraser }
     }

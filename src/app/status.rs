@@ -35,6 +35,8 @@ pub struct CameraLine {
     pub since: Option<Utc>,
     pub newest_frame: Option<Utc>,
     pub detail: Option<String>,
+    /// Whether its pictures, and its password, are encrypted on their way here.
+    pub encrypted: bool,
 }
 
 /// How one volume is.
@@ -238,6 +240,7 @@ impl StatusDesk {
                 since: status.map(|status| status.since),
                 newest_frame: status.and_then(|status| status.newest_frame),
                 detail: status.and_then(|status| status.detail.clone()),
+                encrypted: camera.source.is_encrypted(),
             }
         };
         self.known.get().iter().map(line).collect()
@@ -256,6 +259,7 @@ impl StatusDesk {
             let detail = camera.detail.as_deref().unwrap_or("no reason is known");
             alarms.push(format!("camera {} ({}) is not recorded: {detail}", camera.number, camera.name));
         }
+        alarms.extend(self.known.wrong().into_iter().map(|wrong| format!("a camera's file is not in force: {wrong}")));
         for volume in volumes.iter().filter(|volume| volume.failed) {
             alarms.push(format!("volume {} failed and takes nothing more: replace its disk", volume.dir.display()));
         }
@@ -279,7 +283,7 @@ impl StatusDesk {
         }
         alarms.extend(foreseen.alarms);
         if let Some(damage) = self.ledger.damage() {
-            alarms.push(format!("nothing is shown or decided: {damage}"));
+            alarms.push(format!("nothing is shown or decided, and no operation can begin or end: {damage}"));
         } else if self.ledger.room() == LedgerRoom::ReserveInUse {
             alarms.push(
                 "the ledger's disk is full and its reserve is in use: nothing is shown; receipts, holds and decisions are \
@@ -288,12 +292,16 @@ impl StatusDesk {
             );
         } else if self.ledger.room() == LedgerRoom::None {
             alarms.push(
-                "the ledger's disk is full, and took no row: nothing is shown or decided, and receipts wait. Free room on it; \
-                 nothing needs a restart"
+                "the ledger's disk is full, and took no row: nothing is shown or decided, no operation can begin or end, and \
+                 receipts wait. Free room on it; nothing needs a restart"
                     .into(),
             );
         } else if !self.ledger.is_writable() {
-            alarms.push("the ledger cannot be written, so nothing is shown: free or replace its disk, restart".into());
+            alarms.push(
+                "the ledger cannot be written, so nothing is shown, and no operation can begin or end: free or replace its \
+                 disk, restart"
+                    .into(),
+            );
         }
         let clock = self.time.report();
         alarms.extend(clock.waits_for.clone());

@@ -2,12 +2,13 @@
 
 use super::SiteArg;
 use super::progress::Progress;
+use crate::app::{ask_status, state_dir};
 use crate::clock::Clock;
-use crate::config::{Camera, CameraSet, Pace, Site};
+use crate::config::{Camera, CameraSet, ConfigError, ConfigErrors, Pace, Site};
 use crate::ingest::{Findings, Limits, probe};
 use anyhow::{Context, bail};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -43,7 +44,8 @@ impl CamerasCommand {
 pub(super) struct Probe {
     #[command(flatten)]
     site: SiteArg,
-    /// Camera files; all of the site's without any.
+    /// Camera files, the site's own or any others; a name that is not found here is looked for among the site's. All of the
+    /// site's without any.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// How long each is watched. Key frames further apart than this are not found.
@@ -76,7 +78,7 @@ struct Line {
 impl Probe {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.look() {
-            Ok(lines) if lines.iter().all(|line| line.warnings.is_empty()) => Ok(ExitCode::SUCCESS),
+            Ok((lines, 0)) if lines.iter().all(|line| line.warnings.is_empty()) => Ok(ExitCode::SUCCESS),
             Ok(_) => Ok(ExitCode::FAILURE),
             Err(e) => {
                 super::tell(&e);
@@ -85,17 +87,24 @@ impl Probe {
         }
     }
 
-    fn look(&self) -> anyhow::Result<Vec<Line>> {
+    /// Each camera's line, and how many things are wrong with files.
+    fn look(&self) -> anyhow::Result<(Vec<Line>, usize)> {
         let site = Site::load(&self.site.site, Pace::from_flag(false))?;
-        let (cameras, errors) = CameraSet::load(&site);
-        let wanted = self.wanted(&cameras)?;
-        for error in errors {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        // What runs is not what the notice has no room for (S5).
+        let running = runtime.block_on(ask_status(&state_dir(&site))).ok().flatten();
+        let runs =
+            |number| running.as_ref().is_some_and(|status| status.cameras.iter().any(|line| line.number == number));
+        let (cameras, errors) = CameraSet::load_knowing(&site, &runs);
+        let wanted = self.wanted(&site, &cameras, &errors)?;
+        let mut wrong = 0;
+        for error in errors.iter().filter(|error| self.files.is_empty() || self.names(&error.file)) {
             eprintln!("custodian: {error}");
+            wrong += 1;
         }
         let worker = std::env::current_exe().context("the program's own file is not to be found")?;
         let watch = Duration::from_secs(self.watch_s);
         let bar = Progress::cameras(wanted.len());
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let mut lines = runtime.block_on(async {
             let mut probes = JoinSet::new();
             for camera in wanted {
@@ -120,25 +129,44 @@ impl Probe {
         } else {
             print!("{}", table(&lines));
         }
-        Ok(lines)
+        Ok((lines, wrong))
     }
 
-    fn wanted(&self, cameras: &CameraSet) -> anyhow::Result<Vec<Camera>> {
+    /// Whether a camera's file is one of those that were named.
+    fn names(&self, file: &Path) -> bool {
+        self.files.iter().any(|named| is_same_file(named, file))
+    }
+
+    fn wanted(&self, site: &Site, cameras: &CameraSet, errors: &[ConfigError]) -> anyhow::Result<Vec<Camera>> {
         if self.files.is_empty() {
             if cameras.is_empty() {
                 bail!("no camera file of the site is right; write one, or name files");
             }
             return Ok(cameras.iter().cloned().collect());
         }
-        let find =
-            |file: &PathBuf| {
-                let is_it = |camera: &&Camera| camera.file.file_name() == file.file_name();
-                cameras.iter().find(is_it).cloned().with_context(|| {
-                    format!("{}: it is no camera of the site, or its file is not right", file.display())
-                })
-            };
-        self.files.iter().map(find).collect()
+        self.files.iter().map(|named| one_named(named, site, cameras, errors)).collect()
     }
+}
+
+/// Whether two paths lead to one file, by whatever way.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
+/// The camera of a file that was named: one of the site's as it is in force there, or any other by itself, to be looked at
+/// before it is put in place.
+fn one_named(named: &Path, site: &Site, cameras: &CameraSet, errors: &[ConfigError]) -> anyhow::Result<Camera> {
+    // A name alone that is not here means the site's.
+    let is_a_name = named.file_name() == Some(named.as_os_str());
+    let file = if is_a_name && !named.exists() { site.camera_dir.join(named) } else { named.to_path_buf() };
+    if let Some(camera) = cameras.iter().find(|camera| is_same_file(&camera.file, &file)) {
+        return Ok(camera.clone());
+    }
+    let refused: Vec<ConfigError> = errors.iter().filter(|error| is_same_file(&error.file, &file)).cloned().collect();
+    if !refused.is_empty() {
+        return Err(ConfigErrors(refused).into());
+    }
+    Camera::read(&file, site).map_err(|wrong| ConfigErrors(wrong).into())
 }
 
 fn line(camera: &Camera, findings: &Findings, watch: Duration) -> Line {

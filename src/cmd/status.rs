@@ -71,6 +71,14 @@ fn print(status: &Status) {
         let newest = camera.newest_frame.map_or_else(|| "no frame yet".to_owned(), |at| format!("newest frame {at}"));
         println!("  {:>4}  {:<24} {:<11} {newest}", camera.number.to_string(), camera.name, camera.state);
     }
+    let open: Vec<String> =
+        status.cameras.iter().filter(|camera| !camera.encrypted).map(|camera| camera.number.to_string()).collect();
+    if !open.is_empty() {
+        println!("  Not encrypted on their way here: {}. Keep them on a network of their own.", open.join(", "));
+    }
+    if status.duties.operations_under_way > 0 {
+        println!("  Operations under way: {}", status.duties.operations_under_way);
+    }
     println!("\nVolumes");
     for volume in &status.volumes {
         let free = volume.free_bytes.map_or_else(|| "?".to_owned(), |free| format!("{:.1}", free as f64 / 1e9));

@@ -2,10 +2,10 @@
 
 use super::document::{Document, Found, Section};
 use super::error::{ConfigError, Fault, Place};
-use super::private::{read_password, read_text};
+use super::private::{Given, read_password, read_text};
 use super::site::{Site, whole_file};
 use crate::domain::source::{Credentials, Driver, Source, Transport};
-use crate::domain::{CameraClass, CameraNumber, FilmedArea, FilmingHours, Retention};
+use crate::domain::{CameraClass, CameraNumber, FilmedArea, Filming, FilmingHours, Retention};
 use std::path::{Path, PathBuf};
 use url::Url;
 
@@ -28,7 +28,7 @@ pub struct Camera {
     /// Why it films (PIPA 25(1)).
     pub purpose: String,
     pub retention: Retention,
-    /// When it films; always where there are none.
+    /// When it films; always where there are none. An operating room's camera has none.
     pub hours: Option<FilmingHours>,
     /// Who answers for it, where that is not the site's own officer.
     pub owner: Option<String>,
@@ -42,6 +42,23 @@ pub struct Camera {
 }
 
 impl Camera {
+    /// When it films.
+    pub fn filming(&self) -> Filming {
+        match (self.class, &self.hours) {
+            (CameraClass::OperatingRoom, _) => Filming::Operations,
+            (CameraClass::PublicArea | CameraClass::NonPublic, Some(hours)) => Filming::Hours(hours.clone()),
+            (CameraClass::PublicArea | CameraClass::NonPublic, None) => Filming::Always,
+        }
+    }
+
+    /// Reads one file by itself, wherever it is: what only shows beside other cameras is not looked at.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn read(file: &Path, site: &Site) -> Result<Self, Vec<ConfigError>> {
+        read_camera(file, site).map(|read| read.camera)
+    }
+
     /// Whether everything but the file's name is the same.
     pub fn is_same(&self, other: &Camera) -> bool {
         let Camera {
@@ -126,6 +143,9 @@ fn camera_of(document: &Document<'_>, mut root: Section<'_>, file: &Path, site: 
     if class.as_ref().is_some_and(|class| class.value == CameraClass::NonPublic) && !root.has("consent_basis") {
         root.refuse("consent_basis", Fault::ConsentMissing);
     }
+    if class.as_ref().is_some_and(|class| class.value == CameraClass::OperatingRoom) && root.has("hours") {
+        root.refuse("hours", Fault::HoursInOperatingRoom);
+    }
     let retention = class.as_ref().and_then(|class| {
         if days.is_none() && root.has("retention_days") {
             return None;
@@ -134,7 +154,7 @@ fn camera_of(document: &Document<'_>, mut root: Section<'_>, file: &Path, site: 
         let days = days.map_or(DEFAULT_RETENTION_DAYS, |found| found.value);
         site.retention(class.value, days).map_err(|fault| document.refuse(&field, fault)).ok()
     });
-    let source = read_source(document, root.section("source"), &site.dir);
+    let source = read_source(document, root.section("source"), site);
     root.finish();
 
     let number = number?;
@@ -192,7 +212,7 @@ struct Address {
     credentials: Option<Credentials>,
 }
 
-fn read_source(document: &Document<'_>, mut source: Section<'_>, site_dir: &Path) -> Option<Address> {
+fn read_source(document: &Document<'_>, mut source: Section<'_>, site: &Site) -> Option<Address> {
     let url = source.line("url", URL_LIMIT);
     let url = source.require("url", "write the camera's address, like \"rtsp://192.0.2.7/stream1\"", url);
     let url = url.and_then(|found| match checked_url(&found.value) {
@@ -206,6 +226,7 @@ fn read_source(document: &Document<'_>, mut source: Section<'_>, site_dir: &Path
     let transport = source.choice::<Transport>("transport");
     let username = source.line("username", NAME_LIMIT);
     let password_file = source.line("password_file", URL_LIMIT);
+    let password_credential = source.line("password_credential", NAME_LIMIT);
 
     let driver_value = driver.as_ref().map_or(Driver::Retina, |found| found.value);
     let transport_value = transport.as_ref().map_or(Transport::Tcp, |found| found.value);
@@ -215,32 +236,42 @@ fn read_source(document: &Document<'_>, mut source: Section<'_>, site_dir: &Path
     {
         check_scheme(document, url, driver_value, transport.as_ref());
     }
-    if source.has("username") != source.has("password_file") {
+    let has_password = source.has("password_file") || source.has("password_credential");
+    if source.has("username") != has_password {
         let missing = if source.has("username") { "password_file" } else { "username" };
         source.refuse(missing, Fault::HalfCredentials);
     }
-    let credentials = match (username, password_file) {
-        (Some(username), Some(file)) => read_credentials(document, username, &file, site_dir),
-        _ => None,
+    if source.has("password_file") && source.has("password_credential") {
+        source.refuse("password_credential", Fault::TwoPasswords);
+    }
+    let password = match (password_file, password_credential) {
+        (Some(file), None) => Some((site.dir.join(&file.value), file.field, Given::ByFile)),
+        (None, Some(credential)) => credential_path(document, &credential, site.credentials_dir.as_deref())
+            .map(|path| (path, credential.field, Given::ByService)),
+        (None | Some(_), _) => None,
     };
+    let credentials =
+        username.zip(password).and_then(|(username, (path, field, given))| match read_password(&path, given) {
+            Ok(mut password) => Some(Credentials::new(username.value, std::mem::take(&mut *password))),
+            Err(why) => {
+                document.refuse(&field, Fault::PasswordFile { path, why });
+                None
+            }
+        });
     source.finish();
     Some(Address { url: url?.value, driver: driver_value, transport: transport_value, credentials })
 }
 
-fn read_credentials(
-    document: &Document<'_>,
-    username: Found<String>,
-    file: &Found<String>,
-    site_dir: &Path,
-) -> Option<Credentials> {
-    let path = site_dir.join(&file.value);
-    match read_password(&path) {
-        Ok(mut password) => Some(Credentials::new(username.value, std::mem::take(&mut *password))),
-        Err(why) => {
-            document.refuse(&file.field, Fault::PasswordFile { path, why });
-            None
-        }
+/// Where the service manager put a credential of that name (systemd.exec(5), `LoadCredential=`).
+fn credential_path(document: &Document<'_>, credential: &Found<String>, dir: Option<&Path>) -> Option<PathBuf> {
+    let name = Path::new(&credential.value);
+    let is_a_name = name.file_name() == Some(name.as_os_str());
+    match dir {
+        _ if !is_a_name => document.refuse(&credential.field, Fault::NoCredentialName),
+        None => document.refuse(&credential.field, Fault::NoCredentials),
+        Some(dir) => return Some(dir.join(name)),
     }
+    None
 }
 
 /// An address that leads to another machine's stream and holds no secret.
@@ -540,6 +571,56 @@ password_file = "cam.password"
         let absolute = fixture.site.dir.join("cam.password");
         let text = GOOD.replace("stream1\"", &with(absolute.to_str().unwrap()));
         assert!(parse(&text, &fixture.site).unwrap().source.credentials.is_some());
+    }
+
+    #[test]
+    fn a_password_can_come_from_the_service_manager() {
+        let mut fixture = fixture(Pace::Real);
+        let with = |text: &str| format!("stream1\"\nusername = \"u\"\npassword_credential = \"{text}\"");
+        let error = only_error("stream1\"", &with("lobby"), &fixture.site);
+        assert_eq!((&error.fault, error.field.as_deref()), (&Fault::NoCredentials, Some("source.password_credential")));
+        assert!(error.to_string().contains("LoadCredential="), "{error}");
+
+        let dir = tempfile::tempdir().unwrap();
+        fixture.site.credentials_dir = Some(dir.path().to_path_buf());
+        let error = only_error("stream1\"", &with("lobby"), &fixture.site);
+        assert!(matches!(&error.fault, Fault::PasswordFile { why: PasswordFault::Unreadable(_), .. }), "{error}");
+        // As systemd gives it to a service that is another user's: owned by root, with an access list for the user.
+        let file = dir.path().join("lobby");
+        std::fs::write(&file, format!("{SECRET}\n")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o440)).unwrap();
+        let camera = parse(&GOOD.replace("stream1\"", &with("lobby")), &fixture.site).unwrap();
+        let credentials = camera.source.credentials.as_ref().unwrap();
+        assert_eq!(credentials.password.expose(), SECRET);
+        assert!(!format!("{camera:?}").contains(SECRET));
+        // As a file of its own it would not do.
+        let as_file = format!("stream1\"\nusername = \"u\"\npassword_file = \"{}\"", file.display());
+        let error = only_error("stream1\"", &as_file, &fixture.site);
+        assert!(matches!(&error.fault, Fault::PasswordFile { why: PasswordFault::NotPrivate { .. }, .. }), "{error}");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o444)).unwrap();
+        let error = only_error("stream1\"", &with("lobby"), &fixture.site);
+        assert!(matches!(&error.fault, Fault::PasswordFile { why: PasswordFault::NotPrivate { .. }, .. }), "{error}");
+
+        for wrong in ["../lobby", "/etc/shadow", "a/b", "..", "."] {
+            assert_eq!(only_error("stream1\"", &with(wrong), &fixture.site).fault, Fault::NoCredentialName, "{wrong}");
+        }
+        let both = format!("{}\npassword_file = \"cam.password\"", with("lobby"));
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o400)).unwrap();
+        assert_eq!(only_error("stream1\"", &both, &fixture.site).fault, Fault::TwoPasswords);
+    }
+
+    #[test]
+    fn an_operating_room_films_operations_and_has_no_hours() {
+        let fixture = fixture(Pace::Real);
+        let room = GOOD.replace("\"lobby\"", "\"operating-room\"").replace("\"public-area\"", "\"operating-room\"");
+        assert_eq!(parse(&room, &fixture.site).unwrap().filming(), Filming::Operations);
+        let with_hours = room.replace("\n[source]", "hours = \"mon-fri 08:00-19:30\"\n[source]");
+        let errors = parse(&with_hours, &fixture.site).unwrap_err();
+        assert_eq!((errors.len(), &errors[0].fault), (1, &Fault::HoursInOperatingRoom));
+        assert_eq!(errors[0].field.as_deref(), Some("hours"));
+        assert_eq!(parse(GOOD, &fixture.site).unwrap().filming(), Filming::Always);
+        let lobby = GOOD.replace("\n[source]", "hours = \"mon-fri 08:00-19:30\"\n[source]");
+        assert!(matches!(parse(&lobby, &fixture.site).unwrap().filming(), Filming::Hours(_)));
     }
 
     #[test]

@@ -132,6 +132,10 @@ pub enum Fault {
     ConsentMissing,
     #[error("{0}")]
     Hours(NoHours),
+    #[error(
+        "an operating room is filmed during operations, whatever the hour: staff says when one begins and ends; take the hours out"
+    )]
+    HoursInOperatingRoom,
     #[error("another file has camera number {number} already: {}; give this one a number of its own", other.display())]
     NumberTaken { number: CameraNumber, other: PathBuf },
     #[error(
@@ -154,8 +158,16 @@ pub enum Fault {
     SchemeNeedsLibav,
     #[error("only rtsp:// can be carried by udp; leave `transport` out")]
     TransportWithoutRtsp,
-    #[error("is missing; a user name and a password file go together")]
+    #[error("is missing; a user name and a password, by `password_file` or `password_credential`, go together")]
     HalfCredentials,
+    #[error("there is a `password_file` too; name one of them")]
+    TwoPasswords,
+    #[error("is no name of a credential: write the one that stands in the unit before the colon, without a path")]
+    NoCredentialName,
+    #[error(
+        "the service manager gave this program no credentials; add LoadCredential=NAME:FILE to the unit (systemctl edit custodian) and restart it. By hand, `systemd-run --pipe -p LoadCredential=NAME:FILE custodian …` does it"
+    )]
+    NoCredentials,
     #[error("{}: {why}", path.display())]
     PasswordFile { path: PathBuf, why: PasswordFault },
 }

@@ -52,8 +52,18 @@ pub(super) fn read_text(path: &Path) -> Result<String, Fault> {
     String::from_utf8(bytes).map_err(|_| Fault::NotUtf8)
 }
 
+/// Who put a password's file where it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Given {
+    /// A person: it is the running user's own.
+    ByFile,
+    /// The service manager. It is its own, or the running user's; an access list for that user shows as a right of the group
+    /// (systemd.exec(5), acl(5)). The directory is out of others' reach.
+    ByService,
+}
+
 /// A camera's password: one line, in a file that its owner alone can reach.
-pub(super) fn read_password(path: &Path) -> Result<Zeroizing<String>, PasswordFault> {
+pub(super) fn read_password(path: &Path, given: Given) -> Result<Zeroizing<String>, PasswordFault> {
     let unreadable = |e: io::Error| PasswordFault::Unreadable(e.to_string());
     let mut file = open_at_once(path).map_err(unreadable)?;
     // The open file is asked, not the path: what is checked is what is read.
@@ -61,11 +71,15 @@ pub(super) fn read_password(path: &Path) -> Result<Zeroizing<String>, PasswordFa
     if !meta.is_file() {
         return Err(PasswordFault::NotAFile);
     }
-    if meta.uid() != rustix::process::geteuid().as_raw() {
+    let (roots, others) = match given {
+        Given::ByFile => (false, 0o177),
+        Given::ByService => (true, 0o137),
+    };
+    if meta.uid() != rustix::process::geteuid().as_raw() && !(roots && meta.uid() == 0) {
         return Err(PasswordFault::NotOwned { owner: meta.uid() });
     }
     let mode = meta.mode() & 0o777;
-    if mode & 0o177 != 0 {
+    if mode & others != 0 {
         return Err(PasswordFault::NotPrivate { mode });
     }
     let too_much = PasswordFault::NotOneLine { limit_bytes: PASSWORD_LIMIT_BYTES };
@@ -204,11 +218,11 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             for mode in [0o600, 0o400] {
                 set_mode(&path, mode);
-                assert_eq!(read_password(&path).unwrap().as_str(), wanted);
+                assert_eq!(read_password(&path, Given::ByFile).unwrap().as_str(), wanted);
             }
             for mode in [0o640, 0o604, 0o644, 0o700, 0o620, 0o666] {
                 set_mode(&path, mode);
-                let refused = read_password(&path).unwrap_err();
+                let refused = read_password(&path, Given::ByFile).unwrap_err();
                 assert_eq!(refused, PasswordFault::NotPrivate { mode });
                 assert!(refused.to_string().contains("chmod 600"));
             }
@@ -216,7 +230,7 @@ mod tests {
         }
         if rustix::process::geteuid().is_root() {
             std::os::unix::fs::chown(&path, Some(1), None).unwrap();
-            assert_eq!(read_password(&path).unwrap_err(), PasswordFault::NotOwned { owner: 1 });
+            assert_eq!(read_password(&path, Given::ByFile).unwrap_err(), PasswordFault::NotOwned { owner: 1 });
         }
     }
 
@@ -231,12 +245,12 @@ mod tests {
             [(b"", true), (b"\n", true), (b"sesame\nopen", false), (b"ses\xffame", false), (long.as_bytes(), false)];
         for (content, empty) in cases {
             std::fs::write(&path, content).unwrap();
-            let refused = read_password(&path).unwrap_err();
+            let refused = read_password(&path, Given::ByFile).unwrap_err();
             assert_eq!(refused == PasswordFault::Empty, empty);
             assert!(!refused.to_string().contains("ses"), "{refused}");
         }
-        assert!(matches!(read_password(&dir.path().join("none")), Err(PasswordFault::Unreadable(_))));
-        assert_eq!(read_password(dir.path()).unwrap_err(), PasswordFault::NotAFile);
+        assert!(matches!(read_password(&dir.path().join("none"), Given::ByFile), Err(PasswordFault::Unreadable(_))));
+        assert_eq!(read_password(dir.path(), Given::ByFile).unwrap_err(), PasswordFault::NotAFile);
     }
 
     #[test]
@@ -245,7 +259,7 @@ mod tests {
         let fifo = dir.path().join("fifo");
         rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
         assert_eq!(read_text(&fifo), Err(Fault::NotAFile));
-        assert_eq!(read_password(&fifo).unwrap_err(), PasswordFault::NotAFile);
+        assert_eq!(read_password(&fifo, Given::ByFile).unwrap_err(), PasswordFault::NotAFile);
         assert!(matches!(read_text(dir.path()), Err(Fault::NotAFile | Fault::Unreadable(_))));
         let huge = dir.path().join("huge");
         std::fs::write(&huge, vec![b'#'; usize::try_from(TEXT_LIMIT_BYTES).unwrap() + 1]).unwrap();

@@ -4,7 +4,8 @@
 //! - S2 A bad file leaves its own last good version in force, as long as the daemon runs.
 //! - S3 A number belongs to the camera that already runs under it; of two new ones, to the first by file name.
 //! - S4 A file that is gone is a camera that is gone. A directory that cannot be read changes nothing.
-//! - S5 No more cameras than the notice declares; those that already run come first.
+//! - S5 No more cameras than the notice declares. Those that already run come first, then those that were recorded before,
+//!   then the others, those whose files were changed last at the end. A number that is made less stops none that runs.
 
 use super::camera::{Camera, ReadCamera, read_camera};
 use super::error::{ConfigError, Fault, Place};
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The cameras in force, by number.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -48,8 +50,18 @@ impl CameraSet {
         Self::default().reload(site)
     }
 
+    /// The same, where it is known of which cameras there is footage (S5).
+    pub fn load_knowing(site: &Site, was_recorded: &dyn Fn(CameraNumber) -> bool) -> (Self, Vec<ConfigError>) {
+        Self::default().reload_knowing(site, was_recorded)
+    }
+
     /// Reads every camera file again; see S1 to S5 for what stays of this set. Blocks on files.
     pub fn reload(&self, site: &Site) -> (Self, Vec<ConfigError>) {
+        self.reload_knowing(site, &|_| false)
+    }
+
+    /// The same, where it is known of which cameras there is footage (S5).
+    pub fn reload_knowing(&self, site: &Site, was_recorded: &dyn Fn(CameraNumber) -> bool) -> (Self, Vec<ConfigError>) {
         let files = match camera_files(&site.camera_dir) {
             Ok(files) => files,
             Err(e) => return (self.clone(), vec![whole_file(&site.camera_dir, Fault::Unreadable(e.to_string()))]),
@@ -69,7 +81,18 @@ impl CameraSet {
         let (known, fresh): (Vec<_>, Vec<_>) = claims.into_iter().partition(|read| reading.is_at_home(&read.camera));
         let (renamed, fresh): (Vec<_>, Vec<_>) =
             fresh.into_iter().partition(|read| self.cameras.contains_key(&read.camera.number));
-        for read in known.into_iter().chain(renamed).chain(fresh) {
+        for read in known.into_iter().chain(renamed) {
+            reading.claim(read, site.declared_cameras);
+        }
+        let mut newcomers: Vec<ReadCamera> = Vec::new();
+        for read in fresh {
+            match newcomers.iter().find(|other| other.camera.number == read.camera.number) {
+                Some(other) => reading.refuse_number(&read, &other.camera.file.clone()),
+                None => newcomers.push(read),
+            }
+        }
+        newcomers.sort_by_cached_key(|read| (!was_recorded(read.camera.number), changed_at(&read.camera.file)));
+        for read in newcomers {
             reading.claim(read, site.declared_cameras);
         }
         let Reading { after, mut errors, .. } = reading;
@@ -132,13 +155,17 @@ impl Reading<'_> {
         }
     }
 
+    fn refuse_number(&mut self, read: &ReadCamera, other: &Path) {
+        let fault = Fault::NumberTaken { number: read.camera.number, other: other.to_path_buf() };
+        self.refuse(&read.camera.file, read.number_place, fault);
+    }
+
     fn claim(&mut self, read: ReadCamera, declared: Option<u32>) {
-        let ReadCamera { camera, number_place } = read;
-        if let Some(holder) = self.after.get(&camera.number) {
-            let fault = Fault::NumberTaken { number: camera.number, other: holder.file.clone() };
-            self.refuse(&camera.file, number_place, fault);
+        if let Some(holder) = self.after.get(&read.camera.number).map(|holder| holder.file.clone()) {
+            self.refuse_number(&read, &holder);
             return;
         }
+        let ReadCamera { camera, number_place } = read;
         // More files than cameras are never read: 65,535 numbers fit in a u32.
         let count = u32::try_from(self.after.len()).unwrap_or(u32::MAX);
         match declared {
@@ -166,6 +193,12 @@ impl Reading<'_> {
 pub(super) fn is_camera_file(name: &OsStr) -> bool {
     let hidden = name.as_encoded_bytes().first() == Some(&b'.');
     !hidden && Path::new(name).extension() == Some(OsStr::new("toml"))
+}
+
+/// When a file was changed last; those that cannot be asked come last.
+fn changed_at(file: &Path) -> (bool, Option<SystemTime>) {
+    let changed = std::fs::metadata(file).and_then(|meta| meta.modified()).ok();
+    (changed.is_none(), changed)
 }
 
 fn camera_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
@@ -382,6 +415,50 @@ mod tests {
         // One that goes makes room.
         site.remove("z.toml");
         assert_eq!(numbers(&third.reload(&site.site).0), [2, 3]);
+    }
+
+    #[test]
+    fn s5_at_a_start_those_that_were_recorded_come_first_and_the_newest_file_last() {
+        let site = Fixture::declaring(Some(2));
+        let age = |file: &str, seconds: u64| {
+            let then = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            std::fs::File::options().write(true).open(site.path(file)).unwrap().set_modified(then).unwrap();
+        };
+        for (file, number, seconds) in [("a.toml", 1, 300), ("b.toml", 2, 100), ("c.toml", 3, 200)] {
+            site.camera(file, number);
+            age(file, seconds);
+        }
+        let refused = |loaded: (CameraSet, Vec<ConfigError>)| {
+            assert_eq!((loaded.0.len(), loaded.1.len()), (2, 1));
+            assert_eq!(loaded.1[0].fault, Fault::BeyondNotice { declared: 2 });
+            loaded.1[0].file.clone()
+        };
+        assert_eq!(refused(CameraSet::load(&site.site)), site.path("a.toml"));
+        // One that was recorded is not refused for having been edited.
+        let recorded = |of| of == number(1);
+        assert_eq!(refused(CameraSet::load_knowing(&site.site, &recorded)), site.path("c.toml"));
+        // Of two with one number the first by name is asked, and no more.
+        site.camera("d.toml", 2);
+        let (_, errors) = CameraSet::load(&site.site);
+        assert_eq!(errors.len(), 2);
+        assert_eq!(errors[1].fault, Fault::NumberTaken { number: number(2), other: site.path("b.toml") });
+    }
+
+    #[test]
+    fn s5_a_lower_number_on_the_notice_stops_no_camera_that_runs() {
+        let mut site = Fixture::declaring(Some(3));
+        for (file, number) in [("a.toml", 1), ("b.toml", 2), ("c.toml", 3)] {
+            site.camera(file, number);
+        }
+        let first = site.load();
+        site.site.declared_cameras = Some(2);
+        let (second, errors) = first.reload(&site.site);
+        assert_eq!(numbers(&second), [1, 2, 3]);
+        assert_eq!((errors.len(), &errors[0].fault), (1, &Fault::BeyondNotice { declared: 2 }));
+        // And a higher one lets the next in.
+        site.camera("d.toml", 4);
+        site.site.declared_cameras = Some(4);
+        assert_eq!(numbers(&second.reload(&site.site).0), [1, 2, 3, 4]);
     }
 
     #[test]

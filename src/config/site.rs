@@ -19,6 +19,8 @@ pub const FRAGMENT_LIMIT: Duration = Duration::from_secs(4);
 const DEFAULT_TIME_ZONE: &str = "Asia/Seoul";
 const DEFAULT_CAMERA_DIR: &str = "camera-config";
 const DEFAULT_VOLUME: &str = "volumes/v1";
+/// systemd.exec(5).
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 const DEFAULT_PORT: u16 = 8970;
 const NAME_LIMIT: usize = 100;
 const PATH_LIMIT: usize = 1000;
@@ -33,6 +35,8 @@ pub struct Site {
     pub time_zone: TimeZone,
     /// How many cameras the published notice declares (PIPA 25(4)); no more than these are read. `None`: no limit.
     pub declared_cameras: Option<u32>,
+    /// Where the service manager put credentials (`$CREDENTIALS_DIRECTORY`); `None` where it gave none.
+    pub credentials_dir: Option<PathBuf>,
     /// The directory of one file a camera.
     pub camera_dir: PathBuf,
     pub listen: LoopbackAddr,
@@ -45,6 +49,8 @@ pub struct Site {
     pub held_warn_percent: u8,
     /// So many days that nobody confirmed what was destroyed on are an alarm.
     pub unconfirmed_days: u32,
+    /// An operation that is under way for so long is an alarm.
+    pub operation_warn: Duration,
     /// How far the clock may jump forward, in total, before an officer has to confirm the time.
     pub max_forward: Duration,
     /// Whether this is a demonstration: to be shown in the log, the API and on every page.
@@ -146,7 +152,9 @@ impl Site {
             }
         };
         match Self::parse(&dir, &file, &text, pace) {
-            Ok(site) if errors.is_empty() => Ok(site),
+            Ok(site) if errors.is_empty() => {
+                Ok(Self { credentials_dir: std::env::var_os(CREDENTIALS).map(PathBuf::from), ..site })
+            }
             Ok(_) => Err(ConfigErrors(errors)),
             Err(more) => {
                 errors.extend(more);
@@ -209,6 +217,10 @@ impl Site {
         let unconfirmed_days = destruction.number("unconfirmed_days", 1..=31, "days").map_or(7, |found| found.value);
         destruction.finish();
 
+        let mut operations = root.section("operations");
+        let operation_warn_h = operations.number("warn_h", 1..=72, "hours").map_or(8, |found| found.value);
+        operations.finish();
+
         let mut clock = root.section("clock");
         let max_forward = clock.number("max_forward_h", 1..=168, "hours");
         clock.finish();
@@ -219,6 +231,7 @@ impl Site {
             name: name?.value,
             time_zone: time_zone?,
             declared_cameras,
+            credentials_dir: None,
             camera_dir,
             listen,
             volumes,
@@ -227,6 +240,7 @@ impl Site {
             access,
             held_warn_percent: u8::try_from(held_warn_percent).unwrap_or(100),
             unconfirmed_days,
+            operation_warn: hours(operation_warn_h),
             max_forward: hours(max_forward.map_or(72, |found| found.value)),
             pace,
             compression,
@@ -368,6 +382,7 @@ mod tests {
         assert_eq!(site.access.request_due, Duration::from_secs(10 * 86_400));
         assert_eq!(site.access.objection, Duration::from_secs(30 * 86_400));
         assert_eq!((site.held_warn_percent, site.unconfirmed_days), (10, 7));
+        assert_eq!(site.operation_warn, hours(8));
         assert_eq!(site.max_forward, Duration::from_secs(72 * 3600));
         assert_eq!(site.pace, Pace::Real);
     }
@@ -417,6 +432,8 @@ objection_days = 7
 warn_percent = 100
 [destruction]
 unconfirmed_days = 1
+[operations]
+warn_h = 24
 [clock]
 max_forward_h = 1
 "#;
@@ -434,6 +451,7 @@ max_forward_h = 1
         assert_eq!(site.access.request_due, Duration::from_secs(86_400));
         assert_eq!((site.access.objection, site.held_warn_percent), (Duration::from_secs(7 * 86_400), 100));
         assert_eq!(site.unconfirmed_days, 1);
+        assert_eq!(site.operation_warn, hours(24));
         assert_eq!(site.max_forward, Duration::from_secs(3600));
     }
 
@@ -468,6 +486,7 @@ max_forward_h = 1
             ("[access]\nsession_idle_min = 90\nsession_max_h = 1", (5, 17), "access.session_max_h", &["shorter"]),
             ("[access]\nrequest_due_days = 11", (4, 20), "access.request_due_days", &["from 1 to 10 days"]),
             ("[access]\nobjection_days = 6", (4, 18), "access.objection_days", &["from 7 to 180 days"]),
+            ("[operations]\nwarn_h = 0", (4, 10), "operations.warn_h", &["from 1 to 72 hours"]),
             ("[destruction]\nunconfirmed_days = 32", (4, 20), "destruction.unconfirmed_days", &["from 1 to 31 days"]),
             ("[holds]\nwarn_percent = 0", (4, 16), "holds.warn_percent", &["from 1 to 100 percent"]),
             ("[clock]\nmax_forward_h = 169", (4, 17), "clock.max_forward_h", &["hours"]),

@@ -1,6 +1,7 @@
 //! Says when the camera files should be read again.
 //!
-//! The directory itself and its parent are watched: a package manager or a person may put another directory, or
+//! The directory itself and its parent are watched, and so is the directory of `site.toml`, which says how many cameras
+//! there may be: a package manager or a person may put another directory, or
 //! another target of a symbolic link, in its place. After the last event it waits for a quiet moment, so that a
 //! save in steps, or a hundred files at once, are one reading. A reading too many does no harm; none is missed.
 
@@ -53,14 +54,22 @@ impl CameraWatch {
     /// # Errors
     /// [`WatchError`] when the kernel refuses, which it does when too much is watched already.
     pub fn start(dir: &Path, clock: Clock) -> Result<Self, WatchError> {
+        Self::start_beside(dir, None, clock)
+    }
+
+    /// The same, of a file beside: of a change of that is told too.
+    ///
+    /// # Errors
+    /// As [`CameraWatch::start`].
+    pub fn start_beside(dir: &Path, beside: Option<&Path>, clock: Clock) -> Result<Self, WatchError> {
         let dir = std::path::absolute(dir).map_err(|e| WatchError::Start(notify::Error::io(e)))?;
         let parent = dir.parent().ok_or_else(|| WatchError::NoParent(dir.clone()))?.to_path_buf();
         let happened = Arc::new(Notify::new());
         let watcher = notify::recommended_watcher({
-            let (dir, happened) = (dir.clone(), Arc::clone(&happened));
+            let (dir, happened, beside) = (dir.clone(), Arc::clone(&happened), beside.map(Path::to_path_buf));
             move |event: notify::Result<Event>| {
                 // An error (a full queue of events, say) may hide a change: the files are read again.
-                if event.map_or(true, |event| concerns(&event, &dir)) {
+                if event.map_or(true, |event| concerns(&event, &dir, beside.as_deref())) {
                     happened.notify_one();
                 }
             }
@@ -69,7 +78,11 @@ impl CameraWatch {
         watch
             .watcher
             .watch(&parent, RecursiveMode::NonRecursive)
-            .map_err(|why| WatchError::Watch { path: parent, why })?;
+            .map_err(|why| WatchError::Watch { path: parent.clone(), why })?;
+        if let Some(home) = beside.and_then(Path::parent).filter(|home| *home != parent) {
+            let watched = watch.watcher.watch(home, RecursiveMode::NonRecursive);
+            watched.map_err(|why| WatchError::Watch { path: home.to_path_buf(), why })?;
+        }
         watch.watch_dir().map_err(|why| WatchError::Watch { path: watch.dir.clone(), why })?;
         Ok(watch)
     }
@@ -108,14 +121,17 @@ impl CameraWatch {
 }
 
 /// Whether an event can have changed what the directory's camera files say. Reading them is an event too.
-fn concerns(event: &Event, dir: &Path) -> bool {
+fn concerns(event: &Event, dir: &Path, beside: Option<&Path>) -> bool {
     let changes = match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
         EventKind::Access(_) => false,
         EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => true,
     };
-    let here =
-        |path: &PathBuf| path == dir || (path.parent() == Some(dir) && path.file_name().is_some_and(is_camera_file));
+    let here = |path: &PathBuf| {
+        path == dir
+            || Some(path.as_path()) == beside
+            || (path.parent() == Some(dir) && path.file_name().is_some_and(is_camera_file))
+    };
     changes && (event.need_rescan() || event.paths.iter().any(here))
 }
 

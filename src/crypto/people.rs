@@ -26,6 +26,8 @@ pub enum Label {
     RequestPersons,
     /// The text of an officer's hold, to the desk.
     HoldText,
+    /// Who asked that an operation be filmed, to the desk.
+    OperationPersons,
 }
 
 impl Label {
@@ -37,6 +39,7 @@ impl Label {
             Label::DeskKey => b"custodian/1 desk key",
             Label::RequestPersons => b"custodian/1 request persons",
             Label::HoldText => b"custodian/1 hold text",
+            Label::OperationPersons => b"custodian/1 operation persons",
         }
     }
 }

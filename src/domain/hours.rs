@@ -36,6 +36,15 @@ pub struct FilmingHours {
     zone: TimeZone,
 }
 
+/// When a camera films. At other times nothing is received from it.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Filming {
+    Always,
+    Hours(FilmingHours),
+    /// Between the start and the end of an operation (Medical Service Act, article 38-2), whatever the hour.
+    Operations,
+}
+
 /// What is no hours.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("is no hours of filming; write days and times, like \"mon-fri 08:00-19:30, sat 09:00-13:00\"")]

@@ -178,6 +178,10 @@ counted! {
     HoldId
 }
 counted! {
+    /// An operation that is filmed.
+    OperationId
+}
+counted! {
     /// A grant: what an approval handed to one viewer.
     GrantId
 }

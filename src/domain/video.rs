@@ -79,6 +79,8 @@ pub enum GapCause {
     OutsideHours,
     /// The disk was full, and nothing on it could go.
     DiskFull,
+    /// The camera films operations, and none was under way.
+    NoOperation,
 }
 
 impl fmt::Display for GapCause {
@@ -94,6 +96,7 @@ impl fmt::Display for GapCause {
             GapCause::Overrun => "the disk was too slow",
             GapCause::OutsideHours => "it was outside the camera's hours",
             GapCause::DiskFull => "the disk was full",
+            GapCause::NoOperation => "no operation was under way",
         })
     }
 }

@@ -5,7 +5,7 @@ use super::answers::{SignedIn, ask};
 use super::bodies::{Asked, Ends, Place};
 use super::problem::Problem;
 use crate::config::{Camera, CameraSet};
-use crate::domain::{CameraClass, CameraNumber, Retention, Utc};
+use crate::domain::{CameraClass, CameraNumber, Retention, Role, Utc};
 use crate::ingest::CameraStatus;
 use crate::vault::Availability;
 use axum::Json;
@@ -13,17 +13,23 @@ use axum::extract::State;
 use serde::Serialize;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// The cameras as configured now. Whoever watches the configuration sets it.
+/// The cameras as configured now, and what is wrong with their files. Whoever watches the configuration sets it.
 #[derive(Clone, Debug, Default)]
-pub struct KnownCameras(Arc<RwLock<CameraSet>>);
+pub struct KnownCameras(Arc<RwLock<(CameraSet, Vec<String>)>>);
 
 impl KnownCameras {
-    pub fn set(&self, cameras: CameraSet) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = cameras;
+    /// `wrong` says of each file that is not in force why, and what to do.
+    pub fn set(&self, cameras: CameraSet, wrong: Vec<String>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = (cameras, wrong);
     }
 
     pub fn get(&self) -> CameraSet {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    /// What is wrong with files.
+    pub fn wrong(&self) -> Vec<String> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
 }
 
@@ -35,6 +41,8 @@ pub(super) struct CameraView {
     class: CameraClass,
     purpose: String,
     retention: Retention,
+    /// Whether its pictures, and its password, are encrypted on their way to the recorder.
+    encrypted: bool,
     #[serde(flatten)]
     status: Option<CameraStatus>,
 }
@@ -42,9 +50,12 @@ pub(super) struct CameraView {
 #[derive(Serialize)]
 pub(super) struct Cameras {
     cameras: Vec<CameraView>,
+    /// Files that are not in force, each with what to do; for installers and officers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wrong_files: Option<Vec<String>>,
 }
 
-pub(super) async fn list(State(routes): State<Routes>, SignedIn(_): SignedIn) -> Json<Cameras> {
+pub(super) async fn list(State(routes): State<Routes>, SignedIn(caller): SignedIn) -> Json<Cameras> {
     let statuses = routes.watchers.all();
     let view = |camera: &Camera| CameraView {
         number: camera.number,
@@ -53,9 +64,14 @@ pub(super) async fn list(State(routes): State<Routes>, SignedIn(_): SignedIn) ->
         class: camera.class,
         purpose: camera.purpose.clone(),
         retention: camera.retention,
+        encrypted: camera.source.is_encrypted(),
         status: statuses.get(&camera.number).cloned(),
     };
-    Json(Cameras { cameras: routes.cameras.get().iter().map(view).collect() })
+    let mends = matches!(caller.person().role, Role::Installer | Role::Officer);
+    Json(Cameras {
+        cameras: routes.cameras.get().iter().map(view).collect(),
+        wrong_files: mends.then(|| routes.cameras.wrong()),
+    })
 }
 
 #[derive(Serialize)]

@@ -24,6 +24,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("dom.js", JS, include_str!("pages/dom.js")),
     ("holds.js", JS, include_str!("pages/holds.js")),
     ("new-request.js", JS, include_str!("pages/new-request.js")),
+    ("operations.js", JS, include_str!("pages/operations.js")),
     ("password.js", JS, include_str!("pages/password.js")),
     ("player.js", JS, include_str!("pages/player.js")),
     ("records.js", JS, include_str!("pages/records.js")),

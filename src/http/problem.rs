@@ -79,6 +79,14 @@ impl From<AccessError> for Problem {
             AccessError::NoSuchHold => (StatusCode::NOT_FOUND, "no-such-hold", "No such hold"),
             AccessError::WrongHoldState { .. } => (StatusCode::CONFLICT, "hold-ended", "The hold has changed"),
             AccessError::OwnHold => (StatusCode::FORBIDDEN, "own-hold", "Two people are needed"),
+            AccessError::NotAnOperatingRoom { .. } => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "no-operating-room", "Not an operating room")
+            }
+            AccessError::OperationUnderWay { .. } => {
+                (StatusCode::CONFLICT, "operation-under-way", "An operation is under way")
+            }
+            AccessError::NoSuchOperation => (StatusCode::NOT_FOUND, "no-such-operation", "No such operation"),
+            AccessError::OperationEnded { .. } => (StatusCode::CONFLICT, "operation-ended", "It has ended already"),
             AccessError::NoSuchDay => (StatusCode::NOT_FOUND, "no-such-day", "Nothing was destroyed then"),
             AccessError::DayNotOver => (StatusCode::CONFLICT, "day-not-over", "The day is not over"),
             AccessError::DayConfirmed => (StatusCode::CONFLICT, "day-confirmed", "Confirmed already"),

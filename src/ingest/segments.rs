@@ -22,8 +22,8 @@ const DEEPEST_OVERLAP: Duration = Duration::from_secs(30);
 const JITTER: Duration = Duration::from_millis(500);
 /// 65,536 over the golden ratio.
 const GOLDEN_65536: i64 = 40_503;
-/// How often a gap is recorded that goes on because the disk is full: 97 cameras have half a megabyte of records a day
-/// then, out of what is kept free for the eraser.
+/// How often a gap is recorded that goes on, because the disk is full or the camera is not to film: 97 cameras have half a
+/// megabyte of records a day then, which a full disk has in what is kept free for the eraser.
 const TOLD_EVERY: Duration = Duration::from_secs(600);
 
 /// Why what a camera sent was not recorded.
@@ -214,7 +214,8 @@ impl SegmentCutter {
             self.begun = None;
             self.why_none = cause_of(&e);
             if e.is_full() {
-                self.record_gap_so_far(start, by.mark).await?;
+                // A camera may wait for days: what is missing is recorded as it grows, not only at its end.
+                self.record_gap_so_far(start, by.mark, TOLD_EVERY).await?;
             }
             return Err(e.into());
         }
@@ -256,11 +257,9 @@ impl SegmentCutter {
         Ok(())
     }
 
-    /// While a disk is full a camera may wait for days: what is missing is recorded as it grows, not only at its end.
-    async fn record_gap_so_far(&mut self, now: Utc, mark: Option<Mark>) -> Result<(), RecordError> {
-        let Some(gap) = self.gap_before(now).filter(|gap| gap.to().since(gap.from()) >= TOLD_EVERY) else {
-            return Ok(());
-        };
+    /// Records what is missing up to now with the cause that is known, where it is as long as `least`.
+    async fn record_gap_so_far(&mut self, now: Utc, mark: Option<Mark>, least: Duration) -> Result<(), RecordError> {
+        let Some(gap) = self.gap_before(now).filter(|gap| gap.length() >= least) else { return Ok(()) };
         let Some(mut recorder) = self.recorder.take() else { return Ok(()) };
         let why = self.why_none;
         recorder.date_in(mark);
@@ -281,27 +280,22 @@ impl SegmentCutter {
         self.end_segment().await
     }
 
-    /// The camera's hours are over, or have not begun: what is missing up to now is recorded with the cause that was known,
-    /// and from now on it is the hours.
-    pub async fn rest(&mut self) -> Result<(), RecordError> {
+    /// The camera is not to film, for this cause from now on. Asked again and again while that lasts, which can be days: what
+    /// is missing is recorded as it grows, so that a power cut takes little of what was known.
+    pub async fn rest(&mut self, why: GapCause) -> Result<(), RecordError> {
         let now = self.time.reading();
-        if self.why_none != GapCause::OutsideHours
-            && let Some(gap) = self.gap_before(now.trusted)
-            && let Some(mut recorder) = self.recorder.take()
-        {
-            let why = self.why_none;
-            recorder.date_in(now.mark);
-            let (recorder, recorded) = tokio::task::spawn_blocking(move || {
-                let recorded = recorder.record_gap(gap, why);
-                (recorder, recorded)
-            })
-            .await?;
-            self.recorder = Some(recorder);
-            recorded?;
-            self.end = Some((now.trusted, now.mark.map(|mark| mark.doubt)));
-        }
-        self.why_none = GapCause::OutsideHours;
-        Ok(())
+        let least = if self.why_none == why { TOLD_EVERY } else { Duration::ZERO };
+        let recorded = self.record_gap_so_far(now.trusted, now.mark, least).await;
+        self.why_none = why;
+        recorded
+    }
+
+    /// The camera is to film again. What fails from here on is not laid to its rest.
+    pub async fn wake(&mut self) -> Result<(), RecordError> {
+        let now = self.time.reading();
+        let recorded = self.record_gap_so_far(now.trusted, now.mark, Duration::ZERO).await;
+        self.why_none = GapCause::NotRunning;
+        recorded
     }
 
     /// The daemon stops: what is missing up to now is recorded as a gap, since nobody will know later.

@@ -1,9 +1,9 @@
 //! All cameras: each in a task of its own, begun again when its session ends, stopped when it is taken away.
 
-use super::segments::SegmentCutter;
+use super::segments::{RecordError, SegmentCutter};
 use super::{Limits, SourceError, SourceEvent, receive};
 use crate::crypto::random_u64;
-use crate::domain::{CameraNumber, FilmingHours, GapCause, Retention, Source, Utc};
+use crate::domain::{CameraNumber, Filming, GapCause, Retention, Source, Utc};
 use crate::vault::{CameraRecorder, TrustedClock, Vault};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 const WAITING_EVENTS: usize = 256;
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How often it is looked whether a camera's hours began or ended: a clock that is set meanwhile changes nothing more.
-const HOURS_GLANCE: Duration = Duration::from_secs(1);
+/// How often it is looked whether a camera's hours, or an operation, began or ended: a clock that is set meanwhile changes
+/// nothing more.
+const GLANCE: Duration = Duration::from_millis(250);
 /// A session that lasted this long was a good one: the next pause is short again.
 const GOOD_SESSION: Duration = Duration::from_secs(30);
 
@@ -43,8 +44,18 @@ pub enum CameraState {
     Recording,
     /// Its session failed; another follows.
     Waiting,
-    /// It is outside its hours: nothing is received.
+    /// It is outside its hours, or no operation is under way: nothing is received.
     Resting,
+}
+
+/// Tells whether an operation is under way before a camera. Who knows stands above this room.
+#[derive(Clone)]
+pub struct OperationsUnderWay(pub Arc<dyn Fn(CameraNumber) -> bool + Send + Sync>);
+
+impl std::fmt::Debug for OperationsUnderWay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OperationsUnderWay")
+    }
 }
 
 /// What all sessions share.
@@ -54,6 +65,7 @@ pub struct Receiving {
     pub time: Arc<TrustedClock>,
     pub limits: Limits,
     pub segment: Duration,
+    pub operations: OperationsUnderWay,
     /// The program that is started with the argument `worker`.
     pub worker_program: PathBuf,
 }
@@ -88,14 +100,14 @@ impl Cameras {
     }
 
     /// Begins to record a camera; touches no other.
-    pub fn start(&mut self, source: Source, retention: Retention, hours: Option<FilmingHours>) {
+    pub fn start(&mut self, source: Source, retention: Retention, filming: Filming) {
         let camera = source.camera;
         let stop = CancellationToken::new();
         let task = CameraTask {
             shared: Arc::clone(&self.shared),
             statuses: Arc::clone(&self.statuses),
             source,
-            hours,
+            filming,
             stop: stop.clone(),
         };
         task.note(CameraState::Connecting, None);
@@ -129,14 +141,15 @@ struct CameraTask {
     shared: Arc<Receiving>,
     statuses: Statuses,
     source: Source,
-    hours: Option<FilmingHours>,
+    filming: Filming,
     stop: CancellationToken,
 }
 
 /// Why a session came to its end.
 enum SessionEnd {
     Failed(SourceError),
-    HoursOver,
+    /// Its hours, or the operation, are over.
+    FilmedAll,
     Stopped,
 }
 
@@ -149,14 +162,14 @@ impl CameraTask {
         let clock = self.shared.time.clock().clone();
         let mut pause = SHORTEST_PAUSE;
         loop {
-            if !self.wait_for_hours(&mut cutter).await {
+            if !self.wait_to_film(&mut cutter).await {
                 break;
             }
             let began = clock.monotonic();
             let end = self.session(&mut cutter).await;
             let cause = match &end {
                 SessionEnd::Failed(why) => why.cause(),
-                SessionEnd::HoursOver => GapCause::OutsideHours,
+                SessionEnd::FilmedAll => self.why_it_rests(),
                 SessionEnd::Stopped => GapCause::NotRunning,
             };
             if let Err(e) = cutter.end_session(cause).await {
@@ -164,7 +177,7 @@ impl CameraTask {
             }
             let why = match end {
                 SessionEnd::Failed(why) => why,
-                SessionEnd::HoursOver => continue,
+                SessionEnd::FilmedAll => continue,
                 SessionEnd::Stopped => break,
             };
             if clock.monotonic().saturating_sub(began) >= GOOD_SESSION {
@@ -183,42 +196,73 @@ impl CameraTask {
         }
     }
 
-    fn is_within_hours(&self) -> bool {
-        self.hours.as_ref().is_none_or(|hours| hours.contain(self.shared.time.trusted()))
+    fn is_to_film(&self) -> bool {
+        match &self.filming {
+            Filming::Always => true,
+            Filming::Hours(hours) => hours.contain(self.shared.time.trusted()),
+            Filming::Operations => (self.shared.operations.0)(self.source.camera),
+        }
     }
 
-    /// Waits until its hours begin; `false` when it is to be stopped first.
-    async fn wait_for_hours(&self, cutter: &mut SegmentCutter) -> bool {
-        if self.is_within_hours() {
-            return true;
+    /// Why there is nothing while it is not to film.
+    fn why_it_rests(&self) -> GapCause {
+        match &self.filming {
+            Filming::Always | Filming::Hours(_) => GapCause::OutsideHours,
+            Filming::Operations => GapCause::NoOperation,
         }
-        let now = self.shared.time.trusted();
-        let until = self.hours.as_ref().and_then(|hours| hours.next_change(now));
-        let until = until.map_or_else(|| "never".to_owned(), |until| until.to_string());
-        tracing::info!(camera = %self.source.camera, until, "outside its hours nothing is received");
-        self.note(CameraState::Resting, Some(format!("outside its hours, until {until}")));
-        // What is missing up to here has the cause that was known; from here on it is the hours.
-        if let Err(e) = cutter.rest().await {
-            tracing::error!(camera = %self.source.camera, error = %e, "a gap could not be recorded");
-        }
-        while !self.is_within_hours() {
-            tokio::select! {
-                () = self.stop.cancelled() => return false,
-                () = self.shared.time.clock().sleep(HOURS_GLANCE) => {}
+    }
+
+    fn resting_detail(&self) -> String {
+        match &self.filming {
+            Filming::Operations => "no operation is under way".to_owned(),
+            Filming::Always => "outside its hours, until never".to_owned(),
+            Filming::Hours(hours) => {
+                let until = hours.next_change(self.shared.time.trusted());
+                format!(
+                    "outside its hours, until {}",
+                    until.map_or_else(|| "never".to_owned(), |until| until.to_string())
+                )
             }
         }
+    }
+
+    /// Waits until it is to film; `false` when it is to be stopped first.
+    async fn wait_to_film(&self, cutter: &mut SegmentCutter) -> bool {
+        if self.is_to_film() {
+            return true;
+        }
+        let detail = self.resting_detail();
+        tracing::info!(camera = %self.source.camera, detail, "nothing is received");
+        self.note(CameraState::Resting, Some(detail));
+        let mut failed = None;
+        let mut note_gap = |told: Result<(), RecordError>| {
+            let text = told.err().map(|e| e.to_string());
+            if let Some(error) = text.as_ref().filter(|text| failed.as_ref() != Some(*text)) {
+                tracing::error!(camera = %self.source.camera, error, "a gap could not be recorded");
+            }
+            failed = text;
+        };
+        while !self.is_to_film() {
+            // What is missing up to here has the cause that was known; from here on it is that it is not to film.
+            note_gap(cutter.rest(self.why_it_rests()).await);
+            tokio::select! {
+                () = self.stop.cancelled() => return false,
+                () = self.shared.time.clock().sleep(GLANCE) => {}
+            }
+        }
+        note_gap(cutter.wake().await);
         self.note(CameraState::Connecting, None);
         true
     }
 
-    /// Ends when its hours are over.
-    async fn hours_over(&self) {
-        while self.is_within_hours() {
-            self.shared.time.clock().sleep(HOURS_GLANCE).await;
+    /// Ends when it is to film no more.
+    async fn filmed_all(&self) {
+        while self.is_to_film() {
+            self.shared.time.clock().sleep(GLANCE).await;
         }
     }
 
-    /// One session: until the camera fails, its hours are over, or it is to be stopped.
+    /// One session: until the camera fails, it is to film no more, or it is to be stopped.
     async fn session(&self, cutter: &mut SegmentCutter) -> SessionEnd {
         let (to_us, mut events) = mpsc::channel(WAITING_EVENTS);
         let mut receiving = JoinSet::new();
@@ -227,12 +271,12 @@ impl CameraTask {
             receive(&source, shared.time.clock(), &shared.limits, &to_us, &shared.worker_program).await
         });
         let mut refused: Option<String> = None;
-        let over = self.hours_over();
+        let over = self.filmed_all();
         tokio::pin!(over);
         loop {
             let event = tokio::select! {
                 () = self.stop.cancelled() => return SessionEnd::Stopped,
-                () = &mut over => return SessionEnd::HoursOver,
+                () = &mut over => return SessionEnd::FilmedAll,
                 event = events.recv() => event,
             };
             let Some(event) = event else { break };

@@ -4,8 +4,9 @@ use crate::crypto::{PublicKey, Signature, SigningKey, VerifyingKey};
 use crate::disk::DeviceIdentity;
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
 use crate::domain::{
-    AccountId, CameraNumber, Day, DestructionTrigger, Digest, GapCause, GrantId, HeldFor, HoldEnd, HoldId, HoldReason,
-    LocalDay, ManifestHead, Overwrite, RequestId, Retention, Role, SiteId, Span, Utc, VolumeId,
+    AccountId, AskedBy, CameraNumber, Day, DestructionTrigger, Digest, GapCause, GrantId, HeldFor, HoldEnd, HoldId,
+    HoldReason, LocalDay, ManifestHead, OperationId, Overwrite, RequestId, Retention, Role, SiteId, Span, Utc,
+    VolumeId,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -330,6 +331,17 @@ pub enum Act {
     HoldEnded {
         hold: HoldId,
         end: HoldEnd,
+    },
+    /// From here on an operating room's camera films. Who asked stands in a sealed file; `persons` commits to it.
+    OperationStarted {
+        operation: OperationId,
+        camera: CameraNumber,
+        asked_by: AskedBy,
+        persons: Digest,
+    },
+    OperationEnded {
+        operation: OperationId,
+        camera: CameraNumber,
     },
     GrantEnded {
         grant: GrantId,

@@ -391,7 +391,7 @@ pub(super) fn take_ranges(from: &mut &[u8]) -> Result<Vec<PhysicalRange>, TryGet
     Ok(ranges)
 }
 
-const CAUSES: [GapCause; 10] = [
+const CAUSES: [GapCause; 11] = [
     GapCause::Unreachable,
     GapCause::Unauthorized,
     GapCause::Unreadable,
@@ -402,6 +402,7 @@ const CAUSES: [GapCause; 10] = [
     GapCause::Overrun,
     GapCause::OutsideHours,
     GapCause::DiskFull,
+    GapCause::NoOperation,
 ];
 const TRIGGERS: [DestructionTrigger; 5] = [
     DestructionTrigger::Expiry,

@@ -18,6 +18,7 @@
 //!
 //! A hold manifest ends likewise. When some of what it names was released and erased, the rest is carried on to another.
 
+use super::gaps::told_once;
 use super::manifests::{HalfMade, ManifestFile, closed_path};
 use super::table::{Life, LiveDayKey, SegmentRow};
 use super::volume::{ManifestKey, Volume, VolumeState, key_of};
@@ -406,12 +407,12 @@ fn cameras_of(manifest: &ManifestFile) -> Result<Vec<ClosedCamera>, VaultError> 
             let whole = row.map(|row| manifest.whole(row)).transpose()?.flatten();
             Ok(whole.map_or(Digest::ZERO, |whole| whole.digest))
         };
-        let gaps = table.gaps().filter(|(of, ..)| *of == camera);
+        let gaps = table.gaps().filter(|(of, ..)| *of == camera).map(|(_, span, cause)| (span, cause));
         told.push(ClosedCamera {
             camera,
             segments: u32::try_from(rows.len()).unwrap_or(u32::MAX),
             coverage: coverage_of(&rows, |row| Some((table.shown(row)?, table.dating(row).in_doubt))),
-            gaps: gaps.map(|(_, span, cause)| ClosedGap { span, cause }).collect(),
+            gaps: told_once(gaps.collect()).into_iter().map(|(span, cause)| ClosedGap { span, cause }).collect(),
             first: digest(rows.first())?,
             last: digest(rows.last())?,
         });

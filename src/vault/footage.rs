@@ -1,5 +1,6 @@
 //! Reading: what footage there is, and its pictures for whoever holds the keys.
 
+use super::gaps::told_once;
 use super::manifests::ManifestFile;
 use super::table::{Life, SegmentRow, SegmentTable};
 use super::volume::{ManifestKey, OpenSegment, Volume, manifest_key};
@@ -167,7 +168,8 @@ impl Vault {
             };
             told.extend(piece.filter(|piece| piece.span().overlaps(span)));
         }
-        let gaps = self.gaps(camera, span)?.into_iter().chain(closed_gaps);
+        let gaps = told_once(self.gaps(camera, span)?.into_iter().chain(closed_gaps).collect()).into_iter();
+        let gaps = gaps.filter(|(gap, _)| gap.overlaps(span));
         told.extend(gaps.map(|(span, cause)| Availability::Gap { span, cause }));
         // While a manifest waits for its end, both it and its closing row may tell the same.
         told.sort_by_key(|piece| piece.span().from());

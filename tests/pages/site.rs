@@ -27,6 +27,9 @@ pub fn password(name: &str) -> String {
     format!("a long password of {name}")
 }
 
+/// Number, name, path on the server, area and class of a camera.
+type Hung = (u16, &'static str, &'static str, &'static str, &'static str);
+
 /// A running daemon over a site in a scratch directory.
 #[derive(Debug)]
 pub struct Site {
@@ -41,14 +44,25 @@ impl Site {
     /// Two cameras: 1 in H.264, 2 in H.265.
     pub fn with_cameras() -> Result<Self> {
         let mounts = vec![Mount::new("/yard", Video::Yard), Mount::new("/park", Video::YardH265)];
-        Self::start(Some(RtspServer::start(mounts)?), &[])
+        let cameras = [(1, "Lobby", "/yard", "lobby", "public-area"), (2, "Car park", "/park", "lobby", "public-area")];
+        Self::start(Some((RtspServer::start(mounts)?, &cameras)), &[])
+    }
+
+    /// Camera 3 in an operating room, and camera 1 in the lobby.
+    pub fn with_theatre() -> Result<Self> {
+        let mounts = vec![Mount::new("/yard", Video::Yard), Mount::new("/theatre", Video::Clock)];
+        let cameras = [
+            (1, "Lobby", "/yard", "lobby", "public-area"),
+            (3, "Operating room 1", "/theatre", "operating-room", "operating-room"),
+        ];
+        Self::start(Some((RtspServer::start(mounts)?, &cameras)), &[])
     }
 
     pub fn without_cameras(more: &[&str]) -> Result<Self> {
         Self::start(None, more)
     }
 
-    fn start(cameras: Option<RtspServer>, more: &[&str]) -> Result<Self> {
+    fn start(cameras: Option<(RtspServer, &[Hung])>, more: &[&str]) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("custodian-pages-").tempdir()?;
         let site = dir.path().join("site");
         let path = site.to_str().context("a path that is not UTF-8")?;
@@ -62,12 +76,12 @@ impl Site {
         // So that there is something to be seen after seconds.
         let text = text.replace("segment_s = 60", "segment_s = 10").replace("commit_s = 2", "commit_s = 1");
         std::fs::write(&file, text)?;
-        if let Some(cameras) = &cameras {
-            for (number, name, path) in [(1, "Lobby", "/yard"), (2, "Car park", "/park")] {
+        if let Some((server, cameras)) = &cameras {
+            for (number, name, path, area, class) in *cameras {
                 let camera = format!(
-                    "number = {number}\nname = \"{name}\"\nplace = \"ground floor\"\narea = \"lobby\"\n\
-                     class = \"public-area\"\npurpose = \"crime prevention\"\n[source]\nurl = \"{}\"\n",
-                    cameras.url(path)
+                    "number = {number}\nname = \"{name}\"\nplace = \"ground floor\"\narea = \"{area}\"\n\
+                     class = \"{class}\"\npurpose = \"crime prevention\"\n[source]\nurl = \"{}\"\n",
+                    server.url(path)
                 );
                 std::fs::write(site.join(format!("camera-config/{number}.toml")), camera)?;
             }
@@ -78,7 +92,7 @@ impl Site {
         let line = daemon.wait_for_line("listening", READY_LIMIT)?;
         let address = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
         let url = format!("http://{}", address.with_context(|| format!("no address in {line:?}"))?);
-        Ok(Self { url, _daemon: daemon, _cameras: cameras, _dir: dir })
+        Ok(Self { url, _daemon: daemon, _cameras: cameras.map(|(server, _)| server), _dir: dir })
     }
 
     /// Somebody's own client of the API, signed in.

@@ -44,6 +44,7 @@ class Ledger:
         self.rows, self.checkpoints, self.checked = 0, 0, 0
         self.newest_checkpoint: dict | None = None
         self.acts: list[dict] = []
+        self.times: list[str] = []
 
     def take(self, line: bytes, begins_file: bool) -> None:
         digest, text = split_line(line)
@@ -66,6 +67,7 @@ class Ledger:
             self._check(act)
         self.head, self.sequence, self.rows = digest, sequence, self.rows + 1
         self.acts.append(act)
+        self.times.append(row["at"])
 
     def _check(self, act: dict) -> None:
         holds = (act["site"], act["sequence"], act["head"]) == (self.site, self.sequence, self.head.hex())

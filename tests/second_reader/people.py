@@ -5,7 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from ledger import Ledger, read_ledger
-from sealing import (DESK_KEY, GRANT_KEY, HOLD_TEXT, REQUEST_PERSONS, Refused, hmac_sha256, open_sealed, open_under_password,
+from sealing import (DESK_KEY, GRANT_KEY, HOLD_TEXT, OPERATION_PERSONS, REQUEST_PERSONS, Refused, hmac_sha256, open_sealed, open_under_password,
                      public_half)
 from segment import Segment
 from stored import Slots, parse_slots, refuse_unless
@@ -68,6 +68,18 @@ class Person:
         desk = self._desk()
         return {act["hold"]: self._text_of(desk, act) for act in acts(self.ledger, "hold-ordered") if desk is not None}
 
+    def operations(self) -> dict:
+        """Operations: which camera filmed one, from when to when, and who asked for it."""
+        desk = self._desk()
+        told = {}
+        for act, at in zip(self.ledger.acts, self.ledger.times):
+            if act["kind"] == "operation-started" and desk is not None:
+                told[act["operation"]] = {"camera": act["camera"], "asked_by": act["asked_by"], "from": at, "to": None,
+                                          **self._asker_of(desk, act)}
+            elif act["kind"] == "operation-ended" and desk is not None:
+                told[act["operation"]]["to"] = at
+        return told
+
     def _desk(self) -> bytes | None:
         if self.role not in READ_PERSONS:
             return None
@@ -89,6 +101,12 @@ class Person:
         stored = read_json(self.state / "requests" / f"h{hold:08x}", {"version", "hold", "text"})
         refuse_unless(stored["hold"] == hold, "is another hold's")
         return self._salted(desk, (HOLD_TEXT, hold), stored["text"], act["text"])["text"]
+
+    def _asker_of(self, desk: bytes, act: dict) -> dict:
+        operation = act["operation"]
+        stored = read_json(self.state / "requests" / f"o{operation:08x}", {"version", "operation", "persons"})
+        refuse_unless(stored["operation"] == operation, "is another operation's")
+        return self._salted(desk, (OPERATION_PERSONS, operation), stored["persons"], act["persons"])
 
     def _salted(self, desk: bytes, bound_to: tuple[bytes, int], stored: dict, committed: str) -> dict:
         sealed = bytes.fromhex(stored["encapsulated"] + stored["ciphertext"])
@@ -139,7 +157,8 @@ def read_person(state: Path, volume: Path, name: str, password: str) -> dict:
         if person.release:
             opened = Volume(volume, person.release)
             day_keys = len([opened.day_key(number) for number in opened.day_keys])
-        return {"ok": True, "role": person.role, "persons": person.persons(), "holds": person.hold_texts(), "grants": person.grants(volume),
+        return {"ok": True, "role": person.role, "persons": person.persons(), "holds": person.hold_texts(),
+                "operations": person.operations(), "grants": person.grants(volume),
                 "day_keys": day_keys}
     except (Refused, OSError, KeyError) as e:
         return {"ok": False, "what": str(e)}

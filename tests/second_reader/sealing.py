@@ -13,6 +13,7 @@ GRANT_KEY = b"custodian/1 grant key"
 DESK_KEY = b"custodian/1 desk key"
 REQUEST_PERSONS = b"custodian/1 request persons"
 HOLD_TEXT = b"custodian/1 hold text"
+OPERATION_PERSONS = b"custodian/1 operation persons"
 
 KEM_SUITE = b"KEM" + (0x0020).to_bytes(2, "big")
 HPKE_SUITE = b"HPKE" + b"".join(part.to_bytes(2, "big") for part in (0x0020, 0x0001, 0x0002))

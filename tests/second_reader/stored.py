@@ -13,7 +13,7 @@ COMMIT_REGION = 69_632
 
 INIT, FRAGMENT, FOOTER = 0, 1, 2
 CAUSES = ("unreachable", "unauthorized", "unreadable", "disconnected", "stalled", "not-running", "volume-failed",
-          "overrun", "outside-hours", "disk-full")
+          "overrun", "outside-hours", "disk-full", "no-operation")
 TRIGGERS = ("expiry", "hold-ended", "never-committed", "early", "erasure-request")
 CONDEMNING = TRIGGERS[3:]
 OVERWRITES = ("proven", "device-unproven", "ranges-differ", "read-back-differs", "nothing-there",

@@ -48,12 +48,23 @@ pub struct CameraFile {
     url: String,
     driver: Option<&'static str>,
     login: Option<(String, String)>,
+    credential: Option<(String, String)>,
     hours: Option<String>,
+    is_in_theatre: bool,
 }
 
 impl CameraFile {
     pub fn new(number: u16, name: &str, url: &str) -> Self {
-        Self { number, name: name.to_owned(), url: url.to_owned(), driver: None, login: None, hours: None }
+        Self {
+            number,
+            name: name.to_owned(),
+            url: url.to_owned(),
+            driver: None,
+            login: None,
+            credential: None,
+            hours: None,
+            is_in_theatre: false,
+        }
     }
 
     pub fn through_libav(mut self) -> Self {
@@ -66,17 +77,31 @@ impl CameraFile {
         self
     }
 
+    /// The password is the service manager's to give.
+    pub fn with_credential(mut self, name: &str, credential: &str) -> Self {
+        self.credential = Some((name.to_owned(), credential.to_owned()));
+        self
+    }
+
     /// As in `mon-fri 08:00-19:30`.
     pub fn filming(mut self, hours: &str) -> Self {
         self.hours = Some(hours.to_owned());
         self
     }
 
+    /// In an operating room.
+    pub fn in_theatre(mut self) -> Self {
+        self.is_in_theatre = true;
+        self
+    }
+
     pub fn text(&self) -> String {
+        let (area, class) =
+            if self.is_in_theatre { ("operating-room", "operating-room") } else { ("lobby", "public-area") };
         let hours = self.hours.as_ref().map_or_else(String::new, |hours| format!("hours = \"{hours}\"\n"));
         let mut text = format!(
-            "number = {}\nname = \"{name}\"\nplace = \"ground floor, {name}\"\narea = \"lobby\"\n\
-             class = \"public-area\"\npurpose = \"crime prevention\"\n{hours}\n[source]\nurl = \"{}\"\n",
+            "number = {}\nname = \"{name}\"\nplace = \"ground floor, {name}\"\narea = \"{area}\"\n\
+             class = \"{class}\"\npurpose = \"crime prevention\"\n{hours}\n[source]\nurl = \"{}\"\n",
             self.number,
             self.url,
             name = self.name,
@@ -86,6 +111,9 @@ impl CameraFile {
         }
         if let Some((name, _)) = &self.login {
             text.push_str(&format!("username = \"{name}\"\npassword_file = \"{}\"\n", self.password_file()));
+        }
+        if let Some((name, credential)) = &self.credential {
+            text.push_str(&format!("username = \"{name}\"\npassword_credential = \"{credential}\"\n"));
         }
         text
     }
@@ -171,6 +199,14 @@ impl Site {
         let settings = std::fs::read_to_string(&file)?;
         ensure!(settings.contains("\nsegment_s = 60"), "{settings}");
         Ok(std::fs::write(&file, settings.replace("\nsegment_s = 60", &format!("\nsegment_s = {seconds}")))?)
+    }
+
+    /// How many cameras the notice declares.
+    pub fn declare(&self, cameras: usize) -> Result<()> {
+        let path = self.dir.join("site.toml");
+        let text = std::fs::read_to_string(&path)?;
+        let line = text.lines().find(|line| line.contains("declared_cameras =")).context("no such line")?.to_owned();
+        Ok(std::fs::write(&path, text.replace(&line, &format!("declared_cameras = {cameras}")))?)
     }
 
     /// Says what is to be done when the disk is full.

@@ -99,7 +99,7 @@ fn what_another_hold_or_a_floor_keeps_stays_and_the_answer_says_which() {
     recorder.append(facts, b"an operation").unwrap();
     recorder.finish().unwrap();
     open.vault.commit().unwrap();
-    open.access.set_cameras(BTreeSet::from([camera(1), camera(2), camera(3)]));
+    open.access.set_cameras([1, 2, 3].map(|number| (camera(number), CameraClass::PublicArea)).into());
     clinic.hands.advance(DAY);
     let hold = open.hold(2);
     let request = open.asked_to_erase(&[1, 2, 3]);

@@ -1,7 +1,7 @@
 //! What must hold of a site after a power cut, whenever it came.
 
 use super::super::Built;
-use super::play::{CAMERAS, Fate, Ground, Promises, RETENTION, START, Trace, at, camera, picture, span};
+use super::play::{CAMERAS, Fate, Ground, Promises, RETENTION, START, THEATRE, Trace, at, camera, picture, span};
 use crate::access::SiteFiles;
 use crate::clock::ManualClock;
 use crate::crypto::{PrivateKey, StreamOpener};
@@ -51,6 +51,7 @@ pub fn check(ground: &Ground, disk: &SimulatedDisk, promises: &Promises, recover
     checked.persons()?;
     checked.texts_of_holds()?;
     checked.confirmed_days()?;
+    checked.operations()?;
     checked.gaps()?;
     if !checked.built.vault.due(promises.now).is_empty() || !promises.going.is_empty() {
         for _ in 0..3 {
@@ -218,6 +219,29 @@ impl Checked<'_> {
         must(self.promises.confirmed.is_empty() || duties.days_unconfirmed == 0, || {
             format!("L17: a day that was confirmed waits again: {duties:?}")
         })
+    }
+
+    /// O3: what was begun is under way, what was ended is not, and of each it can be read who asked.
+    fn operations(&self) -> Told {
+        let access = &self.built.access;
+        if self.promises.operations.is_empty() && !access.operates(camera(THEATRE)) {
+            return Ok(());
+        }
+        let told = access.sign_in("desk", "desk-password", HERE).and_then(|(token, _)| {
+            let desk = access.caller(&token, HERE)?;
+            access.operations(&desk, usize::MAX)
+        });
+        let told = told.map_err(|e| format!("operations: {e}"))?;
+        for (operation, is_under_way) in &self.promises.operations {
+            let known = told.iter().find(|known| known.operation == *operation);
+            let known = known.ok_or_else(|| format!("O3: operation {operation} is lost"))?;
+            let is_as_promised = is_under_way.is_none_or(|is_under_way| known.ended.is_none() == is_under_way);
+            must(is_as_promised, || format!("O3: operation {operation} is another: {known:?}"))?;
+        }
+        let nameless = told.iter().find(|known| known.name.is_none());
+        must(nameless.is_none(), || format!("O1: who asked is lost: {nameless:?}"))?;
+        let under_way = told.iter().any(|known| known.ended.is_none());
+        must(access.operates(camera(THEATRE)) == under_way, || "O3: filmed, or not, against the ledger".into())
     }
 
     fn texts_of_holds(&self) -> Told {

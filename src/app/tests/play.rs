@@ -2,8 +2,8 @@
 
 use super::super::{Built, Doors};
 use crate::access::{
-    Approval, Caller, DayConfirmation, Erasure, NewAccount, NewHold, NewRequest, NewSite, Password, PersonFields,
-    Refusal, SiteFiles,
+    Approval, Caller, DayConfirmation, Erasure, NewAccount, NewHold, NewOperation, NewRequest, NewSite, Password,
+    PersonFields, Refusal, SiteFiles,
 };
 use crate::clock::ManualClock;
 use crate::config::{Pace, SITE_FILE, Site, VolumePlace};
@@ -13,8 +13,8 @@ use crate::disk::{
 };
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
 use crate::domain::{
-    AccountId, CameraNumber, DestructionTrigger, Digest, GapCause, GrantId, HeldFor, HoldId, HoldReason, LocalDay,
-    RequestId, Retention, Role, SegmentId,
+    AccountId, AskedBy, CameraClass, CameraNumber, DestructionTrigger, Digest, GapCause, GrantId, HeldFor, HoldId,
+    HoldReason, LocalDay, OperationId, RequestId, Retention, Role, SegmentId,
 };
 use crate::domain::{SiteId, Span, Utc};
 use crate::ledger::{Act, Decision, Row};
@@ -35,6 +35,8 @@ const QUICK: Strength = Strength { memory_kib: 64, passes: 1, lanes: 1 };
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const VIEWER: AccountId = AccountId(3);
 pub const CAMERAS: u16 = 8;
+/// The one in an operating room.
+pub const THEATRE: u16 = 8;
 const PEOPLE: [(&str, Role); 4] =
     [("officer", Role::Officer), ("deputy", Role::Officer), ("viewer", Role::Viewer), ("desk", Role::Staff)];
 
@@ -194,6 +196,8 @@ pub struct Promises {
     pub is_summed: bool,
     /// Requests whose persons the desk can read.
     pub persons: BTreeSet<RequestId>,
+    /// Operations that were begun, and whether they are under way; `None` while one is being ended.
+    pub operations: BTreeMap<OperationId, Option<bool>>,
     /// Days whose destruction an officer confirmed.
     pub confirmed: BTreeSet<LocalDay>,
     /// Who has a slot in every day key.
@@ -246,6 +250,7 @@ impl<'a> Play<'a> {
             is_clean: false,
             is_summed: false,
             persons: BTreeSet::new(),
+            operations: BTreeMap::new(),
             confirmed: BTreeSet::new(),
             admitted: None,
         };
@@ -265,7 +270,8 @@ impl<'a> Play<'a> {
 
     fn start_with(&mut self, clock_is_synchronised: fn() -> bool) {
         let built = self.ground.start_with(&self.disk, &self.hands, clock_is_synchronised).unwrap();
-        built.access.set_cameras((1..=CAMERAS).map(camera).collect());
+        let class = |of| if of == THEATRE { CameraClass::OperatingRoom } else { CameraClass::PublicArea };
+        built.access.set_cameras((1..=CAMERAS).map(|of| (camera(of), class(of))).collect());
         built.vault.catch_up(&|| false).unwrap();
         self.built = Some(built);
     }
@@ -714,6 +720,25 @@ impl<'a> Play<'a> {
     pub fn lapse(&mut self, of: &[HeldFor]) {
         of.iter().for_each(|of| self.is_released(*of));
         self.built().access.end_what_is_over().unwrap();
+        self.note_rows();
+    }
+
+    pub fn start_operation(&mut self, desk: &Caller) -> OperationId {
+        let new =
+            NewOperation {
+                camera: camera(THEATRE), asked_by: AskedBy::Patient, name: "김민수".to_owned(), note: None
+            };
+        let operation = self.built().access.start_operation(desk, new).unwrap().operation;
+        self.promises.operations.insert(operation, Some(true));
+        self.note_rows();
+        operation
+    }
+
+    pub fn end_operation(&mut self, desk: &Caller, operation: OperationId) {
+        self.promises.operations.insert(operation, None);
+        self.note();
+        self.built().access.end_operation(desk, operation).unwrap();
+        self.promises.operations.insert(operation, Some(false));
         self.note_rows();
     }
 

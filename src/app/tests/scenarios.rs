@@ -1,6 +1,6 @@
 //! What a site does, once each: everything in the program that writes takes part in one of these.
 
-use super::play::{DAY, Ground, Play, Played, Promises, Trace, span};
+use super::play::{DAY, Ground, Play, Played, Promises, THEATRE, Trace, span};
 use crate::crypto::{PrivateKey, PublicKey, generate_pair};
 use crate::disk::{Dice, Disk, Flush, PowerCut, SimulatedDisk, Snapshot};
 use crate::domain::{GrantId, HeldFor, RequestId, Retention};
@@ -16,7 +16,7 @@ pub struct Scenario {
     pub weight: u32,
 }
 
-pub const ALL: [Scenario; 28] = [
+pub const ALL: [Scenario; 30] = [
     Scenario { name: "a first start", play: first_start, weight: 2 },
     Scenario { name: "create, append, commit, seal, stop", play: recording, weight: 4 },
     Scenario { name: "expire: key, blocks, name, grant's slot, day key, receipt", play: erasing, weight: 3 },
@@ -43,6 +43,8 @@ pub const ALL: [Scenario; 28] = [
     Scenario { name: "a person wants it erased", play: erased_on_request, weight: 3 },
     Scenario { name: "a backlog: day keys first, then a day that is over in part", play: backlog, weight: 7 },
     Scenario { name: "a manifest is closed, what is held carried on, and released", play: closing, weight: 7 },
+    Scenario { name: "operations begin and end", play: operating, weight: 1 },
+    Scenario { name: "a start while an operation is under way", play: start_while_operating, weight: 1 },
     Scenario { name: "a start after half an end of a manifest", play: start_after_half_an_end, weight: 3 },
     Scenario { name: "a day key of two manifests, of which one ends first", play: two_periods, weight: 5 },
 ];
@@ -244,6 +246,34 @@ fn refused_lapses(ground: &Ground, left_out: Option<Flush>) -> Played {
     play.promises.going = play.day_key_slots();
     play.advance(Duration::ZERO);
     play.round();
+    play.end()
+}
+
+fn operating(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    play.begin();
+    let desk = play.sign_in("desk");
+    let first = play.start_operation(&desk);
+    play.record(THEATRE, 0, 1);
+    play.end_operation(&desk, first);
+    play.start_operation(&desk);
+    play.end()
+}
+
+/// The power goes while one is under way, and another has ended; the start goes on with the one, and ends it.
+fn start_while_operating(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    let desk = play.sign_in("desk");
+    let first = play.start_operation(&desk);
+    play.end_operation(&desk, first);
+    let second = play.start_operation(&desk);
+    let mut play = play.cut(PowerCut::Kept);
+    play.begin();
+    play.start();
+    play.note();
+    let desk = play.sign_in("desk");
+    play.end_operation(&desk, second);
+    play.start_operation(&desk);
     play.end()
 }
 

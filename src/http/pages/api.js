@@ -66,7 +66,7 @@ export async function remove(path) {
 
 /// Problems whose sentence says all; of the others the daemon's detail is shown too.
 const SAID_IN_FULL = [
-  'wrong-credentials', 'wrong-password', 'no-such-hold', 'own-hold', 'no-such-day', 'day-not-over', 'day-confirmed', 'report-changed', 'forbidden', 'no-such-request', 'no-such-route', 'span-in-future', 'id-number', 'four-eyes',
+  'wrong-credentials', 'wrong-password', 'no-such-operation', 'no-operating-room', 'no-such-hold', 'own-hold', 'no-such-day', 'day-not-over', 'day-confirmed', 'report-changed', 'forbidden', 'no-such-request', 'no-such-route', 'span-in-future', 'id-number', 'four-eyes',
   'no-grant', 'outside-grant', 'not-recorded', 'inside', 'clock-refused', 'clock-destroys',
 ];
 
@@ -97,6 +97,8 @@ const SENTENCES = {
   'the disk failed': 'cause.volume-failed',
   'the disk was too slow': 'cause.overrun',
   'the disk was full': 'cause.disk-full',
+  "it was outside the camera's hours": 'cause.outside-hours',
+  'no operation was under way': 'cause.no-operation',
   'a law forbids or limits it': 'ground.forbidden-by-law',
   'it would harm others': 'ground.harm-to-others',
   'the footage was destroyed at the end of its period': 'ground.already-destroyed',

@@ -7,6 +7,7 @@ import { zoneText } from './times.js';
 import { requestsPage, requestPage } from './requests.js';
 import { newRequestPage } from './new-request.js';
 import { holdsPage } from './holds.js';
+import { operationsPage } from './operations.js';
 import { grantsPage, watchPage } from './watch.js';
 import { ledgerPage, destructionsPage } from './records.js';
 import { camerasPage } from './cameras.js';
@@ -17,16 +18,17 @@ const IDLE_WARNING_MS = 60_000;
 
 /// What a role finds in its menu, its first page first.
 const MENUS = {
-  staff: ['requests', 'new', 'cameras'],
-  officer: ['requests', 'holds', 'grants', 'destructions', 'ledger', 'cameras', 'clock'],
+  staff: ['requests', 'new', 'operations', 'cameras'],
+  officer: ['requests', 'holds', 'grants', 'destructions', 'ledger', 'operations', 'cameras', 'clock'],
   viewer: ['grants'],
-  auditor: ['ledger', 'destructions', 'holds', 'requests'],
+  auditor: ['ledger', 'destructions', 'holds', 'requests', 'operations'],
   installer: ['cameras'],
 };
 const PAGES = {
   requests: (house) => (house.path[1] ? requestPage(house) : requestsPage(house)),
   new: newRequestPage,
   holds: holdsPage,
+  operations: operationsPage,
   grants: (house) => (house.path[1] ? watchPage(house) : grantsPage(house)),
   destructions: destructionsPage,
   ledger: ledgerPage,

@@ -23,16 +23,26 @@ function retentionText({ kind, period_s: seconds }) {
   return t(`cameras.${kind}`, { length: lengthText(seconds) });
 }
 
+/// What a camera is doing, and what is wrong.
+export function cameraStateText(camera) {
+  const state = camera.state ?? 'connecting';
+  const rests = state === 'resting' && camera.class === 'operating-room';
+  return [
+    h('span', { class: `state ${state}` }, rests ? t('cameras.no-operation') : word('cameras', state)),
+    camera.detail && !rests && causeText(camera.detail),
+  ].filter(Boolean);
+}
+
 /// The installer's page: is every camera recording, and if not, why.
 export async function camerasPage(house) {
-  const cameras = await readCameras();
+  const { cameras, wrong_files: wrong } = await get('/v1/cameras');
   const recording = cameras.filter((camera) => camera.state === 'recording').length;
-  const state = (camera) => [
-    h('span', { class: `state ${camera.state ?? 'connecting'}` }, word('cameras', camera.state ?? 'connecting')),
-    camera.detail && causeText(camera.detail),
-  ];
   return [
     h('div', { class: 'title' }, heading(t('cameras.title')), refreshButton(house)),
+    wrong?.length > 0 && h('div', { class: 'box problem', id: 'wrong-files' },
+      h('p', { class: 'problem-title' }, t('cameras.wrong')),
+      h('ul', { class: 'bare', lang: 'en' }, wrong.map((one) => h('li', {}, one)))),
+    cameras.some((camera) => !camera.encrypted) && h('p', { class: 'hint' }, t('cameras.encrypted.why')),
     cameras.length === 0 && note(t('cameras.empty')),
     cameras.length > 0 && table(t('cameras.summary', { all: cameras.length, recording }), [
       [t('col.number'), (camera) => String(camera.number), 'number'],
@@ -40,7 +50,8 @@ export async function camerasPage(house) {
       [t('cameras.place'), (camera) => camera.place],
       [t('cameras.class'), (camera) => word('class', camera.class)],
       [t('cameras.retention'), (camera) => retentionText(camera.retention)],
-      [t('col.state'), state],
+      [t('cameras.encrypted'), (camera) => t(camera.encrypted ? 'yes' : 'cameras.encrypted.no')],
+      [t('col.state'), cameraStateText],
       [t('cameras.since'), (camera) => camera.since && pointText(camera.since)],
     ], cameras),
   ].filter(Boolean);

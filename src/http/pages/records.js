@@ -47,6 +47,8 @@ function details(act, names) {
     one('row.request', act.request),
     one('row.grant', act.grant ?? decision.grant),
     one('row.hold', act.hold ?? act.of?.hold),
+    one('row.operation', act.operation),
+    act.asked_by && word('asked-by', act.asked_by),
     one('row.request', act.of?.request),
     act.kind === 'hold-ordered' && word('hold.reason', act.reason),
     act.review && t('row.review', { when: pointText(act.review) }),
