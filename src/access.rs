@@ -12,18 +12,23 @@
 //! Calls block (they derive keys and flush files): those who have an executor to keep free call from a blocking
 //! thread.
 
+mod accounts;
 mod clock;
 mod decisions;
 mod desk;
 mod destructions;
 mod duties;
+mod entry;
 mod erasure;
 mod facts;
 mod holds;
+mod leaving;
 mod operations;
+mod passwords;
 mod people;
 mod registry;
 mod requests;
+mod rights;
 mod sessions;
 mod site;
 mod states;
@@ -32,6 +37,7 @@ mod tests;
 mod texts;
 mod viewing;
 
+pub use accounts::{AccountView, EndedGrant, NewMember, WithCode};
 pub use decisions::{Approval, Postponement, Refusal, Steps};
 pub use desk::StoredPersons;
 pub use destructions::{
@@ -42,26 +48,27 @@ pub use erasure::Erasure;
 pub use facts::LedgerFacts;
 pub use holds::{HoldView, HoldsView, NewHold, RequestHold};
 pub use operations::{NewOperation, OperationView};
+pub use passwords::WeakPassword;
 pub use people::{Account, NewAccount, Password, Person};
 pub use registry::GrantState;
 pub use requests::{NewRequest, PersonFields, RequestView};
-pub use sessions::{Caller, SessionLimits};
+pub use rights::{RightsEvent, Standing, Terms, Wanted};
+pub use sessions::{Caller, SessionLimits, SessionLine};
 pub use site::{NewSite, SiteFiles, StartError};
 pub use states::RequestState;
 pub use viewing::{GrantView, Picture, Playlist, PlaylistEntry};
 
 use crate::crypto::{SigningKey, Unopened};
-use crate::domain::{AccountId, CameraClass, CameraNumber, GrantId, OperationId, Role, Utc};
+use crate::domain::{CameraClass, CameraNumber, GrantId, OperationId, Role, Utc};
 use crate::ledger::{Act, Actor, LedgerError, ManifestCheckpoint, Row, SharedLedger};
 use crate::vault::{ClockRefusal, GrantStore, Hold, Holds, TrustedClock, Vault, VaultError};
 use desk::Desk;
 use destructions::Destructions;
+use entry::FailuresOfMinute;
 use people::People;
 use registry::Registry;
 use sessions::Sessions;
-use site::NAME_LONGEST_CHARS;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -77,11 +84,29 @@ pub enum AccessError {
     TooManyAttempts { retry_s: u64 },
     #[error("your role does not allow this")]
     Forbidden,
+    #[error("your account waits for another officer's approval; ask one")]
+    NotApproved,
+    #[error("the password is too old; choose a new one to go on")]
+    PasswordTooOld,
+    #[error("the password {0}")]
+    Weak(#[from] WeakPassword),
+    #[error("there is no such account")]
+    NoSuchAccount,
+    #[error("the account {what}")]
+    AccountState { what: &'static str },
+    #[error("nobody decides about their own rights; ask another officer")]
+    OwnAccount,
+    #[error("one officer must stay whose rights have no end; make another one first")]
+    LastOfficer,
+    #[error("there is no such session")]
+    NoSuchSession,
+    #[error("your rights do not reach camera {camera}")]
+    OutsideScope { camera: CameraNumber },
     #[error("there is no such request")]
     NoSuchRequest,
     #[error("the request is {state}: this cannot be done to it any more, or not yet")]
     WrongState { state: &'static str },
-    #[error("who entered a request cannot decide it; ask another officer")]
+    #[error("who entered or asked for something does not decide it; ask another officer")]
     FourEyes,
     #[error("{} must stay: {kept}", if *all { "all of it" } else { "a part of it" })]
     MustStay { kept: String, all: bool },
@@ -171,6 +196,8 @@ impl From<crate::crypto::CryptoFailure> for AccessError {
 #[derive(Clone, Debug)]
 pub struct Periods {
     pub session: SessionLimits,
+    /// A password is to be changed after this; `None`: never.
+    pub password_max: Option<Duration>,
     /// In which a request must be answered (PIPA 35, Decree 41: ten days).
     pub due: Duration,
     /// How long a refusal can be objected to; what was asked for stays until then.
@@ -204,6 +231,9 @@ pub struct Access {
     configured: RwLock<Option<BTreeMap<CameraNumber, CameraClass>>>,
     /// Held while it is looked whether a row may follow, and the row is written.
     turn: Mutex<()>,
+    /// Slots of somebody who left are to be overwritten.
+    leaving_is_due: AtomicBool,
+    failed: Mutex<FailuresOfMinute>,
     /// A step that a row had announced failed; holds and grants are to be brought into agreement with the ledger.
     untidy: AtomicBool,
     held_count: Mutex<Option<duties::HeldCount>>,
@@ -298,6 +328,7 @@ impl Access {
     /// # Errors
     /// [`AccessError::NotRecorded`].
     pub fn record_daemon(&self, act: Act) -> Result<(), AccessError> {
+        self.tell_failures(true)?;
         self.record(Actor::Daemon, act).map(drop)
     }
 
@@ -331,57 +362,6 @@ impl Access {
             }
         })?;
         Ok(rows)
-    }
-
-    /// Signs a person in: opens the private key, and gives a token that stands for it.
-    ///
-    /// # Errors
-    /// [`AccessError::WrongCredentials`], the same for an unknown name; [`AccessError::TooManyAttempts`].
-    pub fn sign_in(&self, name: &str, password: &str, address: IpAddr) -> Result<(String, Person), AccessError> {
-        if name.chars().count() > NAME_LONGEST_CHARS {
-            // Nobody is called that; it is not remembered either.
-            self.record(Actor::Nobody { address }, Act::SignInFailed { account: None })?;
-            return Err(AccessError::WrongCredentials);
-        }
-        self.sessions.begin_try(name, address)?;
-        let found = self.people.find(name);
-        let opened = self.people.open_session(found.as_ref(), password);
-        let (Some(person), Ok(private)) = (found, opened) else {
-            let account = self.people.find(name).map(|person| person.account);
-            self.record(Actor::Nobody { address }, Act::SignInFailed { account })?;
-            return Err(AccessError::WrongCredentials);
-        };
-        let desk = if person.role.reads_persons() { Some(self.desk.open(&private)?) } else { None };
-        self.record(Actor::Person { account: person.account, address }, Act::SignedIn)?;
-        let token = self.sessions.begin(&person, private, desk)?;
-        self.sessions.forget_failures(name, address);
-        Ok((token, person))
-    }
-
-    /// Whose token this is.
-    ///
-    /// # Errors
-    /// [`AccessError::NotSignedIn`] for none, an unknown, an idle or an ended one.
-    pub fn caller(&self, token: &str, address: IpAddr) -> Result<Caller, AccessError> {
-        self.sessions.caller(token, address)
-    }
-
-    /// Ends a session. Its keys are wiped.
-    ///
-    /// # Errors
-    /// [`AccessError::NotRecorded`]; the session is over all the same.
-    pub fn sign_out(&self, token: &str, caller: &Caller) -> Result<(), AccessError> {
-        self.sessions.end(token);
-        self.record(caller.actor(), Act::SignedOut).map(drop)
-    }
-
-    /// All accounts.
-    ///
-    /// # Errors
-    /// [`AccessError::Forbidden`] but for officers.
-    pub fn accounts(&self, caller: &Caller) -> Result<Vec<Person>, AccessError> {
-        caller.must_be(&[Role::Officer])?;
-        Ok(self.people.list())
     }
 
     /// Brings holds and grants into agreement with the ledger: the last step of a start (A5).
@@ -427,6 +407,8 @@ impl Access {
     /// [`AccessError::NotRecorded`], [`AccessError::Inside`].
     pub fn end_what_is_over(&self) -> Result<(), AccessError> {
         self.sessions.sweep();
+        self.tell_failures(false)?;
+        self.end_rights_that_are_over()?;
         let over = self.registry().grants_over(self.now());
         for grant in over {
             self.record(Actor::Daemon, Act::GrantEnded { grant })?;
@@ -439,9 +421,5 @@ impl Access {
             self.reconcile().inspect_err(|_| self.untidy.store(true, Ordering::Relaxed))?;
         }
         Ok(())
-    }
-
-    fn account_of(&self, account: AccountId) -> Option<Person> {
-        self.people.list().into_iter().find(|person| person.account == account)
     }
 }

@@ -389,6 +389,7 @@ impl Built {
         away.into_iter().for_each(|(dir, why)| vault.note_away(dir, why));
         let periods = Periods {
             session: SessionLimits { idle: site.access.session_idle, whole: site.access.session_max },
+            password_max: site.access.password_max,
             due: site.access.request_due,
             objection: site.access.objection,
             held_warn_percent: site.held_warn_percent,

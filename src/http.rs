@@ -3,6 +3,7 @@
 //! Errors are problem details (RFC 9457); nothing of the inside is in a message. Every answer says `no-store`, since
 //! most of them hold footage or persons.
 
+mod accounts;
 mod answers;
 mod bodies;
 mod cameras;
@@ -25,7 +26,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use serde::Serialize;
@@ -67,7 +68,17 @@ pub fn router(routes: Routes) -> Router {
         .route("/{file}", get(pages::file))
         .route("/v1/health", get(health))
         .route("/v1/session", get(sessions::show).post(sessions::sign_in).delete(sessions::sign_out))
-        .route("/v1/accounts", get(sessions::accounts))
+        .route("/v1/session/first", post(accounts::choose_password))
+        .route("/v1/session/password", post(accounts::change_password))
+        .route("/v1/sessions", get(accounts::sessions))
+        .route("/v1/sessions/{session}", delete(accounts::end_session))
+        .route("/v1/accounts", get(accounts::list).post(accounts::ask_for))
+        .route("/v1/accounts/{account}/history", get(accounts::history))
+        .route("/v1/accounts/{account}/change", post(accounts::change))
+        .route("/v1/accounts/{account}/approval", post(accounts::approve))
+        .route("/v1/accounts/{account}/withdrawal", post(accounts::withdraw))
+        .route("/v1/accounts/{account}/removal", post(accounts::remove))
+        .route("/v1/accounts/{account}/reset", post(accounts::reset))
         .route("/v1/cameras", get(cameras::list))
         .route("/v1/cameras/{camera}/availability", get(cameras::availability))
         .route("/v1/requests", get(requests::list).post(requests::submit))

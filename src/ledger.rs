@@ -16,6 +16,7 @@
 #[cfg(test)]
 mod tests;
 
+mod checkpoint;
 mod closed;
 mod destroyed;
 mod file;
@@ -24,13 +25,14 @@ mod row;
 mod shared;
 mod verify;
 
+pub use checkpoint::{Checkpoint, ManifestCheckpoint};
 pub use closed::ClosedManifests;
 pub use destroyed::{DestroyedRow, DestroyedRows};
 pub use file::{Ledger, LedgerError, NewestKnown};
 pub use reserve::LedgerRoom;
 pub use row::{
-    Act, Actor, Checkpoint, ClosedCamera, ClosedCoverage, ClosedGap, Decision, DestructionReceipt, GrantedView,
-    KeptFor, KeptView, ManifestCheckpoint, ManifestClosed, Row, ViewRefusal,
+    Act, Actor, ClosedCamera, ClosedCoverage, ClosedGap, Decision, DestructionReceipt, GrantedView, KeptFor, KeptView,
+    ManifestClosed, Row, ViewRefusal,
 };
 pub use shared::SharedLedger;
 pub use verify::{Fault, Verified, verify_files, verify_rows};

@@ -200,7 +200,7 @@ impl Access {
                 act(&release)
             }
             Err(_) => {
-                self.record(caller.actor(), Act::SignInFailed { account: Some(caller.account()) })?;
+                self.note_failure(Some(caller.account()), address)?;
                 Err(AccessError::WrongCredentials)
             }
         }
@@ -238,10 +238,13 @@ impl Access {
         let bad = |field, what| AccessError::BadInput { field, what };
         let viewer = approval
             .viewer
-            .and_then(|viewer| self.account_of(viewer))
+            .and_then(|viewer| self.person_of(viewer))
             .filter(|person| person.role == Role::Viewer)
             .ok_or(bad("viewer", "is wanted: an account of role viewer"))?;
         let (cameras, span) = narrowed(found, approval)?;
+        if cameras.iter().any(|camera| !viewer.reaches(*camera)) {
+            return Err(bad("viewer", "may not see all of these cameras"));
+        }
         let now = self.later();
         let ends = approval.ends.unwrap_or(now.saturating_add(DEFAULT_GRANT));
         if ends <= now {

@@ -1,9 +1,13 @@
 //! The desk: one key pair a site, for what requests and operations hold of persons, and for the texts of holds, which may
 //! name some. Its private half stands in slots, one for each person whose role reads persons, and one for the recovery key.
+//!
+//! Whenever somebody leaves who read persons there is a new pair, in a file of its own: what comes from then on is sealed
+//! to that. Who joins gets a slot in each. Order: the file, flushed, its name flushed → the row that names it. A file
+//! without its row is made anew.
 
 use super::AccessError;
 use super::site::StartError;
-use crate::crypto::{Label, PrivateKey, PublicKey, Sealed, commitment, generate_pair, random_array};
+use crate::crypto::{Label, PrivateKey, PublicKey, Sealed, Unopened, commitment, generate_pair, random_array};
 use crate::disk::{SharedDisk, read_file, replace_file};
 use crate::domain::{Digest, HeldFor, HoldId, OperationId, RequestId, StateFault, StateVersion};
 use crate::segment::{SlotFile, SlotPurpose};
@@ -11,18 +15,35 @@ use crate::vault::{VaultError, overwrite_slot, seal_again};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 use zeroize::Zeroizing;
 
 /// Everybody who reads persons, and the recovery key.
 pub(super) const SLOTS: u32 = 64;
 const FILE_LIMIT_BYTES: u64 = 1 << 20;
 
-/// The desk's public half, and where its slots are.
+/// The desk's public halves, oldest first, and where their slots are.
 #[derive(Debug)]
 pub(super) struct Desk {
     disk: SharedDisk,
-    path: PathBuf,
-    public: PublicKey,
+    state: PathBuf,
+    pairs: RwLock<Vec<PublicKey>>,
+}
+
+/// The desk's private halves, the newest first.
+#[derive(Clone, Debug)]
+pub(super) struct DeskKeys(Vec<PrivateKey>);
+
+impl DeskKeys {
+    /// The same with a newer one.
+    pub fn with(&self, newer: PrivateKey) -> Self {
+        Self(std::iter::once(newer).chain(self.0.iter().cloned()).collect())
+    }
+}
+
+/// The name of a pair's file in the state directory; the first is number 1.
+pub(super) fn file_name(number: u32) -> String {
+    if number == 1 { "desk".to_owned() } else { format!("desk-{number}") }
 }
 
 /// What a request holds of persons, as it is stored: sealed to the desk.
@@ -113,46 +134,94 @@ struct Salted {
 impl Desk {
     /// Makes the desk's pair, sealed to everybody who reads persons.
     pub fn create(disk: &SharedDisk, path: &Path, recipients: &[PublicKey]) -> Result<PublicKey, StartError> {
+        Ok(Self::make_desk_file(disk, path, recipients)?.1)
+    }
+
+    #[track_caller]
+    fn make_desk_file(
+        disk: &SharedDisk,
+        path: &Path,
+        recipients: &[PublicKey],
+    ) -> Result<(PrivateKey, PublicKey), VaultError> {
         let (private, public) = generate_pair()?;
         let mut facts = [0; 64];
         facts[..32].copy_from_slice(&public.0);
-        let file = SlotFile::create(&**disk, path, SlotPurpose::Desk, SLOTS, facts).map_err(VaultError::from)?;
+        let file = SlotFile::create(&**disk, path, SlotPurpose::Desk, SLOTS, facts)?;
         for (index, recipient) in (0..SLOTS).zip(recipients) {
             let sealed = recipient.seal(Label::DeskKey, &public.0, private.secret().expose())?;
-            file.fill(index, &recipient.0, &sealed).map_err(VaultError::from)?;
+            file.fill(index, &recipient.0, &sealed)?;
         }
-        file.flush().map_err(VaultError::from)?;
-        Ok(public)
+        file.flush()?;
+        Ok((private, public))
     }
 
-    pub fn new(disk: SharedDisk, path: PathBuf, public: PublicKey) -> Self {
-        Self { disk, path, public }
+    pub fn new(disk: SharedDisk, state: PathBuf, pairs: Vec<PublicKey>) -> Self {
+        Self { disk, state, pairs: RwLock::new(pairs) }
     }
 
-    /// Opens the desk's private half with a person's key.
-    pub fn open(&self, person: &PrivateKey) -> Result<PrivateKey, AccessError> {
-        let slots = SlotFile::open(&*self.disk, &self.path, SlotPurpose::Desk).map_err(VaultError::from)?;
-        let found = slots.find(&person.public()?.0).map_err(VaultError::from)?;
-        let (_, sealed) = found.ok_or(AccessError::Forbidden)?;
-        Ok(PrivateKey::from_secret(person.open_secret(Label::DeskKey, &self.public.0, &sealed)?))
+    /// All pairs with their numbers, the newest first.
+    fn pairs(&self) -> Vec<(u32, PublicKey)> {
+        let pairs = self.pairs.read().unwrap_or_else(PoisonError::into_inner);
+        (1..).zip(pairs.iter().copied()).collect::<Vec<_>>().into_iter().rev().collect()
     }
 
-    /// Seals the desk's private half to one who joins; `false` where it is already. `by` is somebody who reads persons, or
-    /// the recovery key.
+    fn newest(&self) -> Result<(u32, PublicKey), VaultError> {
+        self.pairs().first().copied().ok_or(VaultError::NoSlot)
+    }
+
+    /// Opens the desk's private halves with a person's key.
+    pub fn open(&self, person: &PrivateKey) -> Result<DeskKeys, AccessError> {
+        let own = person.public()?;
+        let mut opened = Vec::new();
+        for (number, public) in self.pairs() {
+            let path = self.state.join(file_name(number));
+            let slots = SlotFile::open(&*self.disk, &path, SlotPurpose::Desk).map_err(VaultError::from)?;
+            let (_, sealed) = slots.find(&own.0).map_err(VaultError::from)?.ok_or(AccessError::Forbidden)?;
+            opened.push(PrivateKey::from_secret(person.open_secret(Label::DeskKey, &public.0, &sealed)?));
+        }
+        Ok(DeskKeys(opened))
+    }
+
+    /// Makes the next pair, sealed to who reads persons from now on. It counts once a row names it: see [`Desk::take`].
+    pub fn make_next(&self, recipients: &[PublicKey]) -> Result<(u32, PrivateKey, PublicKey), VaultError> {
+        let number = self.newest()?.0 + 1;
+        let path = self.state.join(file_name(number));
+        match self.disk.remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(VaultError::Disk { what: path.display().to_string(), source });
+            }
+            _ => {}
+        }
+        let (private, public) = Self::make_desk_file(&self.disk, &path, recipients)?;
+        let failed = |source| VaultError::Disk { what: self.state.display().to_string(), source };
+        self.disk.sync_dir(&self.state).map_err(failed)?;
+        Ok((number, private, public))
+    }
+
+    /// Its row stands: what comes from here on is sealed to it.
+    pub fn take(&self, next: PublicKey) {
+        self.pairs.write().unwrap_or_else(PoisonError::into_inner).push(next);
+    }
+
+    /// Seals the desk's private halves to one who joins; `false` where all are already. `by` is somebody who reads persons,
+    /// or the recovery key.
     pub fn admit(&self, by: &PrivateKey, newcomer: &PublicKey) -> Result<bool, VaultError> {
-        self.changing(|file| seal_again(file, (Label::DeskKey, &self.public.0), &self.public, by, newcomer))
+        self.changing(|file, public| seal_again(file, (Label::DeskKey, &public.0), public, by, newcomer))
     }
 
-    /// Overwrites the slot of one who leaves; `false` where there is none.
+    /// Overwrites the slots of one who leaves; `false` where there are none.
     pub fn forget(&self, leaver: &PublicKey, recovery: &PublicKey) -> Result<bool, VaultError> {
-        self.changing(|file| overwrite_slot(file, leaver, recovery))
+        self.changing(|file, _| overwrite_slot(file, leaver, recovery))
     }
 
-    fn changing(&self, change: impl FnOnce(&SlotFile) -> Result<bool, VaultError>) -> Result<bool, VaultError> {
-        let file = SlotFile::open(&*self.disk, &self.path, SlotPurpose::Desk)?;
-        let changed = change(&file)?;
-        if changed {
-            file.flush()?;
+    fn changing(&self, change: impl Fn(&SlotFile, &PublicKey) -> Result<bool, VaultError>) -> Result<bool, VaultError> {
+        let mut changed = false;
+        for (number, public) in self.pairs() {
+            let file = SlotFile::open(&*self.disk, &self.state.join(file_name(number)), SlotPurpose::Desk)?;
+            if change(&file, &public)? {
+                file.flush()?;
+                changed = true;
+            }
         }
         Ok(changed)
     }
@@ -166,7 +235,7 @@ impl Desk {
         let committed = commitment(&salt, fields.as_bytes());
         let salted = Zeroizing::new(serde_json::to_vec(&Salted { salt, fields }).map_err(|e| failed(e.to_string()))?);
         let (label, context) = bound_to(of);
-        let sealed = self.public.seal(label, &context, &salted)?;
+        let sealed = self.newest()?.1.seal(label, &context, &salted)?;
         let version = StateVersion;
         let stored = match of {
             Paper::Request(request) => StoredPersons { version, request, persons: sealed }.to_bytes(),
@@ -184,7 +253,7 @@ impl Desk {
         dir: &Path,
         of: impl Into<Paper>,
         committed: Digest,
-        desk: &PrivateKey,
+        desk: &DeskKeys,
     ) -> Result<T, AccessError> {
         let of = of.into();
         let failed = |what: String| AccessError::Inside(VaultError::State { file: of.to_string(), what });
@@ -195,7 +264,9 @@ impl Desk {
             Paper::Operation(_) => StateVersion::read::<StoredAsker>(&bytes).map(|stored| stored.persons),
         };
         let (label, context) = bound_to(of);
-        let salted = desk.open(label, &context, &sealed.map_err(|e| failed(e.to_string()))?)?;
+        let sealed = sealed.map_err(|e| failed(e.to_string()))?;
+        let opened = desk.0.iter().find_map(|desk| desk.open(label, &context, &sealed).ok());
+        let salted = opened.ok_or(Unopened)?;
         // What was opened is of persons: an error says where, never what.
         let changed = |e: serde_json::Error| failed(StateFault::at(&e).to_string());
         let salted: Salted = serde_json::from_slice(&salted).map_err(changed)?;

@@ -330,7 +330,7 @@ impl Access {
             let zone = destructions.zone.iana_name().unwrap_or("UTC").to_owned();
             (destructions.is_over(day, self.now()), tally.is_confirmed(), tally.confirmations.clone(), zone)
         };
-        let in_charge = self.people.list().into_iter().filter(|person| person.role == Role::Officer).collect();
+        let in_charge = self.people_in_force().into_iter().filter(|person| person.role == Role::Officer).collect();
         let site = self.periods.site_name.clone();
         let digest = digest_of(&report)?;
         Ok(ReportView {

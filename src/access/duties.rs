@@ -96,6 +96,7 @@ impl Access {
             ));
         }
         self.holds_that_wait(now, &mut duties);
+        duties.alarms.extend(self.alarms_of_people());
         let (under_way, alarms) = self.operations_that_wait(now);
         duties.operations_under_way = under_way;
         duties.alarms.extend(alarms);

@@ -80,6 +80,7 @@ impl Access {
         check_text("name", &new.name, true)?;
         check_text("note", new.note.as_deref().unwrap_or_default(), false)?;
         let NewOperation { camera, asked_by, name, note } = new;
+        caller.must_reach(&[camera])?;
         match self.class_of(camera) {
             Some(CameraClass::OperatingRoom) => {}
             Some(CameraClass::PublicArea | CameraClass::NonPublic) => {
@@ -109,6 +110,7 @@ impl Access {
         caller.must_be(&ENTERS)?;
         let _turn = self.turn();
         let known = self.find_operation(operation)?;
+        caller.must_reach(&[known.camera])?;
         if let OperationState::Ended { at, .. } = known.state {
             return Err(AccessError::OperationEnded { operation, at });
         }

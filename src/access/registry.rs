@@ -1,12 +1,12 @@
 //! What the rows add up to: requests, grants, holds, rights. Built by applying every row at a start, and each new one.
 
 use super::decisions::Deciding;
+use super::rights::Members;
 use super::states::{HoldState, OperationState, RequestState};
 use crate::crypto::{PublicKey, VerifyingKey};
 use crate::domain::request::RequestKind;
 use crate::domain::{
-    AccountId, AskedBy, CameraNumber, Digest, GrantId, HeldFor, HoldId, HoldReason, OperationId, RequestId, Role, Span,
-    Utc,
+    AccountId, AskedBy, CameraNumber, Digest, GrantId, HeldFor, HoldId, HoldReason, OperationId, RequestId, Span, Utc,
 };
 use crate::ledger::{Act, Actor, Decision, GrantedView, KeptView, Row};
 use crate::vault::Hold;
@@ -93,25 +93,19 @@ pub(super) struct Grant {
     pub state: GrantState,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Rights {
-    role: Role,
-    key: PublicKey,
-    release_key: Option<PublicKey>,
-}
-
 /// The keys that the site's first row names.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SiteKeys {
     pub signer: VerifyingKey,
-    pub desk: PublicKey,
     pub recovery: PublicKey,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     pub site: Option<SiteKeys>,
-    rights: BTreeMap<AccountId, Rights>,
+    /// The desk's pairs, oldest first: a new one whenever somebody left who read persons.
+    pub desks: Vec<PublicKey>,
+    pub members: Members,
     pub requests: BTreeMap<RequestId, Request>,
     pub grants: BTreeMap<GrantId, Grant>,
     pub holds: BTreeMap<HoldId, OrderedHold>,
@@ -126,11 +120,20 @@ impl Registry {
     pub fn apply(&mut self, row: &Row) {
         match &row.act {
             Act::SiteMade { signer, desk, recovery } => {
-                self.site = Some(SiteKeys { signer: *signer, desk: *desk, recovery: *recovery });
+                self.site = Some(SiteKeys { signer: *signer, recovery: *recovery });
+                self.desks = vec![*desk];
             }
-            Act::RightsGranted { account, role, key, release_key, .. } => {
-                self.rights.insert(*account, Rights { role: *role, key: *key, release_key: *release_key });
-            }
+            Act::DeskRotated { desk, .. } => self.desks.push(*desk),
+            Act::RightsRequested { .. }
+            | Act::RightsWithdrawn { .. }
+            | Act::RightsGranted { .. }
+            | Act::RightsChanged { .. }
+            | Act::RightsRemoved { .. }
+            | Act::KeysMade { .. }
+            | Act::KeysSealed { .. }
+            | Act::KeysForgotten { .. }
+            | Act::PasswordReset { .. }
+            | Act::PasswordChanged { .. } => self.members.apply(row),
             Act::RequestSubmitted { .. } => self.enter_request(row),
             Act::IdentityChecked { request, .. }
             | Act::RequestUnavailable { request, .. }
@@ -164,6 +167,7 @@ impl Registry {
             | Act::SignedIn
             | Act::SignInFailed { .. }
             | Act::SignedOut
+            | Act::SessionsEnded { .. }
             | Act::HoldPlaced { .. }
             | Act::ViewIntended { .. }
             | Act::ViewServed { .. }
@@ -298,27 +302,6 @@ impl Registry {
         }
     }
 
-    /// Whether a row of the ledger gave an account exactly this role and these keys.
-    pub fn grants_rights(
-        &self,
-        account: AccountId,
-        role: Role,
-        key: PublicKey,
-        release_key: Option<PublicKey>,
-    ) -> bool {
-        self.rights.get(&account) == Some(&Rights { role, key, release_key })
-    }
-
-    /// The session key of an account whose role reads persons.
-    pub fn desk_key(&self, account: AccountId) -> Option<PublicKey> {
-        self.rights.get(&account).filter(|rights| rights.role.reads_persons()).map(|rights| rights.key)
-    }
-
-    /// The release keys of all officers.
-    pub fn release_keys(&self) -> Vec<PublicKey> {
-        self.rights.values().filter_map(|rights| rights.release_key).collect()
-    }
-
     pub fn next_request(&self) -> RequestId {
         RequestId(self.requests.keys().next_back().map_or(1, |last| last.0 + 1))
     }
@@ -371,6 +354,12 @@ impl Registry {
         open.map(|grant| grant.number).collect()
     }
 
+    /// The open grants of one viewer.
+    pub fn grants_of(&self, viewer: AccountId) -> Vec<(GrantId, RequestId)> {
+        let theirs = |grant: &&Grant| grant.state == GrantState::Open && grant.viewer == viewer;
+        self.grants.values().filter(theirs).map(|grant| (grant.number, grant.request)).collect()
+    }
+
     /// Grants whose end has come.
     pub fn grants_over(&self, now: Utc) -> Vec<GrantId> {
         let open = self.grants.values().filter(|grant| grant.state == GrantState::Open && grant.ends <= now);
@@ -378,7 +367,7 @@ impl Registry {
     }
 }
 
-fn person_of(actor: Actor) -> Option<AccountId> {
+pub(super) fn person_of(actor: Actor) -> Option<AccountId> {
     match actor {
         Actor::Person { account, .. } => Some(account),
         Actor::Nobody { .. } | Actor::Console | Actor::Daemon => None,

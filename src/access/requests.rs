@@ -130,6 +130,7 @@ impl Access {
     pub fn submit(&self, caller: &Caller, new: NewRequest) -> Result<RequestView, AccessError> {
         caller.must_be(&[Role::Staff])?;
         new.check()?;
+        caller.must_reach(&new.cameras)?;
         let now = self.later();
         self.must_be_filmed(&new.cameras, new.span, now)?;
         let _turn = self.turn();
@@ -261,7 +262,7 @@ impl Access {
     /// Writes a row of a request if its state lets it follow: of two people at once, one is told of the other.
     fn record_of(&self, caller: &Caller, request: RequestId, act: Act) -> Result<(), AccessError> {
         let _turn = self.turn();
-        self.must_follow(request, &act)?;
+        caller.must_reach(&self.must_follow(request, &act)?.cameras)?;
         self.record(caller.actor(), act).map(drop)
     }
 
@@ -272,6 +273,7 @@ impl Access {
     pub fn request(&self, caller: &Caller, request: RequestId) -> Result<RequestView, AccessError> {
         caller.must_be(&[Role::Staff, Role::Officer, Role::Auditor])?;
         let found = self.find_request(request)?;
+        caller.must_reach(&found.cameras)?;
         let mut view = self.view(&found, self.persons(caller, &found)?);
         for camera in &found.cameras {
             view.availability.insert(*camera, self.vault.availability(*camera, found.span, self.later())?);
@@ -285,7 +287,8 @@ impl Access {
     /// [`AccessError::Forbidden`].
     pub fn requests(&self, caller: &Caller) -> Result<Vec<RequestView>, AccessError> {
         caller.must_be(&[Role::Staff, Role::Officer, Role::Auditor])?;
-        let all: Vec<Request> = self.registry().requests.values().rev().cloned().collect();
+        let within = |request: &&Request| caller.must_reach(&request.cameras).is_ok();
+        let all: Vec<Request> = self.registry().requests.values().rev().filter(within).cloned().collect();
         let view = |request: &Request| {
             // One file that is damaged must not take the list of all the others away.
             let persons = self.persons(caller, request).unwrap_or_else(|e| {
@@ -311,6 +314,7 @@ impl Access {
         if !self.knows_camera(camera) {
             return Err(AccessError::UnknownCamera { camera });
         }
+        caller.must_reach(&[camera])?;
         Ok(self.vault.availability(camera, span, self.later())?)
     }
 

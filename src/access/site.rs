@@ -5,6 +5,7 @@
 
 use super::desk::{self, Desk};
 use super::destructions::Destructions;
+use super::passwords::{WeakPassword, check_password};
 use super::people::{Account, People};
 use super::registry::Registry;
 use super::sessions::Sessions;
@@ -24,7 +25,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 const SITE_NAME: &str = "site";
 const SIGNING_KEY_NAME: &str = "signing.key";
-const PASSWORD_SHORTEST_CHARS: usize = 10;
 pub(super) const NAME_LONGEST_CHARS: usize = 64;
 
 /// Why a site could not be made or opened.
@@ -51,8 +51,8 @@ pub enum StartError {
     TwiceTheName { name: String },
     #[error("a name may have 1 to 64 letters, digits, `.`, `-` or `_`; {name:?} has something else")]
     BadName { name: String },
-    #[error("the password of {name} is shorter than {PASSWORD_SHORTEST_CHARS} characters")]
-    ShortPassword { name: String },
+    #[error("the password of {name} {why}")]
+    WeakPassword { name: String, why: WeakPassword },
     #[error(transparent)]
     NotPrivate(#[from] NotPrivate),
     #[error("state/{file}: {what}")]
@@ -113,7 +113,7 @@ impl NewSite<'_> {
         }
         let mut desk_keys = vec![recovery_public];
         let readers = accounts.iter().zip(self.accounts).filter(|(_, new)| new.role.reads_persons());
-        desk_keys.extend(readers.map(|(account, _)| account.key()));
+        desk_keys.extend(readers.filter_map(|(account, _)| account.key()));
         let desk = Desk::create(disk, &state.join("desk"), &desk_keys)?;
 
         let mut ledger = Ledger::open(Arc::clone(disk), &state.join("ledger"), site, |_| {})?;
@@ -124,9 +124,12 @@ impl NewSite<'_> {
             let granted = Act::RightsGranted {
                 account: AccountId(number),
                 role: new.role,
-                key: account.key(),
+                key: account.key().ok_or(CryptoFailure)?,
                 release_key: account.release_key(),
                 reason: "the site was made".into(),
+                cameras: None,
+                ends: None,
+                requester: None,
             };
             ledger.append(clock.wall(), Actor::Console, granted)?;
         }
@@ -151,19 +154,23 @@ impl NewSite<'_> {
         }
         let mut names = BTreeSet::new();
         for NewAccount { name, password, .. } in self.accounts {
-            let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
-            if name.is_empty() || name.chars().count() > NAME_LONGEST_CHARS || !name.chars().all(plain) {
+            if !is_plain_name(name) {
                 return Err(StartError::BadName { name: name.clone() });
             }
             if !names.insert(name) {
                 return Err(StartError::TwiceTheName { name: name.clone() });
             }
-            if password.expose().chars().count() < PASSWORD_SHORTEST_CHARS {
-                return Err(StartError::ShortPassword { name: name.clone() });
-            }
+            check_password(name, password.expose())
+                .map_err(|why| StartError::WeakPassword { name: name.clone(), why })?;
         }
         Ok(())
     }
+}
+
+/// Whether an account may be called that.
+pub(super) fn is_plain_name(name: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+    !name.is_empty() && name.chars().count() <= NAME_LONGEST_CHARS && name.chars().all(plain)
 }
 
 fn write_once(disk: &SharedDisk, path: &Path, bytes: &[u8]) -> Result<(), StartError> {
@@ -220,11 +227,10 @@ impl SiteFiles {
     pub fn open_release_key(&self, name: &str, password: &Password) -> Result<Option<PrivateKey>, StartError> {
         let mut registry = Registry::default();
         Ledger::open(Arc::clone(&self.disk), &self.ledger_dir(), self.site, |row| registry.apply(&row))?;
-        let people = People::open(&self.disk, &self.path("people"), |account, role, key, release| {
-            registry.grants_rights(account, role, key, release)
-        })?;
-        let Some(person) = people.find(name) else { return Ok(None) };
-        Ok(people.open_release(person.account, password.expose()).ok())
+        let people = People::open(&self.disk, &self.path("people"), &registry)?;
+        let Some(account) = people.numbered(name) else { return Ok(None) };
+        let is_in_force = registry.members.get(account).is_some_and(|member| member.keys.is_some());
+        Ok(people.open_release(account, password.expose()).ok().filter(|_| is_in_force))
     }
 
     /// Refuses key files and their directories that anybody but the running user could reach.
@@ -233,8 +239,13 @@ impl SiteFiles {
     /// [`StartError::NotPrivate`], which says what to do.
     pub fn check_private(&self) -> Result<(), StartError> {
         check_private(&*self.disk, &self.state)?;
-        for file in [SIGNING_KEY_NAME, "desk"] {
-            check_private(&*self.disk, &self.path(file))?;
+        check_private(&*self.disk, &self.path(SIGNING_KEY_NAME))?;
+        for number in 1.. {
+            let desk = self.path(&desk::file_name(number));
+            check_private(&*self.disk, &desk)?;
+            if self.disk.open(&desk, crate::disk::Access::Read).is_err() {
+                break;
+            }
         }
         for dir in ["people", "grants", "requests"] {
             check_private_dir(&*self.disk, &self.path(dir))?;
@@ -287,10 +298,13 @@ impl Access {
             return Err(StartError::state(SIGNING_KEY_NAME, &"is not the key that the ledger names"));
         }
         // Taken from the ledger: an officer whose file is damaged still has the key, in a copy of that file.
-        let mut recipients = registry.release_keys();
-        let people = People::open(&disk, &files.path("people"), |account, role, key, release| {
-            registry.grants_rights(account, role, key, release)
-        })?;
+        let mut recipients = registry.members.release_keys();
+        let people = People::open(&disk, &files.path("people"), &registry)?;
+        // A ledger that is not whole says nothing of what may be destroyed.
+        if ledger.damage().is_none() {
+            people.settle(&registry)?;
+        }
+        let leaving_is_due = AtomicBool::new(!registry.members.leaving().is_empty());
         recipients.push(keys.recovery);
         vault.set_recipients(recipients);
         let access = Self {
@@ -300,13 +314,15 @@ impl Access {
             holds,
             grants: GrantStore::new(Arc::clone(&disk), files.path("grants")),
             people,
-            desk: Desk::new(Arc::clone(&disk), files.path("desk"), keys.desk),
+            desk: Desk::new(Arc::clone(&disk), files.state.clone(), registry.desks.clone()),
             requests_dir: files.path("requests"),
             registry: Mutex::new(registry),
             sessions: Sessions::new(time.clock().clone(), periods.session),
             time,
             configured: RwLock::default(),
             turn: Mutex::default(),
+            leaving_is_due,
+            failed: Mutex::default(),
             untidy: AtomicBool::default(),
             held_count: Mutex::default(),
             said: Mutex::default(),
@@ -330,7 +346,7 @@ impl Access {
     /// [`AccessError::Forbidden`] for an account that no row of the ledger gave that right; as
     /// [`crate::vault::seal_again`].
     pub fn admit_to_desk(&self, by: &PrivateKey, newcomer: AccountId) -> Result<bool, AccessError> {
-        let key = self.registry().desk_key(newcomer).ok_or(AccessError::Forbidden)?;
+        let key = self.registry().members.desk_key(newcomer).ok_or(AccessError::Forbidden)?;
         let _turn = self.turn();
         Ok(self.desk.admit(by, &key)?)
     }

@@ -6,7 +6,7 @@ use crate::clock::ManualClock;
 use crate::crypto::Strength;
 use crate::disk::{RealDisk, SharedDisk, SimulatedDisk};
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
-use crate::domain::{Codec, Digest, Frame, GrantId, HeldFor, RequestId, Retention, SegmentId, Span, VolumeId};
+use crate::domain::{AccountId, Codec, Digest, Frame, HeldFor, RequestId, Retention, SegmentId, Span, VolumeId};
 use crate::fragment::footage::{Footage, film};
 use crate::fragment::{Fragmenter, frame_times, init_segment};
 use crate::ledger::{Decision, GrantedView, ViewRefusal};
@@ -14,10 +14,11 @@ use crate::retention::Eraser;
 use crate::segment::FragmentFacts;
 use crate::vault::{CameraRecorder, Volume};
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+mod accounts;
 mod attacks;
 mod clock;
 mod damage;
@@ -73,6 +74,7 @@ struct Clinic {
     disk: SharedDisk,
     hands: ManualClock,
     allow_unproven: bool,
+    password_max: Option<Duration>,
 }
 
 struct Open {
@@ -104,7 +106,7 @@ impl Clinic {
         let new = NewSite { accounts: &accounts, strength: QUICK };
         let (site, _) = new.make(&disk, &dir.path().join("state"), &hands.clock()).unwrap();
         Volume::create(&disk, &dir.path().join("v1"), site).unwrap();
-        Self { dir, disk, hands, allow_unproven }
+        Self { dir, disk, hands, allow_unproven, password_max: None }
     }
 
     fn state(&self) -> PathBuf {
@@ -134,6 +136,7 @@ impl Clinic {
         let session = SessionLimits { idle: Duration::from_secs(600), whole: Duration::from_secs(12 * 3_600) };
         let periods = Periods {
             session,
+            password_max: self.password_max,
             due: DAY * 10,
             objection: DAY * 30,
             held_warn_percent: 10,

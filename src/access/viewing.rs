@@ -112,7 +112,7 @@ impl Access {
             let asked = (Some(&found), camera, None);
             return self.refuse_view(caller, asked, ViewRefusal::GrantEnded, AccessError::NoGrant);
         }
-        match found.views.iter().find(|view| view.camera == camera).copied() {
+        match found.views.iter().find(|view| view.camera == camera && caller.reaches(camera)).copied() {
             Some(view) => Ok((found, view)),
             None => {
                 let asked = (Some(&found), camera, None);

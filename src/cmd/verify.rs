@@ -122,6 +122,7 @@ impl Verify {
         let granted = granted_segments(&state.grants).unwrap_or_default();
         let nothing: BTreeMap<SegmentId, GrantId> = BTreeMap::new();
         let closed = ClosedManifests::new(SharedDisk::clone(disk), files.ledger_dir());
+        let holders = state.facts.day_key_holders();
         for place in places {
             let told = Volume::identify(disk, place, files.site()).and_then(|volume| {
                 let heads: Vec<_> = state.heads().filter(|head| head.volume == volume).map(name_and_head).collect();
@@ -129,7 +130,7 @@ impl Verify {
                     deep: self.deep,
                     identity: key,
                     heads: &heads,
-                    holders: state.is_known().then(|| state.facts.day_key_holders()),
+                    holders: state.is_known().then_some(&holders),
                     granted: granted.get(&volume).unwrap_or(&nothing),
                     holds: &state.holds,
                     closed: Some(&closed),

@@ -103,6 +103,8 @@ pub struct AccessLimits {
     /// A session without requests ends after this (Safety Measures Notice, article 6).
     pub session_idle: Duration,
     pub session_max: Duration,
+    /// A password is to be changed after so long; `None`: never (NIST SP 800-63B wants no age).
+    pub password_max: Option<Duration>,
     /// A request is to be decided within this (PIPA 35(3), Decree 41(4): ten days; it can only be shortened).
     pub request_due: Duration,
     /// A refusal can be objected to for so long, and what was asked for stays until then.
@@ -326,11 +328,13 @@ fn read_erasing(mut erasing: Section<'_>) -> Erasing {
 fn read_access(mut access: Section<'_>) -> AccessLimits {
     let idle = access.number("session_idle_min", 1..=120, "minutes").map_or(10, |found| found.value);
     let max = access.number("session_max_h", 1..=24, "hours").map_or(12, |found| found.value);
+    let password = access.number("password_max_days", 0..=1095, "days").map_or(0, |found| found.value);
     let due = access.number("request_due_days", 1..=10, "days").map_or(10, |found| found.value);
     let objection = access.number("objection_days", 7..=180, "days").map_or(30, |found| found.value);
     let limits = AccessLimits {
         session_idle: Duration::from_secs(u64::from(idle) * 60),
         session_max: hours(max),
+        password_max: (password > 0).then(|| hours(password * 24)),
         request_due: hours(due * 24),
         objection: hours(objection * 24),
     };

@@ -3,7 +3,7 @@
 use super::Routes;
 use super::problem::Problem;
 use crate::access::{Access, AccessError, Caller};
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts};
 use axum::http::header;
 use axum::http::request::Parts;
 use std::net::{IpAddr, SocketAddr};
@@ -99,5 +99,13 @@ impl FromRequestParts<Routes> for Token {
 
     async fn from_request_parts(parts: &mut Parts, _: &Routes) -> Result<Self, Problem> {
         token_of(parts).map(Self).ok_or_else(|| AccessError::NotSignedIn.into())
+    }
+}
+
+impl OptionalFromRequestParts<Routes> for Token {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Routes) -> Result<Option<Self>, Problem> {
+        Ok(token_of(parts).map(Self))
     }
 }

@@ -69,7 +69,7 @@ pub(super) async fn list(State(routes): State<Routes>, SignedIn(caller): SignedI
     };
     let mends = matches!(caller.person().role, Role::Installer | Role::Officer);
     Json(Cameras {
-        cameras: routes.cameras.get().iter().map(view).collect(),
+        cameras: routes.cameras.get().iter().filter(|camera| caller.reaches(camera.number)).map(view).collect(),
         wrong_files: mends.then(|| routes.cameras.wrong()),
     })
 }

@@ -72,6 +72,15 @@ impl From<AccessError> for Problem {
                 (StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", "Too many wrong passwords")
             }
             AccessError::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
+            AccessError::NotApproved => (StatusCode::FORBIDDEN, "not-approved", "Not approved yet"),
+            AccessError::PasswordTooOld => (StatusCode::FORBIDDEN, "password-too-old", "The password is too old"),
+            AccessError::Weak(_) => (StatusCode::UNPROCESSABLE_ENTITY, "weak-password", "Choose another password"),
+            AccessError::NoSuchAccount => (StatusCode::NOT_FOUND, "no-such-account", "No such account"),
+            AccessError::AccountState { .. } => (StatusCode::CONFLICT, "account-state", "Not in this state"),
+            AccessError::OwnAccount => (StatusCode::FORBIDDEN, "own-account", "Two people are needed"),
+            AccessError::LastOfficer => (StatusCode::CONFLICT, "last-officer", "An officer must stay"),
+            AccessError::NoSuchSession => (StatusCode::NOT_FOUND, "no-such-session", "No such session"),
+            AccessError::OutsideScope { .. } => (StatusCode::FORBIDDEN, "outside-scope", "Not your cameras"),
             AccessError::NoSuchRequest => (StatusCode::NOT_FOUND, "no-such-request", "No such request"),
             AccessError::WrongState { .. } => (StatusCode::CONFLICT, "wrong-state", "Not in this state"),
             AccessError::FourEyes => (StatusCode::FORBIDDEN, "four-eyes", "Two people are needed"),

@@ -51,15 +51,3 @@ pub(super) async fn sign_out(
     let cookie = format!("{COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0");
     Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, cookie)])))
 }
-
-#[derive(Serialize)]
-pub(super) struct Accounts {
-    accounts: Vec<Person>,
-}
-
-pub(super) async fn accounts(
-    State(routes): State<Routes>,
-    SignedIn(caller): SignedIn,
-) -> Result<Json<Accounts>, Problem> {
-    Ok(Json(Accounts { accounts: ask(&routes.access, move |access| access.accounts(&caller)).await? }))
-}

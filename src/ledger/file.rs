@@ -1,9 +1,10 @@
 //! Appending rows, and reading them back at a start.
 
+use super::checkpoint::ManifestCheckpoint;
 use super::closed::ClosedManifests;
 use super::destroyed::DestroyedRows;
 use super::reserve::{LedgerRoom, Reserve};
-use super::row::{Act, Actor, ManifestCheckpoint, Row};
+use super::row::{Act, Actor, Row};
 use super::verify::{Fault, Line, VerifiedFile, chain, read_line, verify_file};
 use crate::disk::{Access, DiskFile, SharedDisk, read_file};
 use crate::domain::{Digest, SiteId, Utc};

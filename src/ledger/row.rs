@@ -1,6 +1,7 @@
 //! What a row says. The JSON of these types is the format: fields are added, never renamed.
 
-use crate::crypto::{PublicKey, Signature, SigningKey, VerifyingKey};
+use super::checkpoint::Checkpoint;
+use crate::crypto::{PublicKey, VerifyingKey};
 use crate::disk::DeviceIdentity;
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
 use crate::domain::{
@@ -194,44 +195,12 @@ pub struct ManifestClosed {
     pub cameras: Vec<ClosedCamera>,
 }
 
-/// One manifest's head in a checkpoint.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ManifestCheckpoint {
-    pub volume: VolumeId,
-    pub manifest: String,
-    pub head: ManifestHead,
+fn once() -> u32 {
+    1
 }
 
-/// The ledger's and all manifests' heads, signed.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Checkpoint {
-    pub site: SiteId,
-    /// The row before the checkpoint's own, and its digest.
-    pub sequence: u64,
-    pub head: Digest,
-    pub manifests: Vec<ManifestCheckpoint>,
-    pub signature: Option<Signature>,
-}
-
-impl Checkpoint {
-    fn signed_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
-        let mut bytes = b"custodian checkpoint 1".to_vec();
-        serde_json::to_writer(&mut bytes, &Self { signature: None, ..self.clone() })?;
-        Ok(bytes)
-    }
-
-    /// # Errors
-    /// None in practice: the checkpoint's own JSON could not be written.
-    pub fn sign(mut self, key: &SigningKey) -> Result<Self, serde_json::Error> {
-        self.signature = Some(key.sign(&self.signed_bytes()?));
-        Ok(self)
-    }
-
-    /// Whether `key` signed it.
-    pub fn is_signed_by(&self, key: &VerifyingKey) -> bool {
-        let (Some(signature), Ok(bytes)) = (self.signature, self.signed_bytes()) else { return false };
-        key.verify(&bytes, &signature).is_ok()
-    }
+fn is_once(count: &u32) -> bool {
+    *count == 1
 }
 
 /// What was done.
@@ -256,6 +225,88 @@ pub enum Act {
         key: PublicKey,
         release_key: Option<PublicKey>,
         reason: String,
+        /// Of these cameras alone; `None`: of all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cameras: Option<Vec<CameraNumber>>,
+        /// When they end by themselves.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ends: Option<Utc>,
+        /// Who asked for it; the row's actor approved it. The accounts that a site begins with have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        requester: Option<AccountId>,
+    },
+    /// An officer asks that an account have these rights. Nothing comes of it unless another one approves. `code` is the
+    /// digest of the one-time code of a person who has no account yet, `file` that of the account's file.
+    RightsRequested {
+        account: AccountId,
+        role: Role,
+        cameras: Option<Vec<CameraNumber>>,
+        ends: Option<Utc>,
+        reason: String,
+        code: Option<Digest>,
+        file: Option<Digest>,
+    },
+    /// What was asked for was taken back, or refused.
+    RightsWithdrawn {
+        account: AccountId,
+        reason: String,
+    },
+    RightsChanged {
+        account: AccountId,
+        was: Role,
+        role: Role,
+        release_key: Option<PublicKey>,
+        cameras: Option<Vec<CameraNumber>>,
+        ends: Option<Utc>,
+        reason: String,
+        requester: Option<AccountId>,
+        file: Digest,
+    },
+    RightsRemoved {
+        account: AccountId,
+        role: Option<Role>,
+        reason: String,
+        file: Option<Digest>,
+    },
+    /// A person chose a password, and these are the public halves of what was made under it. Nothing is sealed to them
+    /// until `rights-granted`, or `rights-changed`, names them.
+    KeysMade {
+        account: AccountId,
+        key: PublicKey,
+        release_key: Option<PublicKey>,
+        file: Digest,
+    },
+    /// Day keys and the desk's were sealed to an account; `complete` where none was out of reach.
+    KeysSealed {
+        account: AccountId,
+        day_keys: u64,
+        complete: bool,
+    },
+    /// The slots of these keys were overwritten, wherever they stood.
+    KeysForgotten {
+        keys: Vec<PublicKey>,
+        day_keys: u64,
+    },
+    /// From here on what requests hold of persons is sealed to this pair: somebody who read them left.
+    DeskRotated {
+        number: u32,
+        desk: PublicKey,
+    },
+    PasswordChanged {
+        account: AccountId,
+        file: Digest,
+    },
+    /// An officer had somebody's password and keys destroyed. The person makes new ones with the one-time code.
+    PasswordReset {
+        account: AccountId,
+        reason: String,
+        code: Digest,
+        file: Digest,
+    },
+    /// An officer ended somebody's sessions, or somebody their own elsewhere.
+    SessionsEnded {
+        account: AccountId,
+        sessions: u32,
     },
     DaemonStarted {
         version: String,
@@ -263,8 +314,12 @@ pub enum Act {
     },
     DaemonStopped,
     SignedIn,
+    /// Of one account (none: of no account) from one address. The first of a minute is told at once, those that follow in
+    /// that minute in one row behind it.
     SignInFailed {
         account: Option<AccountId>,
+        #[serde(default = "once", skip_serializing_if = "is_once")]
+        count: u32,
     },
     SignedOut,
     /// Somebody asked. Names and contacts stand in a sealed file; `persons` commits to them.

@@ -1,10 +1,11 @@
 //! The ledger, shared by the rooms that write rows.
 
+use super::checkpoint::{Checkpoint, ManifestCheckpoint};
 use super::closed::ClosedManifests;
 use super::destroyed::DestroyedRows;
 use super::file::{Ledger, LedgerError};
 use super::reserve::LedgerRoom;
-use super::row::{Act, Actor, Checkpoint, ManifestCheckpoint, Row};
+use super::row::{Act, Actor, Row};
 use crate::crypto::SigningKey;
 use crate::domain::{Digest, Utc};
 use std::fmt;

@@ -1,4 +1,4 @@
-use super::row::Checkpoint;
+use super::checkpoint::Checkpoint;
 use super::verify::FaultKind;
 use super::*;
 use crate::crypto::{PublicKey, Secret, SigningKey};
@@ -37,7 +37,7 @@ fn written(dir: &Path) -> Ledger {
         Act::SiteMade { signer: signing_key().verifying_key(), desk: PublicKey([2; 32]), recovery: PublicKey([3; 32]) };
     ledger.append(NOW, Actor::Console, made).unwrap();
     for account in 1..=3 {
-        ledger.append(NOW, Actor::Daemon, Act::SignInFailed { account: Some(AccountId(account)) }).unwrap();
+        ledger.append(NOW, Actor::Daemon, Act::SignInFailed { account: Some(AccountId(account)), count: 1 }).unwrap();
     }
     let (sequence, head) = ledger.head();
     let checkpoint = Checkpoint { site: SITE, sequence, head, manifests: Vec::new(), signature: None };

@@ -36,6 +36,15 @@ def open_pair(pair: dict, password: str, context: str) -> bytes:
     return private
 
 
+def open_with_any(keys: list[bytes], label: bytes, context: bytes, sealed: bytes) -> bytes:
+    for key in keys[:-1]:
+        try:
+            return open_sealed(key, label, context, sealed)
+        except Refused:
+            continue
+    return open_sealed(keys[-1], label, context, sealed)
+
+
 class Person:
     """An account of a site, opened with its password."""
 
@@ -44,18 +53,38 @@ class Person:
         self.ledger, told = read_ledger(list((state / "ledger").glob("*.ledger")), None)
         refuse_unless(told["ok"], f"the ledger does not hold: {told}")
         fields = {"version", "account", "name", "role", "session", "release"}
-        people = [path for path in (state / "people").iterdir() if not path.suffix]
-        accounts = [read_json(path, fields) for path in people]
+        # What is staged and on record comes before what it takes the place of.
+        people = sorted((state / "people").iterdir(), key=lambda path: not path.suffix)
+        accounts = [read_json(path, fields) for path in people if self._is_on_record(path, fields)]
         self.account = next((account for account in accounts if account["name"] == name), None)
         refuse_unless(self.account is not None, "there is no such account")
         number, role, release = (self.account[field] for field in ("account", "role", "release"))
-        wanted = (number, role, self.account["session"]["public"], release and release["public"])
-        rights = [(act["account"], act["role"], act["key"], act["release_key"]) for act in acts(self.ledger,
-                                                                                              "rights-granted")]
-        refuse_unless(wanted in rights, "the ledger gave this account no rights")
+        refuse_unless(self.account["session"] is not None and self._rights(number) is not None,
+                      "the ledger gave this account no rights")
+        refuse_unless(self._rights(number) == (role, self.account["session"]["public"], release and release["public"]),
+                      "the ledger gave this account other rights")
         self.role = role
         self.private = open_pair(self.account["session"], password, f"custodian/1 account {number} session key")
         self.release = release and open_pair(release, password, f"custodian/1 account {number} release key")
+
+    def _rights(self, number: int) -> tuple | None:
+        """Role, session key and release key, as the rows of an account add up."""
+        rights = None
+        for act in (act for act in self.ledger.acts if act.get("account") == number):
+            if act["kind"] == "rights-granted":
+                rights = (act["role"], act["key"], act["release_key"])
+            elif act["kind"] == "rights-changed":
+                rights = rights and (act["role"], rights[1], act["release_key"])
+            elif act["kind"] in ("rights-removed", "password-reset"):
+                rights = None
+        return rights
+
+    def _is_on_record(self, path: Path, fields: set[str]) -> bool:
+        number = int(path.name.split(".")[0], 16)
+        files = [act["file"] for act in self.ledger.acts if act.get("account") == number and act.get("file")]
+        if files:
+            return sha256(path.read_bytes()).hexdigest() == files[-1]
+        return not path.suffix
 
     def persons(self) -> dict:
         """What the requests hold of persons; empty for who does not read that."""
@@ -80,37 +109,43 @@ class Person:
                 told[act["operation"]]["to"] = at
         return told
 
-    def _desk(self) -> bytes | None:
+    def _desk(self) -> list[bytes] | None:
+        """The desk's private halves, the newest first."""
         if self.role not in READ_PERSONS:
             return None
-        public = bytes.fromhex(acts(self.ledger, "site-made")[0]["desk"])
-        slots = parse_slots((self.state / "desk").read_bytes(), DESK_SLOTS)
-        refuse_unless(slots.facts == public + bytes(32), "the desk is not the ledger's")
-        desk = open_sealed(self.private, DESK_KEY, public, slots.slots[public_half(self.private)])
-        refuse_unless(public_half(desk) == public, "the desk's key is not the ledger's")
-        return desk
+        pairs = [("desk", acts(self.ledger, "site-made")[0]["desk"])]
+        pairs += [(f"desk-{act['number']}", act["desk"]) for act in acts(self.ledger, "desk-rotated")]
+        opened = []
+        for name, public in reversed(pairs):
+            public = bytes.fromhex(public)
+            slots = parse_slots((self.state / name).read_bytes(), DESK_SLOTS)
+            refuse_unless(slots.facts == public + bytes(32), "the desk is not the ledger's")
+            desk = open_sealed(self.private, DESK_KEY, public, slots.slots[public_half(self.private)])
+            refuse_unless(public_half(desk) == public, "the desk's key is not the ledger's")
+            opened.append(desk)
+        return opened
 
-    def _persons_of(self, desk: bytes, act: dict) -> dict:
+    def _persons_of(self, desk: list[bytes], act: dict) -> dict:
         request = act["request"]
         stored = read_json(self.state / "requests" / f"{request:08x}", {"version", "request", "persons"})
         refuse_unless(stored["request"] == request, "is another request's")
         return self._salted(desk, (REQUEST_PERSONS, request), stored["persons"], act["persons"])
 
-    def _text_of(self, desk: bytes, act: dict) -> str:
+    def _text_of(self, desk: list[bytes], act: dict) -> str:
         hold = act["hold"]
         stored = read_json(self.state / "requests" / f"h{hold:08x}", {"version", "hold", "text"})
         refuse_unless(stored["hold"] == hold, "is another hold's")
         return self._salted(desk, (HOLD_TEXT, hold), stored["text"], act["text"])["text"]
 
-    def _asker_of(self, desk: bytes, act: dict) -> dict:
+    def _asker_of(self, desk: list[bytes], act: dict) -> dict:
         operation = act["operation"]
         stored = read_json(self.state / "requests" / f"o{operation:08x}", {"version", "operation", "persons"})
         refuse_unless(stored["operation"] == operation, "is another operation's")
         return self._salted(desk, (OPERATION_PERSONS, operation), stored["persons"], act["persons"])
 
-    def _salted(self, desk: bytes, bound_to: tuple[bytes, int], stored: dict, committed: str) -> dict:
+    def _salted(self, desk: list[bytes], bound_to: tuple[bytes, int], stored: dict, committed: str) -> dict:
         sealed = bytes.fromhex(stored["encapsulated"] + stored["ciphertext"])
-        salted = json.loads(open_sealed(desk, bound_to[0], bound_to[1].to_bytes(4, "big"), sealed))
+        salted = json.loads(open_with_any(desk, bound_to[0], bound_to[1].to_bytes(4, "big"), sealed))
         refuse_unless(hmac_sha256(bytes.fromhex(salted["salt"]), salted["fields"].encode()).hex() == committed,
                       "is not what the ledger committed to")
         return json.loads(salted["fields"])

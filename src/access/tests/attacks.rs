@@ -207,7 +207,7 @@ fn a_site_half_made_or_damaged_says_so() {
     assert!(told.to_string().contains("put it back from a copy"), "{told}");
     std::fs::remove_file(&site).unwrap();
     let account =
-        |name: &str, role| NewAccount { name: name.into(), role, password: Password::new("0123456789".into()) };
+        |name: &str, role| NewAccount { name: name.into(), role, password: Password::new("tiny blue trains".into()) };
     let accounts = [account("a", Role::Officer), account("b", Role::Officer)];
     let again = NewSite { accounts: &accounts, strength: QUICK };
     let told = again.make(&clinic.disk, &clinic.state(), &clinic.hands.clock()).unwrap_err();

@@ -147,7 +147,7 @@ fn the_desk_is_handed_on_and_taken_away() {
     clinic.hands.advance(Duration::from_secs(100));
     let number = open.ask(1, span(10, 20)).number;
     let auditor = open.sign_in("auditor");
-    let key = open.access.account_of(auditor.account()).unwrap().key;
+    let key = open.access.person_of(auditor.account()).unwrap().key;
     assert!(open.access.forget_at_desk(key).unwrap());
     assert!(!open.access.forget_at_desk(key).unwrap(), "nothing twice");
     assert!(open.access.sign_in("auditor", "auditor-password", HERE).is_err(), "the desk does not open for them");
@@ -161,7 +161,7 @@ fn the_desk_is_handed_on_and_taken_away() {
     assert!(open.access.admit_to_desk(open.sign_in("viewer").private(), auditor.account()).is_ok_and(|done| !done));
     // All but one, and the recovery key.
     let readers = ["officer", "deputy", "desk", "auditor"];
-    let keys = readers.map(|name| open.access.account_of(open.sign_in(name).account()).unwrap().key);
+    let keys = readers.map(|name| open.access.person_of(open.sign_in(name).account()).unwrap().key);
     for key in &keys[..3] {
         assert!(open.access.forget_at_desk(*key).unwrap());
     }

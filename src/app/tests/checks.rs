@@ -51,6 +51,7 @@ pub fn check(ground: &Ground, disk: &SimulatedDisk, promises: &Promises, recover
     checked.persons()?;
     checked.texts_of_holds()?;
     checked.confirmed_days()?;
+    checked.people()?;
     checked.operations()?;
     checked.gaps()?;
     if !checked.built.vault.due(promises.now).is_empty() || !promises.going.is_empty() {
@@ -212,6 +213,27 @@ impl Checked<'_> {
         });
         let told = told.map_err(|e| format!("what request {last} holds of persons: {e}"))?;
         must(told.person.is_some(), || format!("request {last} holds nothing of persons"))
+    }
+
+    /// U1, U2: everybody signs in with the password that they have, and nobody with another; what is left of somebody who
+    /// left goes.
+    fn people(&self) -> Told {
+        if self.promises.passwords.is_empty() {
+            return Ok(());
+        }
+        let access = &self.built.access;
+        access.end_what_is_over().map_err(|e| format!("what is over does not end: {e}"))?;
+        let alarms = access.duties().alarms;
+        let left = alarms.iter().find(|alarm| alarm.starts_with("slots of"));
+        must(left.is_none(), || format!("U2: {left:?}"))?;
+        for (name, passwords) in &self.promises.passwords {
+            let told: Vec<_> = passwords.iter().map(|password| access.sign_in(name, password, HERE).err()).collect();
+            must(told.iter().any(Option::is_none), || format!("U1: {name} cannot sign in: {told:?}"))?;
+        }
+        for (name, password) in &self.promises.refused {
+            must(access.sign_in(name, password, HERE).is_err(), || format!("U3: {name} signs in with {password}"))?;
+        }
+        Ok(())
     }
 
     fn confirmed_days(&self) -> Told {

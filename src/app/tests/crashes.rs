@@ -107,8 +107,11 @@ survive! {
     a_cut_from_the_wish_to_erase_to_the_erasure: 23,
     a_cut_while_a_backlog_is_erased: 24,
     a_cut_while_a_manifest_is_closed: 25,
-    a_cut_in_a_start_after_half_an_end: 26,
-    a_cut_while_one_of_two_manifests_of_a_day_key_ends: 27,
+    a_cut_while_operations_begin_and_end: 26,
+    a_cut_in_a_start_while_an_operation_is_under_way: 27,
+    a_cut_in_a_start_after_half_an_end: 28,
+    a_cut_while_one_of_two_manifests_of_a_day_key_ends: 29,
+    a_cut_while_people_join_and_leave: 30,
 }
 
 /// What is wrong with a site whose making was cut.

@@ -202,6 +202,10 @@ pub struct Promises {
     pub confirmed: BTreeSet<LocalDay>,
     /// Who has a slot in every day key.
     pub admitted: Option<PublicKey>,
+    /// By name: with one of these they sign in.
+    pub passwords: BTreeMap<String, Vec<String>>,
+    /// Nobody signs in with these.
+    pub refused: Vec<(String, String)>,
 }
 
 /// A site at work, and everything that was noted of it.
@@ -253,6 +257,8 @@ impl<'a> Play<'a> {
             operations: BTreeMap::new(),
             confirmed: BTreeSet::new(),
             admitted: None,
+            passwords: BTreeMap::new(),
+            refused: Vec::new(),
         };
         let hands = ManualClock::standing(START);
         let (recorders, timeline) = (BTreeMap::new(), Vec::new());

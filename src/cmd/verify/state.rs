@@ -112,29 +112,34 @@ fn read_ledger(files: &SiteFiles, faults: &mut Vec<VolumeFault>) -> anyhow::Resu
     }
 }
 
-/// The desk's slots: for whom the ledger names, and for nobody else.
+/// The desk's slots: for whom the ledger names, and for nobody else; in each of its pairs' files.
 fn look_at_desk(files: &SiteFiles, facts: &LedgerFacts) -> anyhow::Result<Vec<VolumeFault>> {
-    let path = files.path("desk");
-    let fault = |what: String| VolumeFault::new(&path, what);
-    let file = match SlotFile::open_to_read(&**files.disk(), &path, SlotPurpose::Desk) {
-        Ok(file) => file,
-        Err(e) => return Ok(vec![fault(format!("{e}: nobody reads requests any more. Put it back from a copy"))]),
-    };
-    let (holders, public) = facts.desk_holders();
+    let (holders, pairs) = facts.desk_holders();
     let mut faults = Vec::new();
-    if public.is_some_and(|public| file.facts()[..32] != public.0) {
-        faults.push(fault("is not the desk that the ledger names: it was exchanged".into()));
-    }
-    let slots = file.read()?;
-    for slot in slots.used.iter().filter(|slot| !holders.may.contains(&PublicKey(slot.owner))) {
-        let key = PublicKey(slot.owner);
-        faults.push(fault(format!("slot {} is for a key that no row of the ledger names ({key})", slot.index)));
-    }
-    for (key, whose) in &holders.must {
-        if !slots.used.iter().any(|slot| slot.owner == key.0) {
-            faults.push(fault(format!("has no slot for {whose}: seal it again to them")));
+    for (name, public) in facts.desk_files().iter().zip(pairs) {
+        let path = files.path(name);
+        let mut fault = |what: String| faults.push(VolumeFault::new(&path, what));
+        let file = match SlotFile::open_to_read(&**files.disk(), &path, SlotPurpose::Desk) {
+            Ok(file) => file,
+            Err(e) => {
+                fault(format!("{e}: nobody reads these requests any more. Put it back from a copy"));
+                continue;
+            }
+        };
+        if file.facts()[..32] != public.0 {
+            fault("is not the desk that the ledger names: it was exchanged".into());
         }
+        let slots = file.read()?;
+        for slot in slots.used.iter().filter(|slot| !holders.may.contains(&PublicKey(slot.owner))) {
+            let key = PublicKey(slot.owner);
+            fault(format!("slot {} is for a key that no row of the ledger names ({key})", slot.index));
+        }
+        for (key, whose) in &holders.must {
+            if !slots.used.iter().any(|slot| slot.owner == key.0) {
+                fault(format!("has no slot for {whose}: seal it again to them"));
+            }
+        }
+        slots.damaged.iter().for_each(|index| fault(format!("slot {index} is damaged")));
     }
-    faults.extend(slots.damaged.iter().map(|index| fault(format!("slot {index} is damaged"))));
     Ok(faults)
 }

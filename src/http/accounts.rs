@@ -1,0 +1,237 @@
+//! Accounts: asked for, approved, changed, removed, reset; their history; passwords and sessions.
+
+use super::Routes;
+use super::answers::{Origin, SignedIn, Token, ask, ask_with_password};
+use super::bodies::{Body, Place};
+use super::problem::Problem;
+use crate::access::{Access, AccountView, EndedGrant, NewMember, Password, RightsEvent, SessionLine, Terms, WithCode};
+use crate::domain::{AccountId, CameraNumber, Role, Utc};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize)]
+pub(super) struct Accounts {
+    accounts: Vec<AccountView>,
+}
+
+pub(super) async fn list(State(routes): State<Routes>, SignedIn(caller): SignedIn) -> Result<Json<Accounts>, Problem> {
+    Ok(Json(Accounts { accounts: ask(&routes.access, move |access| access.accounts(&caller)).await? }))
+}
+
+#[derive(Serialize)]
+pub(super) struct History {
+    events: Vec<RightsEvent>,
+}
+
+pub(super) async fn history(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Place(account): Place<AccountId>,
+) -> Result<Json<History>, Problem> {
+    let events = ask(&routes.access, move |access| access.account_history(&caller, account)).await?;
+    Ok(Json(History { events }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct New {
+    name: String,
+    role: Role,
+    #[serde(default)]
+    cameras: Option<Vec<CameraNumber>>,
+    #[serde(default)]
+    ends: Option<Utc>,
+    reason: String,
+    password: String,
+}
+
+/// An account, and the code that is told this once.
+#[derive(Serialize)]
+pub(super) struct Coded {
+    account: AccountView,
+    code: String,
+    /// Grants that ended: what they were for must be approved anew.
+    ended: Vec<EndedGrant>,
+}
+
+impl From<WithCode> for Coded {
+    fn from(WithCode { account, code, ended }: WithCode) -> Self {
+        Self { account, code: code.expose().to_owned(), ended }
+    }
+}
+
+pub(super) async fn ask_for(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Body(new): Body<New>,
+) -> Result<(StatusCode, Json<Coded>), Problem> {
+    let New { name, role, cameras, ends, reason, password } = new;
+    let (member, password) =
+        (NewMember { name, terms: Terms { role, cameras, ends }, reason }, Password::new(password));
+    let question = move |access: &Access| access.ask_for_account(&caller, member, password.expose());
+    let told = ask_with_password(&routes.access, question).await.map_err(Problem::not_a_sign_in)?;
+    Ok((StatusCode::CREATED, Json(told.into())))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Change {
+    role: Role,
+    #[serde(default)]
+    cameras: Option<Vec<CameraNumber>>,
+    #[serde(default)]
+    ends: Option<Utc>,
+    reason: String,
+    password: String,
+}
+
+pub(super) async fn change(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Place(account): Place<AccountId>,
+    Body(Change { role, cameras, ends, reason, password }): Body<Change>,
+) -> Result<Json<AccountView>, Problem> {
+    let (terms, password) = (Terms { role, cameras, ends }, Password::new(password));
+    let question = move |access: &Access| access.ask_for_change(&caller, account, (terms, reason), password.expose());
+    ask_with_password(&routes.access, question).await.map(Json).map_err(Problem::not_a_sign_in)
+}
+
+/// The password, said again.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Again {
+    password: String,
+}
+
+/// An account that was approved, and how far day keys were sealed to it.
+#[derive(Serialize)]
+pub(super) struct Approved {
+    account: AccountView,
+    day_keys: u64,
+    /// Whether none was out of reach.
+    complete: bool,
+}
+
+pub(super) async fn approve(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Place(account): Place<AccountId>,
+    Body(Again { password }): Body<Again>,
+) -> Result<Json<Approved>, Problem> {
+    let password = Password::new(password);
+    let question = move |access: &Access| access.approve_account(&caller, account, password.expose());
+    let (account, round) = ask_with_password(&routes.access, question).await.map_err(Problem::not_a_sign_in)?;
+    Ok(Json(Approved { account, day_keys: round.changed, complete: round.is_complete() }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Withdrawal {
+    reason: String,
+}
+
+pub(super) async fn withdraw(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Place(account): Place<AccountId>,
+    Body(Withdrawal { reason }): Body<Withdrawal>,
+) -> Result<Json<AccountView>, Problem> {
+    Ok(Json(ask(&routes.access, move |access| access.withdraw_account(&caller, account, reason)).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WithReason {
+    reason: String,
+    password: String,
+}
+
+pub(super) async fn remove(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Place(account): Place<AccountId>,
+    Body(WithReason { reason, password }): Body<WithReason>,
+) -> Result<Json<AccountView>, Problem> {
+    let password = Password::new(password);
+    let question = move |access: &Access| access.remove_account(&caller, account, reason, password.expose());
+    ask_with_password(&routes.access, question).await.map(Json).map_err(Problem::not_a_sign_in)
+}
+
+pub(super) async fn reset(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Place(account): Place<AccountId>,
+    Body(WithReason { reason, password }): Body<WithReason>,
+) -> Result<Json<Coded>, Problem> {
+    let password = Password::new(password);
+    let question = move |access: &Access| access.reset_password(&caller, account, reason, password.expose());
+    let told = ask_with_password(&routes.access, question).await.map_err(Problem::not_a_sign_in)?;
+    Ok(Json(told.into()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct First {
+    name: String,
+    code: String,
+    password: String,
+}
+
+/// The first password, with the one-time code.
+pub(super) async fn choose_password(
+    State(routes): State<Routes>,
+    Origin(address): Origin,
+    Body(First { name, code, password }): Body<First>,
+) -> Result<StatusCode, Problem> {
+    let (code, password) = (Password::new(code), Password::new(password));
+    let question = move |access: &Access| access.choose_password(&name, code.expose(), &password, address);
+    ask_with_password(&routes.access, question).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Next {
+    name: String,
+    password: String,
+    new_password: String,
+}
+
+/// The next password; also of somebody whose old one is too old to sign in with.
+pub(super) async fn change_password(
+    State(routes): State<Routes>,
+    Origin(address): Origin,
+    token: Option<Token>,
+    Body(Next { name, password, new_password }): Body<Next>,
+) -> Result<StatusCode, Problem> {
+    let (old, new) = (Password::new(password), Password::new(new_password));
+    let question = move |access: &Access| {
+        let kept = token.as_ref().map(|Token(token)| token.as_str());
+        access.change_password(&name, (&old, &new), kept, address)
+    };
+    ask_with_password(&routes.access, question).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Serialize)]
+pub(super) struct Sessions {
+    sessions: Vec<SessionLine>,
+}
+
+pub(super) async fn sessions(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+) -> Result<Json<Sessions>, Problem> {
+    Ok(Json(Sessions { sessions: ask(&routes.access, move |access| Ok(access.sessions(&caller))).await? }))
+}
+
+pub(super) async fn end_session(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Place(session): Place<String>,
+) -> Result<StatusCode, Problem> {
+    ask(&routes.access, move |access| access.end_session(&caller, &session)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
