@@ -6,14 +6,17 @@
 //! last row.
 
 mod capacity;
+mod control;
 mod follow;
 mod nightly;
+mod regular;
 mod status;
 #[cfg(test)]
 mod tests;
 
 pub use capacity::{DiskLine, RoomLine};
-pub use status::{CONTROL_NAME, Status, ask_status};
+pub use control::{CONTROL_NAME, ask_status};
+pub use status::Status;
 
 use crate::access::{Access, Periods, SessionLimits, SiteFiles, StartError};
 use crate::catalog::{Catalog, CatalogError};
@@ -21,14 +24,15 @@ use crate::clock::Clock;
 use crate::config::{CameraWatch, Recording, SITE_FILE, Site, WatchError};
 use crate::disk::{SharedDisk, SiteLock};
 use crate::http::{self, KnownCameras, Routes};
-use crate::ingest::{Cameras, Limits, OperationsUnderWay, Receiving};
+use crate::ingest::{Backlog, Cameras, Limits, OperationsUnderWay, Receiving};
 use crate::ledger::{Act, ClosedManifests, ManifestCheckpoint, NewestKnown};
-use crate::retention::{Eraser, Fullness, RetentionError, Round};
+use crate::retention::{Eraser, Fullness};
 use crate::vault::{Holds, LastKnown, TrustedClock, Vault, VaultError, Volume, device_is_proven};
 use capacity::Foresight;
 use follow::Following;
 use nightly::AgeWatch;
-use status::{FailingWork, StatusDesk};
+use regular::{erasing, every};
+use status::StatusDesk;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
@@ -140,10 +144,12 @@ impl Daemon {
             tokio::task::spawn_blocking(move || Built::new(&site, &doors, &files, &state)).await??
         };
         let Built { vault, time, holds, access, eraser, fullness, ledger } = built;
+        let backlog = Backlog::new(site.recording.waiting_bytes, doors.clock.clone());
         let receiving = Receiving {
             vault: Arc::clone(&vault),
             time: Arc::clone(&time),
             limits: Limits::default(),
+            backlog: backlog.clone(),
             segment: site.recording.segment,
             operations: {
                 let access = Arc::clone(&access);
@@ -162,6 +168,7 @@ impl Daemon {
             Arc::clone(&access),
             ledger,
             cameras.watchers(),
+            backlog,
             known.clone(),
             address,
             notice,
@@ -277,11 +284,18 @@ fn regular_work(
     desk: &StatusDesk,
 ) -> JoinSet<()> {
     let mut work: JoinSet<()> = JoinSet::new();
-    let mut regularly = |pause, what, act: Box<dyn Fn() -> Result<(), String> + Send + Sync>| {
-        work.spawn(every(clock.clone(), pause, stop.clone(), desk.failing(), what, act));
+    let mut regularly = |pause, what: &str, act: Box<dyn Fn() -> Result<(), String> + Send + Sync>| {
+        work.spawn(every(clock.clone(), pause, stop.clone(), desk.failing(), what.to_owned(), act));
     };
-    let committing = Arc::clone(vault);
-    regularly(site.recording.commit, "commit", Box::new(move || committing.commit().map_err(|e| e.to_string())));
+    // Each by itself: one whose disk hangs must not keep the others' footage from being durable.
+    for (number, volume) in vault.volumes().iter().enumerate() {
+        let committing = Arc::clone(vault);
+        let commit = move || match committing.volumes().get(number) {
+            Some(volume) => committing.commit_on(volume).map_err(|e| e.to_string()),
+            None => Ok(()),
+        };
+        regularly(site.recording.commit, &format!("commit on {}", volume.dir().display()), Box::new(commit));
+    }
     regularly(KEYS_EVERY, "destroying keys", erasing(desk, eraser, Eraser::destroy_keys));
     regularly(BLOCKS_EVERY, "erasing", erasing(desk, eraser, Eraser::overwrite));
     let copying = Arc::clone(eraser);
@@ -316,23 +330,8 @@ fn regular_work(
             tracing::error!(error = %e, "what an unclean stop left is not all made good; see `custodian verify`");
         }
     });
-    work.spawn(status::answer(desk.clone(), state_dir(site).join(CONTROL_NAME), stop.clone()));
+    work.spawn(control::answer(desk.clone(), state_dir(site).join(CONTROL_NAME), stop.clone()));
     work
-}
-
-/// One kind of the eraser's work, with its figures for the status.
-fn erasing(
-    desk: &StatusDesk,
-    eraser: &Arc<Eraser>,
-    part: fn(&Eraser, &mut Round) -> Result<(), RetentionError>,
-) -> Box<dyn Fn() -> Result<(), String> + Send + Sync> {
-    let (desk, eraser) = (desk.clone(), Arc::clone(eraser));
-    Box::new(move || {
-        let mut round = Round::default();
-        let told = part(&eraser, &mut round);
-        desk.note_round(&round);
-        told.map_err(|e| e.to_string())
-    })
 }
 
 /// The rooms that block while they are built.
@@ -371,6 +370,7 @@ impl Built {
                     let volume = volume.held_against(&known.manifests).with_closed(closed.clone());
                     let volume = volume.dated_by(time.settled());
                     let volume = volume.reading_back(site.erasing.read_back_percent);
+                    let volume = volume.unflushed_below(site.recording.waiting_bytes);
                     volumes.push(if site.erasing.discard { volume } else { volume.without_discard() });
                 }
                 Err(e) => {
@@ -428,38 +428,6 @@ fn open_catalog(dir: &Path) -> Result<Catalog, AppError> {
                 .map_err(|source| AppError::Disk { what: dir.display().to_string(), source })?;
             Ok(Catalog::open(dir)?)
         }
-    }
-}
-
-/// Runs `act` on a blocking thread again and again. A failure is an alarm until it succeeds, and told once in the log.
-async fn every(
-    clock: Clock,
-    pause: Duration,
-    stop: CancellationToken,
-    failing: FailingWork,
-    what: &'static str,
-    act: impl Fn() -> Result<(), String> + Send + Sync + 'static,
-) {
-    let act = Arc::new(act);
-    let mut failed: Option<String> = None;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = clock.sleep(pause) => {}
-        }
-        let acting = Arc::clone(&act);
-        let told = match tokio::task::spawn_blocking(move || acting()).await {
-            Ok(told) => told.err(),
-            Err(e) => Some(e.to_string()),
-        };
-        failing.note(what, told.as_deref());
-        if told != failed {
-            match &told {
-                Some(e) => tracing::error!(what, error = %e, "a regular task fails"),
-                None => tracing::info!(what, "a regular task succeeds again"),
-            }
-        }
-        failed = told;
     }
 }
 

@@ -110,3 +110,79 @@ async fn a_running_site_follows_its_files_and_a_half_saved_one_stops_nothing() {
     assert_ne!(was.source, is.source);
     assert_eq!(is.source.url.as_str(), "rtsp://192.0.2.99/stream1");
 }
+
+/// A camera's file without a password.
+fn plain(number: u16, host: u8) -> String {
+    format!(
+        "number = {number}\nname = \"camera {number}\"\nplace = \"floor {host}\"\narea = \"lobby\"\nclass = \"public-area\"\n\
+         purpose = \"crime prevention\"\n\n[source]\nurl = \"rtsp://192.0.2.{host}/{number}\"\n"
+    )
+}
+
+/// Waits for the watch and reads again, until nothing more happens; what changed in all.
+async fn follow(
+    watch: &mut CameraWatch,
+    clock: &Clock,
+    site: &Site,
+    mut set: CameraSet,
+) -> (CameraSet, Vec<CameraChange>) {
+    let before = set.clone();
+    let mut limit = SOON;
+    while clock.timeout(limit, watch.changed()).await.is_ok() {
+        set = set.reload(site).0;
+        limit = Duration::from_millis(500);
+    }
+    let changes = CameraSet::diff(&before, &set);
+    (set, changes)
+}
+
+/// As dpkg, rsync, configuration management and people save: 97 files at once, the same ones again over new names, another
+/// directory in the place of this one. Only what says something else is a change.
+#[tokio::test]
+async fn a_directory_that_is_replaced_or_written_anew_touches_no_camera_that_stays_as_it_is() {
+    let (dir, site) = site();
+    let clock = Clock::system();
+    let mut watch = CameraWatch::start(&site.camera_dir, clock.clone()).unwrap();
+    let write = |into: &Path, change: u16| {
+        for number in 1..=97_u16 {
+            let host = if number == change { 99 } else { 11 };
+            fs::write(into.join(format!("{number}.toml")), plain(number, host)).unwrap();
+        }
+    };
+    write(&site.camera_dir, 0);
+    let (all, changes) = follow(&mut watch, &clock, &site, CameraSet::default()).await;
+    assert_eq!((all.len(), changes.len()), (97, 97));
+
+    // The package is installed again: each file beside its old one, then over it. Number 40 moved.
+    for number in 1..=97_u16 {
+        let path = site.camera_dir.join(format!("{number}.toml"));
+        fs::write(path.with_extension("toml.dpkg-new"), plain(number, if number == 40 { 99 } else { 11 })).unwrap();
+        fs::rename(path.with_extension("toml.dpkg-new"), path).unwrap();
+    }
+    let (all, changes) = follow(&mut watch, &clock, &site, all).await;
+    let [CameraChange::Changed { is, .. }] = &changes[..] else { panic!("{changes:?}") };
+    assert_eq!((all.len(), is.number.get()), (97, 40));
+
+    // Another directory, another inode, under the same name: 41 moved, and 40 moved back.
+    let (fresh, old) = (dir.path().join("fresh"), dir.path().join("old"));
+    fs::create_dir(&fresh).unwrap();
+    write(&fresh, 41);
+    fs::rename(&site.camera_dir, &old).unwrap();
+    fs::rename(&fresh, &site.camera_dir).unwrap();
+    let (all, changes) = follow(&mut watch, &clock, &site, all).await;
+    let numbers: Vec<u16> = changes
+        .iter()
+        .map(|change| match change {
+            CameraChange::Changed { is, .. } => is.number.get(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!((all.len(), numbers), (97, vec![40, 41]));
+
+    // The new one is followed, and the old one is nobody's.
+    fs::remove_dir_all(&old).unwrap();
+    fs::remove_file(site.camera_dir.join("97.toml")).unwrap();
+    let (all, changes) = follow(&mut watch, &clock, &site, all).await;
+    assert!(matches!(&changes[..], [CameraChange::Removed(camera)] if camera.number.get() == 97), "{changes:?}");
+    assert_eq!(all.len(), 96);
+}

@@ -10,7 +10,7 @@ use cctv_custodian::domain::{
     CameraNumber, Codec, Credentials, Driver, Frame, GapCause, Source, Transport, VideoParameters,
 };
 use cctv_custodian::fragment::{Fragmenter, init_segment};
-use cctv_custodian::ingest::{Limits, SourceError, SourceEvent, Told, receive};
+use cctv_custodian::ingest::{Backlog, Events, Limits, SourceError, SourceEvent, Told, receive};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,6 @@ use support::commands::{run, wait_until};
 use support::peers::{Login, Mount, RtspServer, Video};
 use support::rogues::{Manners, Rogue};
 use support::wire::{Condition, Wire};
-use tokio::sync::mpsc;
 
 const BOTH: [Driver; 2] = [Driver::Retina, Driver::Libav];
 /// No test waits longer for anything.
@@ -39,6 +38,18 @@ struct Taken {
 }
 
 impl Taken {
+    fn keep(&mut self, event: SourceEvent, each: &mut impl FnMut(usize)) {
+        match event {
+            SourceEvent::Parameters(parameters) => self.parameters.push(parameters),
+            SourceEvent::Frame(frame) => {
+                self.frames.push(frame);
+                each(self.frames.len());
+            }
+            SourceEvent::Told(told) => self.told.push(told),
+            other => self.others.push(other),
+        }
+    }
+
     fn cause(&self) -> GapCause {
         self.ended.as_ref().expect("the session did not end").cause()
     }
@@ -86,32 +97,29 @@ fn take(source: &Source, limits: Limits, frames: usize) -> Taken {
 fn take_with(source: &Source, limits: Limits, frames: usize, worker: &Path, mut each: impl FnMut(usize)) -> Taken {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let (out, mut events) = mpsc::channel(64);
         let clock = Clock::system();
+        let (out, mut events) = Backlog::new(64 << 20, clock.clone()).line(source.camera);
         let mut taken = Taken::default();
-        let session = receive(source, &clock, &limits, &out, worker);
+        let session = async { receive(source, &clock, &limits, &out, worker).await };
         tokio::pin!(session);
         let over = tokio::time::sleep(PATIENCE);
         tokio::pin!(over);
         loop {
             tokio::select! {
-                ended = &mut session, if taken.ended.is_none() => {
+                ended = &mut session => {
                     taken.ended = Some(ended);
-                    events.close();
+                    while let Some(event) = events.try_recv() {
+                        taken.keep(event, &mut each);
+                    }
+                    return taken;
                 }
                 event = events.recv() => match event {
-                    Some(SourceEvent::Parameters(parameters)) => taken.parameters.push(parameters),
-                    Some(SourceEvent::Frame(frame)) => {
-                        taken.frames.push(frame);
-                        each(taken.frames.len());
-                    }
-                    Some(SourceEvent::Told(told)) => taken.told.push(told),
-                    Some(other) => taken.others.push(other),
+                    Some(event) => taken.keep(event, &mut each),
                     None => return taken,
                 },
                 () = &mut over => panic!("nothing more within {PATIENCE:?}: {taken:?}"),
             }
-            if taken.frames.len() >= frames && taken.ended.is_none() {
+            if taken.frames.len() >= frames {
                 return taken;
             }
         }
@@ -336,17 +344,24 @@ fn a_camera_that_dies_or_whose_cable_breaks_ends_the_session() {
 fn a_receiver_that_is_too_slow_loses_whole_gops_and_is_told() {
     let server = RtspServer::start(vec![Mount::new("/yard", Video::Yard)]).unwrap();
     let source = source(&server.url("/yard"), Driver::Retina);
-    let limits = Limits { delivery: Duration::from_millis(50), ..Limits::default() };
+    let limits = Limits::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let events = runtime.block_on(async {
-        let (out, mut events) = mpsc::channel(5);
         let clock = Clock::system();
+        // The yard has some 100 kB a second.
+        let (out, mut events): (_, Events) = Backlog::new(300_000, clock.clone()).line(source.camera);
         let program = worker();
         let session = receive(&source, &clock, &limits, &out, &program);
         tokio::pin!(session);
         let mut taken = Vec::new();
-        // Full after half a second; emptied after two and a half.
-        let pause = tokio::time::sleep(Duration::from_millis(2_500));
+        // Writing has begun with the first, and then takes nothing for a while.
+        while !matches!(&taken[..], [.., SourceEvent::Frame(_), SourceEvent::Frame(_)]) {
+            tokio::select! {
+                ended = &mut session => panic!("{ended}"),
+                event = events.recv() => taken.extend(event.filter(|event| !matches!(event, SourceEvent::Told(_)))),
+            }
+        }
+        let pause = tokio::time::sleep(Duration::from_millis(6_500));
         tokio::select! {
             ended = &mut session => panic!("{ended}"),
             () = pause => {}
@@ -367,9 +382,11 @@ fn a_receiver_that_is_too_slow_loses_whole_gops_and_is_told() {
     else {
         panic!("{events:?}")
     };
-    let SourceEvent::Dropped { frames } = dropped else { panic!("{events:?}") };
+    let SourceEvent::Dropped { frames, until } = dropped else { panic!("{events:?}") };
     let Some(SourceEvent::Frame(last)) = before.last() else { panic!("{events:?}") };
     assert!(next.sync, "a GOP without its beginning");
+    let apart = next.filmed_at.micros() - until.micros();
+    assert!((50_000..150_000).contains(&apart), "the last that was dropped is right before the next: {apart} us");
     assert_eq!(next.pts_90k - last.pts_90k, (i64::from(*frames) + 1) * 9_000, "frames went untold: {events:?}");
 }
 

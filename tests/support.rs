@@ -16,6 +16,8 @@ pub mod commands;
 pub mod daemon;
 #[path = "support/in_process.rs"]
 pub mod in_process;
+#[path = "support/liar.rs"]
+pub mod liar;
 #[path = "support/peers.rs"]
 pub mod peers;
 #[path = "support/probe.rs"]

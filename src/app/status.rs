@@ -1,10 +1,11 @@
-//! How the daemon is: asked over a socket in the state directory, which only the site's owner can open.
+//! How the daemon is.
 
 use super::capacity::{DiskLine, Foresight, RoomLine};
 use crate::access::{Access, Duties};
+use crate::clock::Clock;
 use crate::domain::{CameraNumber, Utc, VolumeId};
 use crate::http::KnownCameras;
-use crate::ingest::{CameraState, CameraStatus, CameraWatchers};
+use crate::ingest::{Backlog, BacklogReport, CameraState, CameraStatus, CameraWatchers};
 use crate::ledger::{LedgerRoom, SharedLedger};
 use crate::retention::Round;
 use crate::vault::{AgeReport, ClockReport, Discarding, Holds, TrustedClock, UnprovenFiles, Vault, Volume};
@@ -12,19 +13,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{UnixListener, UnixStream};
-use tokio_util::sync::CancellationToken;
 
-/// The socket's name in the state directory.
-pub const CONTROL_NAME: &str = "control.sock";
-const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-/// Whoever asks and does not read must not keep the daemon from stopping.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
-const STATUS_LIMIT_BYTES: u64 = 4 << 20;
+/// Frames that were dropped within this time are an alarm.
+const LATELY: Duration = Duration::from_secs(60);
 
 /// How one camera is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -54,6 +48,8 @@ pub struct VolumeLine {
     pub erasing_pause_us: u64,
     /// How long the last commit took.
     pub commit_ms: u64,
+    /// How long a commit has been waiting for the disk by now; 0 where none is.
+    pub waiting_for_disk_ms: u64,
     /// Whether the device is told which blocks are free.
     pub discard: String,
     /// What footage takes here, and what is foreseen.
@@ -102,6 +98,11 @@ pub struct Status {
     pub volumes: Vec<VolumeLine>,
     /// All volumes together.
     pub disk: DiskLine,
+    /// What was received and is not written yet, and the most that may be.
+    pub waiting_bytes: u64,
+    pub waiting_limit_bytes: u64,
+    /// Frames that were dropped since the start because the disks were too slow.
+    pub dropped_frames: u64,
     pub day_keys: usize,
     pub holds: usize,
     /// What holds keep, and what waits for an officer.
@@ -121,14 +122,14 @@ pub struct Status {
 
 /// What is done again and again, and failed the last time. Each room says for itself what and what to do.
 #[derive(Clone, Debug, Default)]
-pub(super) struct FailingWork(Arc<Mutex<BTreeMap<&'static str, String>>>);
+pub(super) struct FailingWork(Arc<Mutex<BTreeMap<String, String>>>);
 
 impl FailingWork {
     /// Takes note of how it went.
-    pub fn note(&self, what: &'static str, failure: Option<&str>) {
+    pub fn note(&self, what: &str, failure: Option<&str>) {
         let mut failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match failure {
-            Some(failure) => failing.insert(what, failure.to_owned()),
+            Some(failure) => failing.insert(what.to_owned(), failure.to_owned()),
             None => failing.remove(what),
         };
     }
@@ -156,9 +157,13 @@ pub(super) struct StatusDesk {
     access: Arc<Access>,
     ledger: SharedLedger,
     watchers: CameraWatchers,
+    backlog: Backlog,
     known: KnownCameras,
     address: SocketAddr,
     notice: Option<&'static str>,
+    /// The newest status that could be had; whoever looks holds `looking`.
+    newest: Arc<Mutex<Option<Status>>>,
+    looking: Arc<tokio::sync::Mutex<()>>,
     erased: Arc<Mutex<Erased>>,
     age: Arc<Mutex<Option<AgeLine>>>,
     failing: FailingWork,
@@ -174,6 +179,7 @@ impl StatusDesk {
         access: Arc<Access>,
         ledger: SharedLedger,
         watchers: CameraWatchers,
+        backlog: Backlog,
         known: KnownCameras,
         address: SocketAddr,
         notice: Option<&'static str>,
@@ -186,9 +192,12 @@ impl StatusDesk {
             access,
             ledger,
             watchers,
+            backlog,
             known,
             address,
             notice,
+            newest: Arc::default(),
+            looking: Arc::default(),
             erased: Arc::default(),
             age: Arc::default(),
             failing: FailingWork::default(),
@@ -218,6 +227,10 @@ impl StatusDesk {
             }
             Err(e) => self.failing.note(WHAT, Some(&format!("it could not be done: {e}"))),
         }
+    }
+
+    pub fn clock(&self) -> &Clock {
+        self.time.clock()
     }
 
     pub fn ledger(&self) -> SharedLedger {
@@ -250,16 +263,70 @@ impl StatusDesk {
         self.vault.volumes().iter().zip(lines).map(|(volume, room)| volume_line(volume, room)).collect()
     }
 
-    fn status(&self) -> Status {
-        let foreseen = self.foresight.look(&self.vault, &self.known.get(), self.time.trusted());
-        let (cameras, volumes) = (self.cameras(), self.volumes(foreseen.volumes));
-        let (ledger_sequence, _) = self.ledger.head();
+    /// What the cameras say that are not recorded, and which disks do not keep up. It waits for no disk.
+    fn alarms_at_once(&self, cameras: &[CameraLine], backlog: &BacklogReport) -> Vec<String> {
         let mut alarms = Vec::new();
         for camera in cameras.iter().filter(|camera| camera.state == state_name(CameraState::Waiting)) {
             let detail = camera.detail.as_deref().unwrap_or("no reason is known");
             alarms.push(format!("camera {} ({}) is not recorded: {detail}", camera.number, camera.name));
         }
         alarms.extend(self.known.wrong().into_iter().map(|wrong| format!("a camera's file is not in force: {wrong}")));
+        let mib = |bytes: u64| bytes >> 20;
+        for volume in self.vault.volumes().iter().filter(|volume| volume.hangs()) {
+            alarms.push(format!(
+                "volume {} has not ended a flush for {} s: what cameras send waits in memory ({} of {} MiB), and beyond that \
+                 the oldest is dropped. Check its disk and cable; nothing needs a restart",
+                volume.dir().display(),
+                volume.has_not_answered_for().as_secs(),
+                mib(backlog.waiting_bytes),
+                mib(backlog.budget_bytes)
+            ));
+        }
+        if let Some(first) = backlog.dropping.first() {
+            let more = backlog.dropping.len() - 1;
+            alarms.push(format!(
+                "the disks are too slow for what cameras send: within the last minute footage of camera {first} and {more} \
+                 more was dropped. Lower the cameras' bit rates, or give them a faster disk or one more"
+            ));
+        }
+        alarms
+    }
+
+    /// A status, or where the disk does not let it be had in time, the one before with what is known at once.
+    pub async fn within(&self, limit: Duration) -> io::Result<Status> {
+        let clock = self.time.clock();
+        if let Ok(looking) = clock.timeout(limit, Arc::clone(&self.looking).lock_owned()).await {
+            let desk = self.clone();
+            let look = tokio::task::spawn_blocking(move || {
+                let status = desk.status();
+                *desk.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(status.clone());
+                drop(looking);
+                status
+            });
+            match clock.timeout(limit, look).await {
+                Ok(told) => return Ok(told?),
+                Err(e) => tracing::debug!(error = %e, "the disk does not let a status be had"),
+            }
+        }
+        let before = self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut status = before.ok_or(io::ErrorKind::TimedOut)?;
+        let backlog = self.backlog.report(LATELY);
+        status.cameras = self.cameras();
+        for (line, volume) in status.volumes.iter_mut().zip(self.vault.volumes()) {
+            line.waiting_for_disk_ms = whole(volume.has_not_answered_for().as_millis());
+        }
+        status.alarms = self.alarms_at_once(&status.cameras, &backlog);
+        status.alarms.push(format!("a disk does not answer: all but the cameras is told as it was at {}", status.now));
+        (status.waiting_bytes, status.dropped_frames) = (backlog.waiting_bytes, backlog.dropped_frames);
+        Ok(status)
+    }
+
+    fn status(&self) -> Status {
+        let foreseen = self.foresight.look(&self.vault, &self.known.get(), self.time.trusted());
+        let (cameras, volumes) = (self.cameras(), self.volumes(foreseen.volumes));
+        let (ledger_sequence, _) = self.ledger.head();
+        let backlog = self.backlog.report(LATELY);
+        let mut alarms = self.alarms_at_once(&cameras, &backlog);
         for volume in volumes.iter().filter(|volume| volume.failed) {
             alarms.push(format!("volume {} failed and takes nothing more: replace its disk", volume.dir.display()));
         }
@@ -322,6 +389,9 @@ impl StatusDesk {
             cameras,
             volumes,
             disk: foreseen.disk,
+            waiting_bytes: backlog.waiting_bytes,
+            waiting_limit_bytes: backlog.budget_bytes,
+            dropped_frames: backlog.dropped_frames,
             day_keys: self.vault.day_key_count(),
             holds: self.holds.lock().unwrap_or_else(PoisonError::into_inner).list().len(),
             duties,
@@ -338,9 +408,12 @@ impl StatusDesk {
     }
 }
 
+fn whole(number: u128) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
 fn volume_line(volume: &Volume, room: RoomLine) -> VolumeLine {
     let pacing = volume.pacing();
-    let whole = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
     VolumeLine {
         volume: volume.id(),
         dir: volume.dir().to_path_buf(),
@@ -351,6 +424,7 @@ fn volume_line(volume: &Volume, room: RoomLine) -> VolumeLine {
         serial: volume.device().serial.clone(),
         erasing_pause_us: whole(pacing.pause.as_micros()),
         commit_ms: whole(pacing.last_commit.as_millis()),
+        waiting_for_disk_ms: whole(volume.has_not_answered_for().as_millis()),
         discard: match volume.discarding() {
             Discarding::NotYet => "nothing was erased yet".to_owned(),
             Discarding::Off => "switched off".to_owned(),
@@ -378,64 +452,4 @@ fn state_name(state: CameraState) -> &'static str {
         CameraState::Waiting => "waiting",
         CameraState::Resting => "resting",
     }
-}
-
-/// Answers everybody who opens the socket with one status.
-pub(super) async fn answer(desk: StatusDesk, path: PathBuf, stop: CancellationToken) {
-    // The site's lock is held: a socket that is there already is a left-over.
-    match std::fs::remove_file(&path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => {
-            tracing::error!(error = %e, "the control socket cannot be made anew");
-            return;
-        }
-        _ => {}
-    }
-    let listener = match UnixListener::bind(&path) {
-        Ok(listener) => listener,
-        Err(e) => {
-            tracing::error!(error = %e, "there is no control socket: `custodian status` will not work");
-            return;
-        }
-    };
-    loop {
-        let stream = tokio::select! {
-            () = stop.cancelled() => return,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(e) => {
-                    tracing::warn!(error = %e, "the control socket failed");
-                    // Want of file descriptors comes again at once: not a thousand times a second.
-                    desk.time.clock().sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            },
-        };
-        match desk.time.clock().timeout(ANSWER_LIMIT, answer_one(&desk, stream)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(e)) => tracing::debug!(error = %e, "somebody who asked for the status went away"),
-            Err(e) => tracing::debug!(error = %e, "somebody who asked for the status did not read it"),
-        }
-    }
-}
-
-async fn answer_one(desk: &StatusDesk, mut stream: UnixStream) -> io::Result<()> {
-    let desk = desk.clone();
-    let text = tokio::task::spawn_blocking(move || serde_json::to_vec(&desk.status())).await??;
-    stream.write_all(&text).await?;
-    stream.shutdown().await
-}
-
-/// Asks a running daemon how it is; `None` where none is running.
-///
-/// # Errors
-/// What the socket says; `InvalidData` for an answer that is no status.
-pub async fn ask_status(state: &Path) -> io::Result<Option<Status>> {
-    let stream = match UnixStream::connect(state.join(CONTROL_NAME)).await {
-        Ok(stream) => stream,
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
-        Err(e) => return Err(e),
-    };
-    let mut text = Vec::new();
-    stream.take(STATUS_LIMIT_BYTES).read_to_end(&mut text).await?;
-    Ok(Some(serde_json::from_slice(&text)?))
 }

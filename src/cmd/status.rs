@@ -70,6 +70,9 @@ fn print(status: &Status) {
     for camera in &status.cameras {
         let newest = camera.newest_frame.map_or_else(|| "no frame yet".to_owned(), |at| format!("newest frame {at}"));
         println!("  {:>4}  {:<24} {:<11} {newest}", camera.number.to_string(), camera.name, camera.state);
+        if let Some(detail) = camera.detail.as_deref().filter(|_| camera.state == "recording") {
+            println!("        {detail}");
+        }
     }
     let open: Vec<String> =
         status.cameras.iter().filter(|camera| !camera.encrypted).map(|camera| camera.number.to_string()).collect();
@@ -85,6 +88,14 @@ fn print(status: &Status) {
         let proven = if volume.overwriting_is_proven { "overwriting proven" } else { "overwriting NOT proven" };
         println!("  {}  {free} GB free, {proven}", volume.dir.display());
         println!("      {}", told(&volume.room.foreseen()));
+    }
+    if status.waiting_bytes > 1 << 20 || status.dropped_frames > 0 {
+        println!(
+            "  waiting to be written {} of {} MiB; dropped since the start {} frames",
+            status.waiting_bytes >> 20,
+            status.waiting_limit_bytes >> 20,
+            status.dropped_frames
+        );
     }
     println!("  all  {}", told(&status.disk.room.foreseen()));
     println!(

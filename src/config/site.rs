@@ -73,6 +73,8 @@ pub struct Recording {
     pub segment: Duration,
     /// How often what was recorded is made durable: at most this much is lost at a power cut.
     pub commit: Duration,
+    /// What may wait in memory for disks that do not keep up, of all cameras together. Beyond it the oldest goes.
+    pub waiting_bytes: u64,
     pub when_full: WhenFull,
     /// How long before the disk will be full, as far as can be foreseen, that is an alarm.
     pub warn_ahead: Duration,
@@ -307,12 +309,14 @@ fn read_recording(mut recording: Section<'_>, compression: Option<Compression>) 
     let segment = recording.number("segment_s", 10..=600, "seconds");
     let segment = Duration::from_secs(u64::from(segment.map_or(60, |found| found.value)));
     let commit = recording.number("commit_s", 1..=10, "seconds");
+    let waiting = recording.number("waiting_mib", 4..=65_536, "MiB");
     let when_full = recording.choice::<WhenFull>("when_full");
     let warn_ahead = recording.number("warn_days_ahead", 1..=60, "days");
     recording.finish();
     Recording {
         segment: compression.map_or(segment, |compressed| compressed.segment),
         commit: Duration::from_secs(u64::from(commit.map_or(2, |found| found.value))),
+        waiting_bytes: u64::from(waiting.map_or(256, |found| found.value)) << 20,
         when_full: when_full.map_or(WhenFull::EraseOldest, |found| found.value),
         warn_ahead: hours(warn_ahead.map_or(7, |found| found.value) * 24),
     }
@@ -378,6 +382,7 @@ mod tests {
         assert_eq!(site.volumes, [volume]);
         assert_eq!(site.recording.segment, Duration::from_secs(60));
         assert_eq!(site.recording.commit, Duration::from_secs(2));
+        assert_eq!(site.recording.waiting_bytes, 256 << 20);
         assert_eq!(site.recording.when_full, WhenFull::EraseOldest);
         assert_eq!(site.recording.warn_ahead, Duration::from_secs(7 * 86_400));
         assert_eq!(site.erasing, Erasing { read_back_percent: 5, discard: true });
@@ -422,6 +427,7 @@ allow_unproven = true
 [recording]
 segment_s = 10
 commit_s = 10
+waiting_mib = 8
 when_full = "stop"
 warn_days_ahead = 60
 [erasing]
@@ -450,7 +456,9 @@ max_forward_h = 1
         assert_eq!(volumes, [("/mnt/a", false), ("/var/lib/custodian/b/c", true)]);
         let (ten, sixty_days) = (Duration::from_secs(10), Duration::from_secs(60 * 86_400));
         let when_full = WhenFull::Stop;
-        assert_eq!(site.recording, Recording { segment: ten, commit: ten, when_full, warn_ahead: sixty_days });
+        let recording =
+            Recording { segment: ten, commit: ten, waiting_bytes: 8 << 20, when_full, warn_ahead: sixty_days };
+        assert_eq!(site.recording, recording);
         assert_eq!(site.erasing, Erasing { read_back_percent: 100, discard: false });
         assert_eq!(site.access.request_due, Duration::from_secs(86_400));
         assert_eq!((site.access.objection, site.held_warn_percent), (Duration::from_secs(7 * 86_400), 100));
@@ -481,6 +489,7 @@ max_forward_h = 1
             ("[recording]\nsegment_s = 601", (4, 13), "recording.segment_s", &["from 10 to 600 seconds"]),
             ("[recording]\ncommit_s = 0", (4, 12), "recording.commit_s", &["from 1 to 10 seconds"]),
             ("[recording]\ncommit_s = 11", (4, 12), "recording.commit_s", &["from 1 to 10 seconds"]),
+            ("[recording]\nwaiting_mib = 3", (4, 15), "recording.waiting_mib", &["from 4 to 65536 MiB"]),
             ("[recording]\nwhen_full = \"overwrite\"", (4, 13), "recording.when_full", &["erase-oldest, stop"]),
             ("[recording]\nwhen_full = true", (4, 13), "recording.when_full", &["text in quotes"]),
             ("[recording]\nwarn_days_ahead = 0", (4, 19), "recording.warn_days_ahead", &["from 1 to 60 days"]),

@@ -1,7 +1,8 @@
 //! A session by libavformat, in the confined worker: this process only reads its pipe, and NAL units.
 
+use super::backlog::Intake;
 use super::outlet::Outlet;
-use super::source::{Limits, SourceError, SourceEvent, Told, censored};
+use super::source::{Limits, SourceError, Told, censored};
 use super::timing::{Arrival, Received};
 use crate::clock::Clock;
 use crate::domain::{Codec, Credentials, Source};
@@ -12,7 +13,6 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
-use tokio::sync::mpsc::Sender;
 
 /// For a worker that has closed its pipe, to be gone too.
 const LEAVING: Duration = Duration::from_secs(2);
@@ -30,7 +30,7 @@ pub async fn receive(
     source: &Source,
     clock: &Clock,
     limits: &Limits,
-    out: &Sender<SourceEvent>,
+    out: &Intake,
     worker_program: &Path,
 ) -> SourceError {
     let mut child = match start(worker_program) {
@@ -52,7 +52,7 @@ pub async fn receive(
     if let Err(e) = child.kill().await {
         tracing::warn!(camera = %source.camera, error = %e, "the worker could not be ended");
     }
-    match outlet.finish().await {
+    match outlet.finish() {
         Ok(()) => ended,
         Err(gone) => gone,
     }
@@ -118,7 +118,7 @@ impl Session<'_> {
                     }
                     let mut next = Coded::begin(codec, &extra_data)?;
                     if let Some(parameters) = next.parameters()? {
-                        outlet.parameters(parameters).await?;
+                        outlet.parameters(parameters)?;
                     }
                     coded = Some(next);
                 }
@@ -128,14 +128,18 @@ impl Session<'_> {
                     };
                     let unit = coded.frame(&data)?;
                     if let Some(parameters) = coded.parameters()? {
-                        outlet.parameters(parameters).await?;
+                        outlet.parameters(parameters)?;
                     }
-                    if unit.data.is_empty() || !coded.told {
+                    if unit.data.is_empty() {
+                        continue;
+                    }
+                    if !coded.told {
+                        outlet.useless(now)?;
                         continue;
                     }
                     let at = before.replace(now).filter(|_| comes_a_frame_late(source)).unwrap_or(now);
                     for received in times.timed(at, pts_90k, unit)? {
-                        outlet.frame(received).await?;
+                        outlet.frame(received)?;
                     }
                 }
                 Message::End => return Err(SourceError::Ended),

@@ -1,12 +1,12 @@
-//! The bounded way to the recorder (I4): events in order, and frames in whole GOPs or not at all.
+//! A session's way to the backlog: parameters before the frames that they are for, frames with their dates, and nothing
+//! before the first frame that can be decoded.
 
+use super::backlog::Intake;
 use super::source::{Limits, SourceError, SourceEvent, Told};
 use super::timing::{Arrival, Dated, Received, Stamper};
 use crate::clock::Clock;
 use crate::domain::{CameraNumber, VideoParameters};
 use std::time::Duration;
-use tokio::sync::mpsc::Sender;
-use tokio::sync::mpsc::error::TrySendError;
 
 /// One session's way out.
 #[derive(Debug)]
@@ -14,18 +14,16 @@ pub(super) struct Outlet<'a> {
     camera: CameraNumber,
     clock: &'a Clock,
     limits: &'a Limits,
-    out: &'a Sender<SourceEvent>,
+    out: &'a Intake,
     stamper: Stamper,
     parameters: Option<VideoParameters>,
     /// When the first frame came, while nothing can be decoded yet.
-    waits_for_key_since: Option<Duration>,
+    useless_since: Option<Duration>,
     begun: bool,
-    /// Frames dropped since the last one that was taken.
-    dropped: u32,
 }
 
 impl<'a> Outlet<'a> {
-    pub fn new(camera: CameraNumber, clock: &'a Clock, limits: &'a Limits, out: &'a Sender<SourceEvent>) -> Self {
+    pub fn new(camera: CameraNumber, clock: &'a Clock, limits: &'a Limits, out: &'a Intake) -> Self {
         Self {
             camera,
             clock,
@@ -33,9 +31,8 @@ impl<'a> Outlet<'a> {
             out,
             stamper: Stamper::default(),
             parameters: None,
-            waits_for_key_since: None,
+            useless_since: None,
             begun: false,
-            dropped: 0,
         }
     }
 
@@ -45,97 +42,77 @@ impl<'a> Outlet<'a> {
     }
 
     /// Passes parameters on if they are new.
-    pub async fn parameters(&mut self, parameters: VideoParameters) -> Result<(), SourceError> {
+    pub fn parameters(&mut self, parameters: VideoParameters) -> Result<(), SourceError> {
         if self.parameters.as_ref() == Some(&parameters) {
             return Ok(());
         }
-        let held = self.stamper.finish();
-        self.dated(held).await?;
+        self.finish()?;
         self.parameters = Some(parameters.clone());
-        self.event(SourceEvent::Parameters(parameters)).await
+        self.out.push(SourceEvent::Parameters(parameters))
     }
 
-    /// Takes the next frame. Those before the session's first sync frame are of no use to anybody, and left out.
-    pub async fn frame(&mut self, received: Received) -> Result<(), SourceError> {
+    /// Takes the next frame. Those before the parameters and the session's first sync frame are of no use to anybody, and
+    /// left out.
+    pub fn frame(&mut self, received: Received) -> Result<(), SourceError> {
+        if self.parameters.is_none() {
+            return self.useless(received.at);
+        }
         self.begun |= received.sync;
         if !self.begun {
-            let since = *self.waits_for_key_since.get_or_insert(received.at.monotonic);
-            let limit = self.limits.key_frame;
-            let late = received.at.monotonic.saturating_sub(since) >= limit;
-            return if late { Err(SourceError::NoKeyFrame { limit }) } else { Ok(()) };
+            return self.useless(received.at);
         }
         let ready = self.stamper.push(received);
-        self.dated(ready).await
+        self.dated(ready)
     }
 
-    pub async fn lost(&mut self, packets: u32) -> Result<(), SourceError> {
+    /// A frame came that nobody could decode: that is borne for a while.
+    pub fn useless(&mut self, at: Arrival) -> Result<(), SourceError> {
+        let since = *self.useless_since.get_or_insert(at.monotonic);
+        let limit = self.limits.key_frame;
+        if at.monotonic.saturating_sub(since) < limit {
+            return Ok(());
+        }
+        Err(match self.parameters {
+            None => SourceError::NoParameters { limit },
+            Some(_) => SourceError::NoKeyFrame { limit },
+        })
+    }
+
+    pub fn lost(&mut self, packets: u32) -> Result<(), SourceError> {
         tracing::warn!(camera = %self.camera, packets, "packets were lost on the way from the camera");
-        self.event(SourceEvent::Lost { packets }).await
+        self.out.push(SourceEvent::Lost { packets })
     }
 
-    /// Passes on what the camera tells of itself; left out where the receiver is busy.
+    /// Passes on what the camera tells of itself.
     pub fn told(&mut self, told: Told) -> Result<(), SourceError> {
-        self.try_event(SourceEvent::Told(told)).map(drop)
+        self.out.push(SourceEvent::Told(told))
     }
 
     /// The session is over: what still waits for its time goes out.
-    pub async fn finish(&mut self) -> Result<(), SourceError> {
+    pub fn finish(&mut self) -> Result<(), SourceError> {
         let held = self.stamper.finish();
-        self.dated(held).await
+        self.dated(held)
     }
 
-    async fn dated(&mut self, ready: Vec<Dated>) -> Result<(), SourceError> {
+    fn dated(&mut self, ready: Vec<Dated>) -> Result<(), SourceError> {
         for Dated { frame, moved } in ready {
             if let Some(moved) = moved {
                 tracing::warn!(camera = %self.camera, ?moved, "the camera's clock and ours went apart");
-                self.event(SourceEvent::Reanchored(moved)).await?;
+                self.out.push(SourceEvent::Reanchored(moved))?;
             }
-            if self.dropped > 0 {
-                let goes_on = frame.sync && self.try_event(SourceEvent::Dropped { frames: self.dropped })?;
-                if !goes_on {
-                    self.dropped = self.dropped.saturating_add(1);
-                    continue;
-                }
-                self.dropped = 0;
-            }
-            if !self.wait_event(SourceEvent::Frame(frame)).await? {
-                tracing::warn!(camera = %self.camera, "frames come faster than they are taken: dropping up to the next key frame");
-                self.dropped = 1;
-            }
+            self.out.push(SourceEvent::Frame(frame))?;
         }
         Ok(())
-    }
-
-    /// What must not be missed: waits for its place. Frames behind it wait too, and are dropped if they must.
-    async fn event(&mut self, event: SourceEvent) -> Result<(), SourceError> {
-        self.out.send(event).await.map_err(|_| SourceError::RecorderGone)
-    }
-
-    fn try_event(&mut self, event: SourceEvent) -> Result<bool, SourceError> {
-        match self.out.try_send(event) {
-            Ok(()) => Ok(true),
-            Err(TrySendError::Full(_)) => Ok(false),
-            Err(TrySendError::Closed(_)) => Err(SourceError::RecorderGone),
-        }
-    }
-
-    /// Whether it was taken in time.
-    async fn wait_event(&mut self, event: SourceEvent) -> Result<bool, SourceError> {
-        match self.clock.timeout(self.limits.delivery, self.out.send(event)).await {
-            Ok(Ok(())) => Ok(true),
-            Ok(Err(_)) => Err(SourceError::RecorderGone),
-            Err(_) => Ok(false),
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::backlog::{Backlog, Events};
     use super::*;
     use crate::clock::ManualClock;
     use crate::domain::{Codec, Utc};
     use bytes::Bytes;
-    use tokio::sync::mpsc::{Receiver, channel};
 
     struct Rig {
         hands: ManualClock,
@@ -149,23 +126,31 @@ mod tests {
             Self { clock: hands.clock(), hands, limits: Limits::default() }
         }
 
-        fn outlet<'a>(&'a self, out: &'a Sender<SourceEvent>) -> Outlet<'a> {
+        fn line(&self) -> (Intake, Events) {
+            Backlog::new(1 << 20, self.clock.clone()).line(CameraNumber::new(1).unwrap())
+        }
+
+        fn outlet<'a>(&'a self, out: &'a Intake) -> Outlet<'a> {
             Outlet::new(CameraNumber::new(1).unwrap(), &self.clock, &self.limits, out)
         }
 
-        async fn frame(&self, outlet: &mut Outlet<'_>, number: i64, sync: bool) -> Result<(), SourceError> {
+        fn frame(&self, outlet: &mut Outlet<'_>, number: i64, sync: bool) -> Result<(), SourceError> {
             self.hands.advance(Duration::from_millis(100));
             let at = outlet.arrival();
-            outlet.frame(Received { at, pts_90k: number * 9_000, sync, data: Bytes::from_static(b"x") }).await
+            outlet.frame(Received { at, pts_90k: number * 9_000, sync, data: Bytes::from_static(b"x") })
         }
     }
 
-    fn taken(events: &mut Receiver<SourceEvent>) -> Vec<String> {
+    fn parameters(width_px: u16) -> VideoParameters {
+        let decoder_config = Bytes::from_static(b"c");
+        VideoParameters { codec: Codec::H264, width_px, height_px: 1, decoder_config }
+    }
+
+    fn taken(events: &mut Events) -> Vec<String> {
         let mut out = Vec::new();
-        while let Ok(event) = events.try_recv() {
+        while let Some(event) = events.try_recv() {
             out.push(match event {
                 SourceEvent::Frame(frame) => (frame.pts_90k / 9_000).to_string(),
-                SourceEvent::Dropped { frames } => format!("dropped {frames}"),
                 SourceEvent::Parameters(_) => "parameters".into(),
                 other => format!("{other:?}"),
             });
@@ -173,72 +158,64 @@ mod tests {
         out
     }
 
-    #[tokio::test]
-    async fn a_session_begins_with_a_frame_that_can_be_decoded() {
+    #[test]
+    fn a_session_begins_with_a_frame_that_can_be_decoded() {
         let rig = Rig::new();
-        let (out, mut events) = channel(50);
+        let (out, mut events) = rig.line();
         let mut outlet = rig.outlet(&out);
+        outlet.parameters(parameters(1)).unwrap();
         for i in 0..20 {
-            rig.frame(&mut outlet, i, i == 7).await.unwrap();
+            rig.frame(&mut outlet, i, i == 7).unwrap();
         }
-        assert_eq!(taken(&mut events), (7..20).map(|i| i.to_string()).collect::<Vec<_>>());
+        outlet.finish().unwrap();
+        let wanted = ["parameters".to_owned()].into_iter().chain((7..20).map(|i| i.to_string()));
+        assert_eq!(taken(&mut events), wanted.collect::<Vec<_>>());
 
-        let mut keyless = rig.outlet(&out);
+        let mut unknown = rig.outlet(&out);
         let mut ended = Ok(());
         for i in 0..700 {
-            ended = ended.and(rig.frame(&mut keyless, i, false).await);
+            ended = ended.and(rig.frame(&mut unknown, i, i % 10 == 0));
+        }
+        assert!(matches!(ended, Err(SourceError::NoParameters { .. })), "{ended:?}");
+
+        let mut keyless = rig.outlet(&out);
+        keyless.parameters(parameters(1)).unwrap();
+        let mut ended = Ok(());
+        for i in 0..700 {
+            ended = ended.and(rig.frame(&mut keyless, i, false));
         }
         assert!(matches!(ended, Err(SourceError::NoKeyFrame { .. })), "{ended:?}");
     }
 
-    #[tokio::test]
-    async fn what_is_held_back_goes_out_before_other_parameters_and_at_the_end() {
+    #[test]
+    fn what_is_held_back_goes_out_before_other_parameters_and_at_the_end() {
         let rig = Rig::new();
-        let (out, mut events) = channel(50);
+        let (out, mut events) = rig.line();
         let mut outlet = rig.outlet(&out);
-        let parameters = |width_px| VideoParameters {
-            codec: Codec::H264,
-            width_px,
-            height_px: 1,
-            decoder_config: Bytes::from_static(b"c"),
-        };
-        outlet.parameters(parameters(1)).await.unwrap();
-        rig.frame(&mut outlet, 0, true).await.unwrap();
-        outlet.parameters(parameters(1)).await.unwrap();
+        outlet.parameters(parameters(1)).unwrap();
+        rig.frame(&mut outlet, 0, true).unwrap();
+        outlet.parameters(parameters(1)).unwrap();
         assert_eq!(taken(&mut events), ["parameters"]);
-        outlet.parameters(parameters(2)).await.unwrap();
+        outlet.parameters(parameters(2)).unwrap();
         assert_eq!(taken(&mut events), ["0", "parameters"]);
         let mut short = rig.outlet(&out);
-        rig.frame(&mut short, 5, true).await.unwrap();
-        short.finish().await.unwrap();
-        assert_eq!(taken(&mut events), ["5"]);
+        short.parameters(parameters(1)).unwrap();
+        rig.frame(&mut short, 5, true).unwrap();
+        short.finish().unwrap();
+        assert_eq!(taken(&mut events), ["parameters", "5"]);
     }
 
-    #[tokio::test]
-    async fn whole_gops_are_dropped_and_counted() {
+    #[test]
+    fn a_session_ends_where_nobody_takes_its_frames() {
         let rig = Rig::new();
-        let (out, mut events) = channel(6);
+        let (out, events) = rig.line();
         let mut outlet = rig.outlet(&out);
+        outlet.parameters(parameters(1)).unwrap();
         for i in 0..6 {
-            rig.frame(&mut outlet, i, i % 5 == 0).await.unwrap();
+            rig.frame(&mut outlet, i, i % 5 == 0).unwrap();
         }
-        // Full: the seventh waits for its place until its limit is over.
-        let waits = rig.frame(&mut outlet, 6, false);
-        let passes = async {
-            tokio::task::yield_now().await;
-            rig.hands.advance(rig.limits.delivery);
-        };
-        tokio::join!(waits, passes).0.unwrap();
-        for i in 7..12 {
-            rig.frame(&mut outlet, i, i % 5 == 0).await.unwrap();
-        }
-        assert_eq!(taken(&mut events), ["0", "1", "2", "3", "4", "5"]);
-        for i in 12..18 {
-            rig.frame(&mut outlet, i, i % 5 == 0).await.unwrap();
-        }
-        assert_eq!(taken(&mut events), ["dropped 9", "15", "16", "17"]);
         drop(events);
-        let ended = rig.frame(&mut outlet, 18, false).await;
+        let ended = rig.frame(&mut outlet, 6, false);
         assert!(matches!(ended, Err(SourceError::RecorderGone)), "{ended:?}");
     }
 }

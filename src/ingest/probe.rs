@@ -1,13 +1,14 @@
 //! Looking at a camera for some seconds, as the recorder would see it, without recording anything.
 
+use super::backlog::Backlog;
 use super::source::{Limits, SourceError, SourceEvent, Told, receive};
 use crate::clock::Clock;
 use crate::domain::{Frame, Source, Utc, VideoParameters};
 use std::path::Path;
 use std::time::Duration;
-use tokio::sync::mpsc;
 
-const WAITING_EVENTS: usize = 256;
+/// What waits to be looked at: more than a camera sends before it is.
+const WAITING_BYTES: u64 = 16 << 20;
 
 /// What was seen of a camera.
 #[derive(Debug, Default)]
@@ -85,7 +86,7 @@ pub async fn probe(
     watch: Duration,
     at_most: Duration,
 ) -> Findings {
-    let (out, mut events) = mpsc::channel(WAITING_EVENTS);
+    let (out, mut events) = Backlog::new(WAITING_BYTES, clock.clone()).line(source.camera);
     let mut findings = Findings::default();
     let session = receive(source, clock, limits, &out, worker_program);
     tokio::pin!(session);
@@ -103,7 +104,7 @@ pub async fn probe(
                 }
             }
             ended = &mut session => {
-                while let Ok(event) = events.try_recv() {
+                while let Some(event) = events.try_recv() {
                     findings.take(event);
                 }
                 findings.ended = Some(ended);

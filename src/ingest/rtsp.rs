@@ -3,8 +3,9 @@
 //! retina bounds neither an RTSP message nor a frame; what a camera can make it hold is bounded by what it can send
 //! within the limits of time here.
 
+use super::backlog::Intake;
 use super::outlet::Outlet;
-use super::source::{Limits, SourceError, SourceEvent, Told, censored};
+use super::source::{Limits, SourceError, Told, censored};
 use super::timing::Received;
 use crate::clock::Clock;
 use crate::domain::{Codec, Source, Transport, VideoParameters};
@@ -18,16 +19,15 @@ use retina::client::{
 use retina::codec::{CodecItem, FrameFormat, ParametersRef, VideoFrame, VideoParametersCodec};
 use retina::rtcp::ReceivedCompoundPacket;
 use std::future::Future;
-use tokio::sync::mpsc::Sender;
 
 /// Runs one session: see [`super::receive`].
-pub async fn receive(source: &Source, clock: &Clock, limits: &Limits, out: &Sender<SourceEvent>) -> SourceError {
+pub async fn receive(source: &Source, clock: &Clock, limits: &Limits, out: &Intake) -> SourceError {
     let mut outlet = Outlet::new(source.camera, clock, limits, out);
     let ended = match session(source, clock, limits, &mut outlet).await {
         Ok(never) => match never {},
         Err(ended) => ended,
     };
-    match outlet.finish().await {
+    match outlet.finish() {
         Ok(()) => ended,
         Err(gone) => gone,
     }
@@ -70,15 +70,15 @@ async fn session(
         let at = outlet.arrival();
         let frame = next?.ok_or(SourceError::Ended)?.map_err(|e| asking.broke(&e))?;
         if frame.loss() > 0 {
-            outlet.lost(u32::from(frame.loss())).await?;
+            outlet.lost(u32::from(frame.loss()))?;
         }
         if let Some(parameters) = frames.streams().get(index).and_then(|stream| parameters(codec, stream)) {
-            outlet.parameters(parameters?).await?;
+            outlet.parameters(parameters?)?;
         }
         let pts_90k = ticks_90k(&frame).ok_or_else(|| asking.unreadable("a time out of range"))?;
         let data = Bytes::from(frame.into_data());
         let sync = nal::is_random_access(codec, &data);
-        outlet.frame(Received { at, pts_90k, sync, data }).await?;
+        outlet.frame(Received { at, pts_90k, sync, data })?;
     }
 }
 
@@ -185,7 +185,9 @@ impl Asking<'_> {
     fn broke(&self, error: &retina::Error) -> SourceError {
         let told = error.to_string();
         let detail = censored(&told, self.source.credentials.as_ref());
-        if told.starts_with("Unable to connect") {
+        if told.contains("Out-of-order packet or large loss") {
+            SourceError::Disordered
+        } else if told.starts_with("Unable to connect") {
             SourceError::Unreachable { detail }
         } else if told.starts_with("Error reading from RTSP peer")
             || told.starts_with("Error writing to RTSP peer")

@@ -6,7 +6,7 @@
 
 use super::SourceEvent;
 use crate::domain::{CameraNumber, Doubt, Frame, GapCause, Mark, Span, Utc, VideoParameters};
-use crate::fragment::{Fragment, FragmentError, Fragmenter, init_segment};
+use crate::fragment::{Fragment, FragmentError, Fragmenter, holds_one_video_track, init_segment};
 use crate::segment::FragmentFacts;
 use crate::vault::{CameraRecorder, Reading, TrustedClock, VaultError};
 use bytes::Bytes;
@@ -55,6 +55,8 @@ pub(super) struct SegmentCutter {
     end: Option<(Utc, Option<Doubt>)>,
     /// Why nothing is being recorded just now.
     why_none: GapCause,
+    /// When the last frame was filmed that the disk was too slow for, until that gap is recorded.
+    overrun_until: Option<Utc>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +87,7 @@ impl SegmentCutter {
             begun: None,
             end,
             why_none: GapCause::NotRunning,
+            overrun_until: None,
         }
     }
 
@@ -105,10 +108,11 @@ impl SegmentCutter {
                 Ok(())
             }
             SourceEvent::Frame(frame) => self.take_frame(frame).await,
-            SourceEvent::Dropped { frames } => {
+            SourceEvent::Dropped { frames, until } => {
                 tracing::warn!(camera = %self.camera, frames, "frames were dropped: the disk is too slow");
                 self.end_segment().await?;
                 self.why_none = GapCause::Overrun;
+                self.overrun_until = Some(self.trusted(until, &self.time.reading()));
                 Ok(())
             }
             SourceEvent::Lost { packets } => {
@@ -212,25 +216,34 @@ impl SegmentCutter {
         if let Err(e) = written {
             self.fragmenter = None;
             self.begun = None;
-            self.why_none = cause_of(&e);
-            if e.is_full() {
-                // A camera may wait for days: what is missing is recorded as it grows, not only at its end.
-                self.record_gap_so_far(start, by.mark, TOLD_EVERY).await?;
+            match &e {
+                RecordError::Vault(e) => {
+                    self.why_none = cause_of(e);
+                    if e.is_full() {
+                        // A camera may wait for days: what is missing is recorded as it grows, not only at its end.
+                        self.record_gap_so_far(start, by.mark, TOLD_EVERY).await?;
+                    }
+                }
+                RecordError::Fragment(_) => self.why_none = GapCause::Unreadable,
+                RecordError::RecorderLost | RecordError::Broken(_) => self.why_none = GapCause::VolumeFailed,
             }
-            return Err(e.into());
+            return Err(e);
         }
         if self.begun.is_none() {
             self.begun = Some(Begun { start, ends_after: next_turn(self.camera, start, self.length), by });
         }
         // What breaks off from here on has no better name until its session says one.
         self.why_none = GapCause::Disconnected;
+        self.overrun_until = None;
         let end = start.plus_90k(facts.first_pts_90k + u64::from(facts.duration_90k));
         self.end = Some((end, by.mark.map(|mark| mark.doubt)));
         Ok(())
     }
 
     fn gap_before(&self, start: Utc) -> Option<Span> {
-        let end = self.end().filter(|end| start.since(*end) >= JITTER)?;
+        // Of frames that were dropped each is one too few, however short their group was.
+        let least = if self.overrun_until.is_some() { Duration::ZERO } else { JITTER };
+        let end = self.end().filter(|end| start.since(*end) >= least)?;
         Span::new(end, start).ok()
     }
 
@@ -260,8 +273,13 @@ impl SegmentCutter {
     /// Records what is missing up to now with the cause that is known, where it is as long as `least`.
     async fn record_gap_so_far(&mut self, now: Utc, mark: Option<Mark>, least: Duration) -> Result<(), RecordError> {
         let Some(gap) = self.gap_before(now).filter(|gap| gap.length() >= least) else { return Ok(()) };
+        self.record_gap_until(gap.to(), mark, self.why_none).await
+    }
+
+    /// Records that nothing is there from the end of what is recorded up to then, and goes on from there.
+    async fn record_gap_until(&mut self, to: Utc, mark: Option<Mark>, why: GapCause) -> Result<(), RecordError> {
+        let Some(gap) = self.end().and_then(|end| Span::new(end, to).ok()) else { return Ok(()) };
         let Some(mut recorder) = self.recorder.take() else { return Ok(()) };
-        let why = self.why_none;
         recorder.date_in(mark);
         let (recorder, recorded) = tokio::task::spawn_blocking(move || {
             let recorded = recorder.record_gap(gap, why);
@@ -270,14 +288,22 @@ impl SegmentCutter {
         .await?;
         self.recorder = Some(recorder);
         recorded?;
-        self.end = Some((now, mark.map(|mark| mark.doubt)));
+        self.end = Some((to, mark.map(|mark| mark.doubt)));
         Ok(())
     }
 
     /// The session is over: what it delivered is ended, and why there is nothing from here on is remembered.
     pub async fn end_session(&mut self, why: GapCause) -> Result<(), RecordError> {
-        self.why_none = why;
-        self.end_segment().await
+        let ended = self.end_segment().await;
+        // Frames may have been dropped that none follows on.
+        if let Some(until) = self.overrun_until.take() {
+            self.record_gap_until(until, self.time.reading().mark, GapCause::Overrun).await?;
+        }
+        if ended.is_ok() {
+            // Only now: what was still written has the cause of what was missing before it.
+            self.why_none = why;
+        }
+        ended
     }
 
     /// The camera is not to film, for this cause from now on. Asked again and again while that lasts, which can be days: what
@@ -322,14 +348,16 @@ fn write_fragment(
     gap: Option<(Span, GapCause)>,
     facts: FragmentFacts,
     bytes: &[u8],
-) -> Result<(), VaultError> {
+) -> Result<(), RecordError> {
     if let Some(init) = init {
+        // Sound is never asked for; that none ever gets into a file is held here, too (I1).
+        holds_one_video_track(&init)?;
         recorder.begin(start, &init)?;
     }
     if let Some((gap, why)) = gap {
         recorder.record_gap(gap, why)?;
     }
-    recorder.append(facts, bytes)
+    Ok(recorder.append(facts, bytes)?)
 }
 
 /// When a segment that begins at `start` is to end: at the camera's next turn, which comes once in each `length`. One that

@@ -1,14 +1,14 @@
 //! What a camera's session delivers, how long it may take, and why it ends.
 
+use super::backlog::Intake;
 use super::timing::Reanchored;
 use super::{libav, rtsp};
 use crate::clock::Clock;
-use crate::domain::{Credentials, Driver, Frame, GapCause, Source, VideoParameters};
+use crate::domain::{Credentials, Driver, Frame, GapCause, Source, Utc, VideoParameters};
 use crate::fragment::FragmentError;
 use crate::worker::PipeError;
 use std::path::Path;
 use std::time::Duration;
-use tokio::sync::mpsc;
 
 /// How long a camera, and those behind us, may take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,20 +17,13 @@ pub struct Limits {
     pub answer: Duration,
     /// From one frame to the next.
     pub frame: Duration,
-    /// From a session's first frame to the first at which decoding can begin.
+    /// From a session's first frame to the first that can be decoded: with parameter sets, and a key frame.
     pub key_frame: Duration,
-    /// Until the receiver of events takes one. Then whole GOPs are dropped.
-    pub delivery: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            answer: Duration::from_secs(10),
-            frame: Duration::from_secs(10),
-            key_frame: Duration::from_secs(60),
-            delivery: Duration::from_secs(1),
-        }
+        Self { answer: Duration::from_secs(10), frame: Duration::from_secs(10), key_frame: Duration::from_secs(60) }
     }
 }
 
@@ -47,8 +40,9 @@ pub enum SourceEvent {
     Lost { packets: u32 },
     /// What the camera lets be known of itself.
     Told(Told),
-    /// Frames that the receiver of these events was too slow for (whole GOPs): [`GapCause::Overrun`].
-    Dropped { frames: u32 },
+    /// Frames that the receiver of these events was too slow for (whole GOPs), and when the last of them was filmed:
+    /// [`GapCause::Overrun`].
+    Dropped { frames: u32, until: Utc },
 }
 
 /// What a camera tells beside its pictures.
@@ -81,6 +75,10 @@ pub enum SourceError {
     Unreadable { detail: String },
     #[error("the camera sent a frame that cannot be read; check its encoder settings")]
     BadFrame(#[from] FragmentError),
+    #[error(
+        "the camera sends packets twice or in the wrong order; write driver = \"libav\" in its file, or update its firmware"
+    )]
+    Disordered,
     #[error("the camera's stream broke off ({detail})")]
     Disconnected { detail: String },
     #[error("the camera ended the stream")]
@@ -93,6 +91,11 @@ pub enum SourceError {
     Scheme { scheme: String },
     #[error("the camera sent no key frame for {limit:?}; set its key frame interval to some seconds")]
     NoKeyFrame { limit: Duration },
+    #[error(
+        "the camera sent no parameter sets (SPS, PPS) for {limit:?}; set its encoder to send them with each key frame, or \
+         update its firmware"
+    )]
+    NoParameters { limit: Duration },
     #[error("the worker process could not be started; the installation is damaged")]
     WorkerStart(#[source] std::io::Error),
     #[error("the worker process died ({how}); the stream is damaged or its format not supported")]
@@ -112,8 +115,10 @@ impl SourceError {
             SourceError::Refused { .. }
             | SourceError::NoVideo { .. }
             | SourceError::Unreadable { .. }
+            | SourceError::Disordered
             | SourceError::BadFrame(_)
             | SourceError::NoKeyFrame { .. }
+            | SourceError::NoParameters { .. }
             | SourceError::Scheme { .. } => GapCause::Unreadable,
             SourceError::Disconnected { .. }
             | SourceError::Ended
@@ -135,7 +140,7 @@ pub async fn receive(
     source: &Source,
     clock: &Clock,
     limits: &Limits,
-    out: &mpsc::Sender<SourceEvent>,
+    out: &Intake,
     worker_program: &Path,
 ) -> SourceError {
     match source.driver {

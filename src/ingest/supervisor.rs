@@ -1,8 +1,9 @@
 //! All cameras: each in a task of its own, begun again when its session ends, stopped when it is taken away.
 
+use super::advice::Advice;
+use super::pauses::{BackOff, Starts};
 use super::segments::{RecordError, SegmentCutter};
-use super::{Limits, SourceError, SourceEvent, receive};
-use crate::crypto::random_u64;
+use super::{Backlog, Limits, SourceError, SourceEvent, receive};
 use crate::domain::{CameraNumber, Filming, GapCause, Retention, Source, Utc};
 use crate::vault::{CameraRecorder, TrustedClock, Vault};
 use serde::Serialize;
@@ -10,26 +11,19 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-/// Events of a camera that wait to be recorded: about ten seconds of frames.
-const WAITING_EVENTS: usize = 256;
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often it is looked whether a camera's hours, or an operation, began or ended: a clock that is set meanwhile changes
 /// nothing more.
 const GLANCE: Duration = Duration::from_millis(250);
-/// A session that lasted this long was a good one: the next pause is short again.
-const GOOD_SESSION: Duration = Duration::from_secs(30);
 
 /// What a camera is doing.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct CameraStatus {
     pub state: CameraState,
     pub since: Utc,
-    /// What is wrong, and what to do; never an address or a password.
+    /// What is wrong, and what to do, also where it is recorded all the same; never an address or a password.
     pub detail: Option<String>,
     /// When the newest frame was filmed.
     pub newest_frame: Option<Utc>,
@@ -64,6 +58,8 @@ pub struct Receiving {
     pub vault: Arc<Vault>,
     pub time: Arc<TrustedClock>,
     pub limits: Limits,
+    /// Where all that they receive waits.
+    pub backlog: Backlog,
     pub segment: Duration,
     pub operations: OperationsUnderWay,
     /// The program that is started with the argument `worker`.
@@ -76,6 +72,7 @@ type Statuses = Arc<Mutex<BTreeMap<CameraNumber, CameraStatus>>>;
 #[derive(Debug)]
 pub struct Cameras {
     shared: Arc<Receiving>,
+    starts: Arc<Starts>,
     statuses: Statuses,
     running: HashMap<CameraNumber, (CancellationToken, JoinHandle<()>)>,
 }
@@ -92,7 +89,12 @@ impl CameraWatchers {
 
 impl Cameras {
     pub fn new(shared: Receiving) -> Self {
-        Self { shared: Arc::new(shared), statuses: Statuses::default(), running: HashMap::new() }
+        Self {
+            shared: Arc::new(shared),
+            starts: Arc::default(),
+            statuses: Statuses::default(),
+            running: HashMap::new(),
+        }
     }
 
     pub fn watchers(&self) -> CameraWatchers {
@@ -105,6 +107,7 @@ impl Cameras {
         let stop = CancellationToken::new();
         let task = CameraTask {
             shared: Arc::clone(&self.shared),
+            starts: Arc::clone(&self.starts),
             statuses: Arc::clone(&self.statuses),
             source,
             filming,
@@ -139,6 +142,7 @@ impl Cameras {
 
 struct CameraTask {
     shared: Arc<Receiving>,
+    starts: Arc<Starts>,
     statuses: Statuses,
     source: Source,
     filming: Filming,
@@ -160,7 +164,7 @@ impl CameraTask {
         let time = Arc::clone(&self.shared.time);
         let mut cutter = SegmentCutter::new(recorder, camera, time, self.shared.segment);
         let clock = self.shared.time.clock().clone();
-        let mut pause = SHORTEST_PAUSE;
+        let (mut back_off, mut told) = (BackOff::default(), None);
         loop {
             if !self.wait_to_film(&mut cutter).await {
                 break;
@@ -180,16 +184,17 @@ impl CameraTask {
                 SessionEnd::FilmedAll => continue,
                 SessionEnd::Stopped => break,
             };
-            if clock.monotonic().saturating_sub(began) >= GOOD_SESSION {
-                pause = SHORTEST_PAUSE;
+            let (text, pause) = (why.to_string(), back_off.pause(clock.monotonic().saturating_sub(began), &why));
+            // A camera that is away for a week is told of once, not each time that it is tried.
+            if told.as_ref() != Some(&text) || !self.is_waiting() {
+                tracing::warn!(camera = %camera, why = %text, again_in = ?pause, "the camera is not recorded");
             }
-            tracing::warn!(camera = %camera, why = %why, again_in_s = pause.as_secs(), "the camera is not recorded");
-            self.note(CameraState::Waiting, Some(why.to_string()));
+            told = Some(text.clone());
+            self.note(CameraState::Waiting, Some(text));
             tokio::select! {
                 () = self.stop.cancelled() => break,
-                () = clock.sleep(with_jitter(pause)) => {}
+                () = clock.sleep(pause) => {}
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
         if let Err(e) = cutter.stop().await {
             tracing::error!(camera = %camera, error = %e, "the camera's last segment could not be ended");
@@ -264,13 +269,15 @@ impl CameraTask {
 
     /// One session: until the camera fails, it is to film no more, or it is to be stopped.
     async fn session(&self, cutter: &mut SegmentCutter) -> SessionEnd {
-        let (to_us, mut events) = mpsc::channel(WAITING_EVENTS);
+        let (to_us, mut events) = self.shared.backlog.line(self.source.camera);
         let mut receiving = JoinSet::new();
-        let (shared, source) = (Arc::clone(&self.shared), self.source.clone());
+        let (shared, starts, source) = (Arc::clone(&self.shared), Arc::clone(&self.starts), self.source.clone());
         receiving.spawn(async move {
+            starts.turn(shared.time.clock()).await;
             receive(&source, shared.time.clock(), &shared.limits, &to_us, &shared.worker_program).await
         });
         let mut refused: Option<String> = None;
+        let mut advice = Advice::default();
         let over = self.filmed_all();
         tokio::pin!(over);
         loop {
@@ -280,6 +287,7 @@ impl CameraTask {
                 event = events.recv() => event,
             };
             let Some(event) = event else { break };
+            advice.see(&event);
             let newest = match &event {
                 SourceEvent::Frame(frame) => Some(frame.filmed_at),
                 _ => None,
@@ -289,7 +297,7 @@ impl CameraTask {
                     // A frame that only waits for the rest of its group is not recorded yet.
                     if let Some(newest) = newest.filter(|_| refused.is_none() || cutter.is_recording()) {
                         refused = None;
-                        self.note_frame(newest);
+                        self.note_frame(newest, advice.text());
                     }
                 }
                 Err(e) => {
@@ -309,6 +317,11 @@ impl CameraTask {
         }
     }
 
+    fn is_waiting(&self) -> bool {
+        let all = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(&self.source.camera).is_some_and(|known| known.state == CameraState::Waiting)
+    }
+
     fn note(&self, state: CameraState, detail: Option<String>) {
         let since = self.shared.time.trusted();
         let mut all = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
@@ -326,7 +339,7 @@ impl CameraTask {
         known.detail = detail;
     }
 
-    fn note_frame(&self, filmed_at: Utc) {
+    fn note_frame(&self, filmed_at: Utc, advice: Option<String>) {
         let mut all = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(known) = all.get_mut(&self.source.camera) else { return };
         known.newest_frame = Some(filmed_at);
@@ -337,11 +350,11 @@ impl CameraTask {
             known.sessions += 1;
             tracing::info!(camera = %self.source.camera, "the camera is recorded");
         }
+        if known.detail != advice {
+            if let Some(advice) = &advice {
+                tracing::warn!(camera = %self.source.camera, advice, "the camera is recorded, and not as it should be");
+            }
+            known.detail = advice;
+        }
     }
-}
-
-/// Up to a quarter more, so that 97 cameras do not come back at once.
-fn with_jitter(pause: Duration) -> Duration {
-    let share = random_u64().map_or(0, |random| random % 256);
-    pause + pause.mul_f64(share as f64 / 1024.0)
 }

@@ -27,13 +27,25 @@ impl Vault {
     /// The last failure; [`VaultError::NoRoom`] where all volumes are latched.
     pub fn commit(&self) -> Result<(), VaultError> {
         let mut told = if self.volumes.iter().all(Volume::is_latched) { Err(VaultError::NoRoom) } else { Ok(()) };
-        for volume in self.volumes.iter().filter(|volume| !volume.is_latched()) {
-            if let Err(e) = volume.pace.committing(|| self.commit_volume(volume)) {
-                if e.condemns() {
-                    volume.latch(&e);
-                }
-                told = Err(e);
-            }
+        for volume in &self.volumes {
+            told = self.commit_on(volume).and(told);
+        }
+        told
+    }
+
+    /// Commits one volume, in use or not: whoever has a thread for each does not let one wait for the other's disk.
+    ///
+    /// # Errors
+    /// As [`Vault::commit`].
+    pub fn commit_on(&self, volume: &Volume) -> Result<(), VaultError> {
+        if volume.is_latched() {
+            return if self.volumes.iter().all(Volume::is_latched) { Err(VaultError::NoRoom) } else { Ok(()) };
+        }
+        let told = volume.pace.committing(|| self.commit_volume(volume));
+        if let Err(e) = &told
+            && e.condemns()
+        {
+            volume.latch(e);
         }
         told
     }

@@ -211,7 +211,7 @@ impl Volume {
             self.lock().take_table(key, read_ahead)?;
         }
         let mut state = self.lock();
-        let is_latched = state.latched;
+        let is_latched = self.is_latched();
         let mut due = Due::default();
         let Some(manifest) = state.loaded(key)? else { return Ok(due) };
         let Some(table) = manifest.table() else { return Ok(due) };
@@ -316,7 +316,7 @@ impl Volume {
                 in_part.push(*key);
             }
         }
-        let is_latched = state.latched;
+        let is_latched = self.is_latched();
         for key in in_part {
             let Some(manifest) = state.loaded(key)? else { continue };
             let (retention, Some(table)) = (manifest.header.retention, manifest.table()) else { continue };

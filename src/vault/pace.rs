@@ -8,6 +8,7 @@
 use super::volume::Volume;
 use crate::clock::Clock;
 use crate::disk::STRIDE_BYTES;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ const HARMLESS: Duration = Duration::from_millis(100);
 const SHARE_OF_INTERVAL: u32 = 4;
 /// So long a stride waits for one commit.
 const WAIT_FOR_COMMIT: Duration = Duration::from_millis(500);
+/// Commits take some tens of milliseconds, and a second where much is overwritten beside them.
+const HANGS_AFTER: Duration = Duration::from_secs(4);
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 /// The eraser overwrites so much a second at least, where the device can: also where nothing is recorded.
 const LEAST_BYTES_A_S: u64 = 16 << 20;
@@ -42,6 +45,8 @@ struct State {
     began: Option<Duration>,
     /// Since the last commit began.
     recorded_bytes: u64,
+    /// Before it began, and not known to be durable.
+    flushing_bytes: u64,
     strides: u64,
 }
 
@@ -52,6 +57,8 @@ pub(super) struct Pace {
     clock: OnceLock<Clock>,
     state: Mutex<State>,
     ended: Condvar,
+    /// What may be written and not durable, while a commit is under way; 0 for as much as there is.
+    most_unflushed_bytes: AtomicU64,
 }
 
 impl Pace {
@@ -69,6 +76,22 @@ impl Pace {
         self.lock().pacing
     }
 
+    pub fn keep_unflushed_below(&self, bytes: u64) {
+        self.most_unflushed_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Waits while a commit is under way and too much is written behind it. The system takes much more into its cache than
+    /// a slow disk writes in minutes: all of that would be lost at a power cut, and nobody would know that the disk is too
+    /// slow.
+    pub fn wait_for_the_disk(&self) {
+        let most = self.most_unflushed_bytes.load(Ordering::Relaxed);
+        if most == 0 {
+            return;
+        }
+        let is_too_much = |state: &mut State| state.is_committing && state.flushing_bytes + state.recorded_bytes > most;
+        drop(self.ended.wait_while(self.lock(), is_too_much).unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// Takes note of what a camera sent.
     pub fn recorded(&self, bytes: usize) {
         self.lock().recorded_bytes += bytes as u64;
@@ -83,6 +106,14 @@ impl Pace {
         self.lock().end(clock.monotonic().saturating_sub(began));
         self.ended.notify_all();
         told
+    }
+
+    /// How long the commit that is under way has taken by now; zero where none is.
+    fn committing_for(&self) -> Duration {
+        let Some(clock) = self.clock.get() else { return Duration::ZERO };
+        let state = self.lock();
+        let began = state.began.filter(|_| state.is_committing);
+        began.map_or(Duration::ZERO, |began| clock.monotonic().saturating_sub(began))
     }
 
     /// Called before each stride. `waited_for` is the caller's: the last commit that it waited for.
@@ -109,22 +140,43 @@ impl Volume {
     pub fn pacing(&self) -> Pacing {
         self.pace.told()
     }
+
+    /// While a commit is under way, no more than this is written and not durable: cameras wait.
+    #[must_use]
+    pub fn unflushed_below(self, bytes: u64) -> Self {
+        self.pace.keep_unflushed_below(bytes);
+        self
+    }
+
+    /// How long the commit that is under way has taken by now; zero where none is. It asks nothing of the disk, and waits
+    /// for nobody who does.
+    pub fn has_not_answered_for(&self) -> Duration {
+        self.pace.committing_for()
+    }
+
+    /// Whether its disk hangs: new segments are better begun elsewhere.
+    pub fn hangs(&self) -> bool {
+        self.has_not_answered_for() >= HANGS_AFTER
+    }
 }
 
 impl State {
     fn begin(&mut self, at: Duration) {
         if let Some(before) = self.began.replace(at) {
             let interval = at.saturating_sub(before);
-            let bytes = u128::from(std::mem::take(&mut self.recorded_bytes)) * 1_000;
+            let bytes = u128::from(self.recorded_bytes) * 1_000;
             let rate = u64::try_from(bytes / interval.as_millis().max(1)).unwrap_or(u64::MAX);
             self.pacing.recorded_bytes_a_s = mean(self.pacing.recorded_bytes_a_s, rate);
         }
+        self.flushing_bytes += std::mem::take(&mut self.recorded_bytes);
         self.commits += 1;
         self.is_committing = true;
     }
 
     fn end(&mut self, took: Duration) {
         self.is_committing = false;
+        // Of a commit that failed the volume is latched, or the next one flushes the same.
+        self.flushing_bytes = 0;
         self.pacing.last_commit = took;
         if std::mem::take(&mut self.strides) == 0 {
             let usual = self.pacing.usual_commit.map_or(took, |usual| (usual * 7 + took) / 8);
@@ -204,6 +256,49 @@ mod tests {
         (0..8).for_each(|_| way.commit(120, 40));
         assert_eq!(way.pace.told().pause, Duration::ZERO);
         assert_eq!(way.pace.told().usual_commit, Some(Duration::from_millis(120)), "only those without it count");
+    }
+
+    #[test]
+    fn cameras_wait_where_too_much_is_written_behind_a_commit_and_go_on_after_it() {
+        let way = Way::new();
+        way.pace.keep_unflushed_below(10_000);
+        // Between two commits nobody waits: the next one begins soon.
+        way.pace.recorded(20_000);
+        way.pace.wait_for_the_disk();
+        let ((begun, begin), (go_on, may_end), (waits, waited)) = (mpsc::channel(), mpsc::channel(), mpsc::channel());
+        std::thread::scope(|scope| {
+            let pace = &way.pace;
+            scope.spawn(move || {
+                pace.committing(|| {
+                    begun.send(()).unwrap();
+                    may_end.recv().unwrap();
+                });
+            });
+            begin.recv().unwrap();
+            scope.spawn(move || {
+                pace.wait_for_the_disk();
+                waits.send(()).unwrap();
+            });
+            assert!(waited.recv_timeout(Duration::from_millis(200)).is_err(), "nothing is written behind 20 kB");
+            go_on.send(()).unwrap();
+            waited.recv_timeout(Duration::from_secs(10)).unwrap();
+        });
+        // What came before it is durable now.
+        way.pace.recorded(9_000);
+        let began = way.hands.clock().monotonic();
+        way.pace.committing(|| way.pace.wait_for_the_disk());
+        assert_eq!(way.hands.clock().monotonic(), began);
+    }
+
+    #[test]
+    fn a_commit_that_does_not_end_is_told_of_and_waited_for_by_nobody() {
+        let way = Way::new();
+        assert_eq!(way.pace.committing_for(), Duration::ZERO);
+        way.pace.committing(|| {
+            way.hands.advance(Duration::from_secs(61));
+            assert_eq!(way.pace.committing_for(), Duration::from_secs(61));
+        });
+        assert_eq!(way.pace.committing_for(), Duration::ZERO);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::domain::{CameraNumber, Correction, Digest, GapCause, Mark, Retention,
 use crate::segment::{FragmentFacts, ManifestRecord, SegmentFacts, SegmentWriter};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 const FIRST_EXPECTED_BYTES: u64 = 4 << 20;
 
@@ -129,6 +130,7 @@ impl CameraRecorder {
         let camera = self.camera;
         let open = self.open.as_mut().ok_or(VaultError::NotRecording { camera })?;
         let volume = &self.vault.volumes[open.volume];
+        volume.pace.wait_for_the_disk();
         if volume.is_latched() {
             // Another camera's write, or a commit, failed there: what would be written now would never be durable.
             self.give_up();
@@ -231,23 +233,21 @@ impl Drop for CameraRecorder {
 
 impl Vault {
     /// The volumes that may take a new segment, the one with the most room for each that is open on it first: cameras
-    /// spread over disks by their size, and over equal ones evenly.
+    /// spread over disks by their size, and over equal ones evenly. One whose disk hangs comes last, and is not waited for
+    /// here.
     fn volumes_to_try(&self) -> Vec<usize> {
-        let mut usable: Vec<(std::cmp::Reverse<u64>, usize)> = Vec::new();
+        let mut usable: Vec<(bool, std::cmp::Reverse<u64>, usize)> = Vec::new();
         for (number, volume) in self.volumes.iter().enumerate() {
-            let (is_latched, open) = {
-                let state = volume.lock();
-                (state.latched, state.open.values().filter(|open| !open.ends()).count() as u64)
-            };
+            let (is_latched, open) = (volume.is_latched(), volume.open_count());
             // A volume whose room cannot be told is tried last, never taken for endless: it fails when it is.
             let free = volume.free_bytes();
             if is_latched || free.as_ref().is_ok_and(|free| *free < VOLUME_RESERVE_BYTES) {
                 continue;
             }
-            usable.push((std::cmp::Reverse(free.unwrap_or(0) / (open + 1)), number));
+            usable.push((volume.hangs(), std::cmp::Reverse(free.unwrap_or(0) / (open + 1)), number));
         }
         usable.sort_unstable();
-        usable.into_iter().map(|(_, number)| number).collect()
+        usable.into_iter().map(|(_, _, number)| number).collect()
     }
 }
 
@@ -257,6 +257,16 @@ impl Volume {
     fn must_have_room(&self, bytes: u64) -> Result<(), VaultError> {
         let free = self.free_bytes().map_err(self.on(&self.dir))?;
         if free < bytes { Err(VaultError::DiskFull) } else { Ok(()) }
+    }
+
+    /// Segments that are written to, as of now or of a moment ago: whoever has the lock may wait for the disk, and cameras
+    /// of other volumes must not wait with them.
+    fn open_count(&self) -> u64 {
+        if let Ok(state) = self.state.try_lock() {
+            let open = state.open.values().filter(|open| !open.ends()).count() as u64;
+            self.open_known.store(open, Ordering::Relaxed);
+        }
+        self.open_known.load(Ordering::Relaxed)
     }
 
     fn note_failure(&self, error: &VaultError) {

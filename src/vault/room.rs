@@ -236,7 +236,7 @@ impl Volume {
             volume: self.id,
             dir: self.dir.clone(),
             free_bytes,
-            is_latched: state.latched,
+            is_latched: self.is_latched(),
             open_bytes: open.map(|open| open.allocated_bytes).sum(),
             days: BTreeMap::new(),
         };

@@ -17,6 +17,7 @@ use crate::ledger::{ClosedManifests, ManifestCheckpoint};
 use crate::segment::{CarriesOn, ManifestHeader, ManifestRecord, Progress, SegmentError, VolumeIdentity};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 const IDENTITY_NAME: &str = "volume";
@@ -56,6 +57,10 @@ pub struct Volume {
     /// The ledger's rows of manifests that were closed; `None` where no ledger is at hand.
     pub(super) closed: Option<ClosedManifests>,
     pub(super) state: Mutex<VolumeState>,
+    /// Not under the lock: it must be told while somebody who holds that waits for the disk.
+    pub(super) latched: AtomicBool,
+    /// How many segments were open when that was last looked at.
+    pub(super) open_known: AtomicU64,
     pub(super) moving: Mutex<()>,
     /// Day-key files change slots under a reader's turn and go under a writer's: no slot is ever written into a file
     /// that was overwritten and released meanwhile. Taken before `state`.
@@ -82,7 +87,6 @@ pub(super) struct VolumeState {
     pub commit_number: u64,
     /// Each camera's newest segment that came to its end.
     pub newest: HashMap<CameraNumber, Newest>,
-    pub latched: bool,
     /// The last stop left nothing to be mended.
     pub was_left_clean: bool,
     /// Manifests whose directories were not looked through since an unclean stop.
@@ -187,6 +191,8 @@ impl Volume {
             checkpointed: Vec::new(),
             closed: None,
             state: Mutex::new(VolumeState::default()),
+            latched: AtomicBool::new(false),
+            open_known: AtomicU64::new(0),
             moving: Mutex::default(),
             key_files: RwLock::default(),
             pace: Pace::default(),
@@ -225,7 +231,7 @@ impl Volume {
 
     /// Whether a failed write or flush took it out of use for recording.
     pub fn is_latched(&self) -> bool {
-        self.lock().latched
+        self.latched.load(Ordering::Acquire)
     }
 
     /// # Errors
@@ -251,11 +257,9 @@ impl Volume {
 
     /// After a failed write or flush nothing more is recorded here: what the disk holds is no longer known.
     pub(super) fn latch(&self, why: &dyn std::fmt::Display) {
-        let mut state = self.lock();
-        if !state.latched {
+        if !self.latched.swap(true, Ordering::AcqRel) {
             tracing::error!(volume = %self.id, why = %why, "the volume failed: its cameras need another one");
         }
-        state.latched = true;
     }
 
     /// The directory of a manifest's segments, with the rolling footage or apart. It bears the manifest's name.

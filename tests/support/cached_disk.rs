@@ -153,6 +153,16 @@ impl CachedDisk {
         self.order(&Order::Count)
     }
 
+    /// It answers nothing from now on, until this is taken back: no error, no end.
+    pub fn hang(&mut self, hangs: bool) -> Result<()> {
+        self.order(&Order::Hang { hangs }).map(drop)
+    }
+
+    /// It takes so many bytes a second from now on; 0: as many as it can.
+    pub fn slow_down(&mut self, bytes_a_s: u64) -> Result<()> {
+        self.order(&Order::Slow { bytes_a_s }).map(drop)
+    }
+
     /// The power goes. What is left of the cache is settled; nothing is read or written any more, by anybody.
     pub fn cut(&mut self, kept: Kept) -> Result<()> {
         self.cut_after(0, kept)
@@ -231,6 +241,8 @@ impl CachedDisk {
 
 impl Drop for CachedDisk {
     fn drop(&mut self) {
+        // Else there would be no end of it.
+        self.hang(false).and_then(|()| self.slow_down(0)).ok();
         // In order where that goes; the server unmounts lazily what is still there.
         run(Command::new("umount").arg(self.mount_point()), "", COMMAND_LIMIT).ok();
         self.orders.shutdown(std::net::Shutdown::Both).ok();

@@ -201,6 +201,14 @@ impl Site {
         Ok(std::fs::write(&file, settings.replace("\nsegment_s = 60", &format!("\nsegment_s = {seconds}")))?)
     }
 
+    /// Says how much may wait for a disk that does not keep up.
+    pub fn let_wait_mib(&self, mib: u32) -> Result<()> {
+        let file = self.dir.join("site.toml");
+        let settings = std::fs::read_to_string(&file)?;
+        ensure!(settings.contains("\nwaiting_mib = 256"), "{settings}");
+        Ok(std::fs::write(&file, settings.replace("\nwaiting_mib = 256", &format!("\nwaiting_mib = {mib}")))?)
+    }
+
     /// How many cameras the notice declares.
     pub fn declare(&self, cameras: usize) -> Result<()> {
         let path = self.dir.join("site.toml");

@@ -1,5 +1,6 @@
 //! What is done regularly, and fails.
 
+use super::super::status::FailingWork;
 use super::super::*;
 use crate::clock::ManualClock;
 use crate::domain::Utc;
@@ -13,7 +14,8 @@ async fn work_that_fails_is_an_alarm_until_it_succeeds() {
     let works = Arc::clone(&disk_works);
     let act = move || if works.load(Ordering::SeqCst) { Ok(()) } else { Err("its disk fails".to_owned()) };
     let pause = Duration::from_secs(60);
-    let work = tokio::spawn(every(hands.clock(), pause, stop.clone(), failing.clone(), "keeping the clock", act));
+    let work =
+        tokio::spawn(every(hands.clock(), pause, stop.clone(), failing.clone(), "keeping the clock".to_owned(), act));
     for (works, alarms) in [(false, vec!["keeping the clock fails: its disk fails".to_owned()]), (true, vec![])] {
         disk_works.store(works, Ordering::SeqCst);
         while failing.alarms() != alarms {

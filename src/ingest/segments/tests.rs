@@ -112,8 +112,9 @@ mod full_disk {
         START.saturating_add(Duration::from_secs(u64::from(second)))
     }
 
-    #[tokio::test]
-    async fn while_the_disk_is_full_the_gap_is_recorded_as_it_grows() {
+    /// One camera's cutter on a disk in memory, and a clock that stands.
+    pub(super) fn clinic_on_a_simulated_disk()
+    -> (tempfile::TempDir, SimulatedDisk, Arc<Vault>, ManualClock, SegmentCutter) {
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         let disk = SimulatedDisk::new(&[dir.path()]);
         let shared: SharedDisk = Arc::new(disk.clone());
@@ -127,8 +128,15 @@ mod full_disk {
         let clock = TrustedClock::start(hands.clock(), shared, dir.path().join("clock"), day, || true, None).unwrap();
         let camera = CameraNumber::new(1).unwrap();
         let recorder = CameraRecorder::new(Arc::clone(&vault), camera, Retention::Ceiling(day * 30));
-        let mut cutter = SegmentCutter::new(recorder, camera, Arc::new(clock), Duration::from_secs(60));
-        cutter.init = Some(Bytes::from_static(b"init"));
+        let cutter = SegmentCutter::new(recorder, camera, Arc::new(clock), Duration::from_secs(60));
+        (dir, disk, vault, hands, cutter)
+    }
+
+    #[tokio::test]
+    async fn while_the_disk_is_full_the_gap_is_recorded_as_it_grows() {
+        let (_dir, disk, vault, hands, mut cutter) = clinic_on_a_simulated_disk();
+        let camera = CameraNumber::new(1).unwrap();
+        cutter.init = Some(init_segment(&film(Codec::H264, 1, &[]).parameters).unwrap());
         let mut refused = 0;
         for second in 0..3_000 {
             // Room for an hour, none for half an hour, and room again.
@@ -167,5 +175,114 @@ mod full_disk {
             Availability::Gap { span, cause: GapCause::DiskFull } => Some(*span),
             Availability::Gap { .. } | Availability::Footage { .. } | Availability::Destroyed { .. } => None,
         }
+    }
+}
+
+mod gaps {
+    use super::full_disk::clinic_on_a_simulated_disk;
+    use super::*;
+    use crate::fragment::footage::Footage;
+
+    /// One camera's way from its frames to what is told of them.
+    struct Way {
+        _dir: tempfile::TempDir,
+        vault: Arc<Vault>,
+        hands: ManualClock,
+        cutter: SegmentCutter,
+        film: Footage,
+    }
+
+    impl Way {
+        fn new(gop: u32) -> Self {
+            let (dir, _, vault, hands, cutter) = clinic_on_a_simulated_disk();
+            let gop = gop.to_string();
+            let film = film(Codec::H264, 20, &["-g", &gop, "-keyint_min", &gop, "-sc_threshold", "0", "-bf", "0"]);
+            Self { _dir: dir, vault, hands, cutter, film }
+        }
+
+        /// Frames of the film, ten a second; those of `dropped` are told as such.
+        async fn take(&mut self, frames: std::ops::Range<usize>, dropped: std::ops::Range<usize>) {
+            let parameters = SourceEvent::Parameters(self.film.parameters.clone());
+            self.cutter.take(parameters).await.unwrap();
+            for number in frames {
+                let filmed_at = START.saturating_add(Duration::from_millis(100) * u32::try_from(number).unwrap());
+                self.hands.advance(filmed_at.since(self.hands.clock().wall()));
+                if !dropped.contains(&number) {
+                    let frame = Frame { filmed_at, ..self.film.frames[number].clone() };
+                    self.cutter.take(SourceEvent::Frame(frame)).await.unwrap();
+                } else if number + 1 == dropped.end {
+                    let frames = u32::try_from(dropped.len()).unwrap();
+                    self.cutter.take(SourceEvent::Dropped { frames, until: filmed_at }).await.unwrap();
+                }
+            }
+        }
+
+        /// In tenths of seconds since the start: what is told, and why of gaps.
+        fn told(&self) -> Vec<(i64, i64, Option<GapCause>)> {
+            self.vault.commit().unwrap();
+            self.vault.commit().unwrap();
+            let whole = Span::new(START, START.saturating_add(Duration::from_secs(60))).unwrap();
+            let camera = CameraNumber::new(1).unwrap();
+            let told = self.vault.availability(camera, whole, START).unwrap();
+            let tenths = |at: Utc| (at.micros_since(START) + 50_000).div_euclid(100_000);
+            let piece = |piece: &Availability| {
+                let cause = match piece {
+                    Availability::Gap { cause, .. } => Some(*cause),
+                    Availability::Footage { .. } | Availability::Destroyed { .. } => None,
+                };
+                (tenths(piece.span().from()), tenths(piece.span().to()), cause)
+            };
+            told.iter().map(piece).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_dropped_is_a_gap_from_the_last_frame_to_the_next() {
+        let mut way = Way::new(10);
+        way.take(0..100, 30..60).await;
+        way.cutter.end_session(GapCause::Disconnected).await.unwrap();
+        assert_eq!(way.told(), [(0, 30, None), (30, 60, Some(GapCause::Overrun)), (60, 100, None)]);
+        // However short the group was.
+        let mut way = Way::new(2);
+        way.take(0..100, 30..32).await;
+        way.cutter.end_session(GapCause::Disconnected).await.unwrap();
+        assert_eq!(way.told(), [(0, 30, None), (30, 32, Some(GapCause::Overrun)), (32, 100, None)]);
+    }
+
+    #[tokio::test]
+    async fn each_gap_has_the_cause_of_its_own_time() {
+        let mut way = Way::new(10);
+        // Dropped up to the end of a session that then stalled; the next one began later, and was short.
+        way.take(0..60, 30..60).await;
+        way.cutter.end_session(GapCause::Stalled).await.unwrap();
+        way.take(120..125, 0..0).await;
+        way.cutter.end_session(GapCause::Unauthorized).await.unwrap();
+        way.take(150..200, 0..0).await;
+        way.cutter.end_session(GapCause::Disconnected).await.unwrap();
+        let told = way.told();
+        let (overrun, stalled) = (Some(GapCause::Overrun), Some(GapCause::Stalled));
+        let unauthorized = Some(GapCause::Unauthorized);
+        assert_eq!(told[..2], [(0, 30, None), (30, 59, overrun)], "{told:?}");
+        assert_eq!(told[2..5], [(59, 120, stalled), (120, 125, None), (125, 150, unauthorized)], "{told:?}");
+        assert_eq!(told[5..], [(150, 200, None)], "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn nothing_but_one_track_of_video_is_ever_sealed() {
+        let mut way = Way::new(10);
+        way.take(0..5, 0..0).await;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("with-sound.mp4");
+        // As a camera's own file would be: with a second track.
+        let mut make = std::process::Command::new("ffmpeg");
+        make.args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=10:duration=1"]);
+        make.args(["-f", "lavfi", "-i", "sine=duration=1", "-movflags", "frag_keyframe+empty_moov"]).arg(&file);
+        assert!(make.status().unwrap().success());
+        let bytes = std::fs::read(&file).unwrap();
+        let end = bytes.windows(4).position(|four| four == b"moof").unwrap() - 4;
+        way.cutter.init = Some(Bytes::copy_from_slice(&bytes[..end]));
+        let refused = way.cutter.end_session(GapCause::Disconnected).await;
+        assert!(matches!(refused, Err(RecordError::Fragment(_))), "{refused:?}");
+        assert_eq!(way.told(), [], "nothing was written");
     }
 }

@@ -264,3 +264,70 @@ proptest! {
         }
     }
 }
+
+/// A day of ten frames a second: the camera's clock drifts, each hour the network stalls for five seconds and then sends
+/// what waited, every six hours the camera starts its time anew.
+#[test]
+fn over_a_day_frames_neither_jump_nor_drift() {
+    const HOUR: i64 = 3_600_000_000;
+    for ppm in [100, -100] {
+        let mut world = World::new();
+        world.camera_runs_fast_ppm = ppm;
+        for hour in 0..24 {
+            let from = 1_000_000 + hour * HOUR;
+            if hour > 0 && hour % 6 == 0 {
+                // As far as its clock had come, less a number that is none of ours.
+                world.pts_at_zero_90k -= (hour * HOUR) * 9 / 100 + 777_777;
+            }
+            world.run(from, 18_000, jitter);
+            world.run(from + 1_800_000_000, 50, |i| 5_000_000 - i * 100_000 + i * 800);
+            world.run(from + 1_805_000_000, 17_950, jitter);
+        }
+        let out = world.finish();
+        assert_eq!(out.len(), 24 * 36_000);
+        assert_eq!(moved(&out).len(), 3, "its time began anew three times, and nothing else was told");
+        assert!(rises(&out));
+        let mut before: Option<Utc> = None;
+        for (filmed, dated) in &out {
+            let error = error_micros(&world, *filmed, dated);
+            assert!((-3_000..30_000).contains(&error), "{ppm} ppm, at {filmed}: {error} us");
+            let at = dated.frame.filmed_at;
+            if let Some(before) = before.replace(at).filter(|_| dated.moved.is_none()) {
+                let apart = at.micros_since(before);
+                assert!((80_000..120_000).contains(&apart), "{ppm} ppm, at {filmed}: {apart} us apart");
+            }
+        }
+    }
+}
+
+proptest! {
+    /// Whatever the drift, the delays and one stall: dates are right to a few frames' delay, and evenly apart.
+    #[test]
+    fn dates_follow_any_drift_any_jitter_and_any_stall(
+        ppm in -300..300_i64,
+        delays in proptest::collection::vec(0..25_000_i64, 50),
+        stalls_after in 100..900_i64,
+        stall_frames in 1..90_i64,
+        restarts_after in 100..1_000_i64,
+        restart_90k in -1_000_000_000..1_000_000_000_i64,
+    ) {
+        let mut world = World::new();
+        world.camera_runs_fast_ppm = ppm;
+        let delay = |i: i64| delays[usize::try_from(i * 31 % 50).unwrap()];
+        world.run(1_000_000, stalls_after, delay);
+        let from = 1_000_000 + stalls_after * 100_000;
+        world.run(from, stall_frames, |i| (stall_frames - i) * 100_000 + i * 700);
+        let from = from + (stall_frames + 1) * 100_000;
+        world.run(from, restarts_after, delay);
+        world.pts_at_zero_90k += restart_90k;
+        world.run(from + restarts_after * 100_000, 200, delay);
+        let out = world.finish();
+        prop_assert!(rises(&out));
+        prop_assert!(moved(&out).len() <= 1);
+        for (filmed, dated) in &out {
+            let error = error_micros(&world, *filmed, dated);
+            // What is less than half a second cannot be told from a delay, and is taken back slowly.
+            prop_assert!((-5_000..REANCHOR_MICROS + 60_000).contains(&error), "{} us", error);
+        }
+    }
+}

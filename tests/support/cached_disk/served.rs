@@ -17,7 +17,8 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 const SECTOR_BYTES: u64 = 512;
@@ -78,7 +79,39 @@ pub(super) enum Order {
         writes: bool,
         reads: bool,
     },
+    /// Whatever is asked of it is answered when this is taken back, and not before.
+    Hang {
+        hangs: bool,
+    },
+    /// It takes so many bytes a second and no more; 0: as many as it can.
+    Slow {
+        bytes_a_s: u64,
+    },
     Count,
+}
+
+/// What holds those up who ask.
+#[derive(Debug, Default)]
+struct Gate {
+    hangs: Mutex<bool>,
+    opens: Condvar,
+    bytes_a_s: AtomicU64,
+}
+
+impl Gate {
+    fn hang(&self, hangs: bool) {
+        *self.hangs.lock().unwrap_or_else(PoisonError::into_inner) = hangs;
+        self.opens.notify_all();
+    }
+
+    fn pass(&self, bytes: usize) {
+        let hangs = self.hangs.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.opens.wait_while(hangs, |hangs| *hangs).unwrap_or_else(PoisonError::into_inner));
+        let rate = self.bytes_a_s.load(Ordering::Relaxed);
+        if let Some(micros) = (bytes as u64 * 1_000_000).checked_div(rate) {
+            std::thread::sleep(Duration::from_micros(micros));
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -192,7 +225,8 @@ impl Served {
                     (false, false) => Refuses::Nothing,
                 }
             }
-            Order::Count => {}
+            // Not of what it holds, but of who asks.
+            Order::Hang { .. } | Order::Slow { .. } | Order::Count => {}
         }
         Ok(self.counts)
     }
@@ -201,6 +235,7 @@ impl Served {
 /// A directory with one file in it.
 struct OneFile {
     served: Arc<Mutex<Served>>,
+    gate: Arc<Gate>,
     size_bytes: u64,
 }
 
@@ -259,6 +294,7 @@ impl Filesystem for OneFile {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
+        self.gate.pass(0);
         match self.lock().read(offset, size as usize) {
             Ok(bytes) => reply.data(&bytes),
             Err(_) => reply.error(Errno::EIO),
@@ -277,6 +313,7 @@ impl Filesystem for OneFile {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
+        self.gate.pass(data.len());
         match self.lock().write(data, offset) {
             Ok(()) => reply.written(data.len() as u32),
             Err(_) => reply.error(Errno::EIO),
@@ -289,6 +326,7 @@ impl Filesystem for OneFile {
     }
 
     fn fsync(&self, _req: &Request, _ino: INodeNo, _fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
+        self.gate.pass(0);
         match self.lock().flush() {
             Ok(()) => reply.ok(),
             Err(_) => reply.error(Errno::EIO),
@@ -313,21 +351,34 @@ impl Filesystem for OneFile {
 /// Serves the disk in `dir` until the one who ordered it is gone, however that came about; then takes everything down.
 pub(super) fn serve(dir: &Path) -> Result<()> {
     let served = Arc::new(Mutex::new(Served::open(dir)?));
+    let gate = Arc::new(Gate::default());
     let size_bytes = std::fs::metadata(dir.join("disk.img"))?.len();
     let mut config = Config::default();
     config.mount_options = vec![MountOption::FSName("custodian-cached-disk".to_owned())];
     let place = dir.join("fuse");
-    let session = fuser::spawn_mount(OneFile { served: Arc::clone(&served), size_bytes }, &place, &config)
-        .context("the FUSE file system cannot be mounted; is there a /dev/fuse?")?;
+    let session = fuser::spawn_mount(
+        OneFile { served: Arc::clone(&served), gate: Arc::clone(&gate), size_bytes },
+        &place,
+        &config,
+    )
+    .context("the FUSE file system cannot be mounted; is there a /dev/fuse?")?;
     let mut answers = UnixStream::connect(dir.join("orders"))?;
     for line in BufReader::new(answers.try_clone()?).lines() {
         // An error is that nobody is there any more.
         let Ok(line) = line else { break };
-        let told = served.lock().unwrap_or_else(PoisonError::into_inner).obey(serde_json::from_str(&line)?)?;
+        let order: Order = serde_json::from_str(&line)?;
+        match order {
+            Order::Hang { hangs } => gate.hang(hangs),
+            Order::Slow { bytes_a_s } => gate.bytes_a_s.store(bytes_a_s, Ordering::Relaxed),
+            Order::Off { .. } | Order::On | Order::Refuse { .. } | Order::Count => {}
+        }
+        let told = served.lock().unwrap_or_else(PoisonError::into_inner).obey(order)?;
         if writeln!(answers, "{}", serde_json::to_string(&told)?).is_err() {
             break;
         }
     }
+    gate.hang(false);
+    gate.bytes_a_s.store(0, Ordering::Relaxed);
     let unmount = |place: &Path| run(Command::new("umount").arg("--lazy").arg(place), "", COMMAND_LIMIT);
     if is_mount_point(&dir.join("mounted"))? {
         unmount(&dir.join("mounted"))?;
