@@ -7,7 +7,9 @@ use super::states::{RequestState, erasure_answer, existence_answer};
 use super::texts::check_text;
 use super::{Access, AccessError, Caller};
 use crate::domain::request::{IdentityDocument, RequestKind};
-use crate::domain::{AccountId, CameraNumber, GrantId, HeldFor, RequestId, Role, Span, Utc};
+use crate::domain::{
+    AccountId, CameraNumber, DestructionTrigger, GapCause, GrantId, HeldFor, RequestId, Role, Span, Utc,
+};
 use crate::ledger::{Act, GrantedView, KeptView};
 use crate::vault::{Availability, Hold};
 use serde::{Deserialize, Serialize};
@@ -405,17 +407,56 @@ impl Access {
     }
 }
 
-/// Why there is nothing to be seen; `None` where there is something.
+/// Why there is nothing to be seen; `None` where there is something. Each cause once: what was destroyed first, by why and
+/// with the last time, then gaps in their order.
 pub(super) fn nothing_left(pieces: &[Availability]) -> Option<String> {
-    let mut reason = None;
+    let mut destroyed: Vec<(DestructionTrigger, Utc)> = Vec::new();
+    let mut causes: Vec<GapCause> = Vec::new();
     for piece in pieces {
         match piece {
             Availability::Footage { .. } => return None,
-            Availability::Destroyed { at, trigger, .. } => reason = Some(format!("{} on {at}", trigger.past())),
-            Availability::Gap { cause, .. } => {
-                reason.get_or_insert_with(|| cause.to_string());
+            Availability::Destroyed { at, trigger, .. } => {
+                match destroyed.iter_mut().find(|(known, _)| known.past() == trigger.past()) {
+                    Some((_, last)) => *last = (*last).max(*at),
+                    None => destroyed.push((*trigger, *at)),
+                }
             }
+            Availability::Gap { cause, .. } if causes.contains(cause) => {}
+            Availability::Gap { cause, .. } => causes.push(*cause),
         }
     }
-    Some(reason.unwrap_or_else(|| "nothing was recorded then".to_owned()))
+    let destroyed = destroyed.into_iter().map(|(trigger, at)| format!("{} on {at}", trigger.past()));
+    let told: Vec<String> = destroyed.chain(causes.iter().map(ToString::to_string)).collect();
+    Some(if told.is_empty() { "nothing was recorded then".to_owned() } else { told.join("; ") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unavailable_is_told_with_every_cause_once() {
+        let span = |from: i64, to: i64| Span::new(Utc::from_micros(from), Utc::from_micros(to)).unwrap();
+        let gap = |from, cause| Availability::Gap { span: span(from, from + 1), cause };
+        let destroyed = |at: i64, trigger| Availability::Destroyed {
+            span: span(0, 1),
+            at: Utc::from_micros(at * 1_000_000),
+            trigger,
+            in_doubt: false,
+        };
+        assert_eq!(nothing_left(&[]).as_deref(), Some("nothing was recorded then"));
+        let told = nothing_left(&[
+            gap(0, GapCause::NoOperation),
+            destroyed(10, DestructionTrigger::Expiry),
+            gap(2, GapCause::Stalled),
+            destroyed(20, DestructionTrigger::Expiry),
+            gap(4, GapCause::NoOperation),
+            destroyed(15, DestructionTrigger::ErasureRequest),
+        ]);
+        let wanted = "destroyed on 1970-01-01T00:00:20.000Z; erased on request on 1970-01-01T00:00:15.000Z; \
+                      no operation was under way; the camera sent no picture";
+        assert_eq!(told.as_deref(), Some(wanted));
+        let footage = Availability::Footage { span: span(0, 1), in_doubt: false };
+        assert_eq!(nothing_left(&[gap(0, GapCause::Stalled), footage]), None);
+    }
 }

@@ -146,7 +146,8 @@ impl Vault {
         Ok(live.filter(|segment| segment.span.overlaps(span)).collect())
     }
 
-    /// What there is of a camera in a span, by start: footage, destroyed footage, recorded gaps.
+    /// What there is of a camera in a span, by start: footage and destroyed footage, each piece whole, and of recorded gaps what
+    /// lies in the span.
     ///
     /// # Errors
     /// As [`Vault::live_segments`].
@@ -169,7 +170,8 @@ impl Vault {
             told.extend(piece.filter(|piece| piece.span().overlaps(span)));
         }
         let gaps = told_once(self.gaps(camera, span)?.into_iter().chain(closed_gaps).collect()).into_iter();
-        let gaps = gaps.filter(|(gap, _)| gap.overlaps(span));
+        // What of a gap lies elsewhere may have been told of by others, which were not asked for here.
+        let gaps = gaps.filter_map(|(gap, cause)| Some((gap.intersection(span)?, cause)));
         told.extend(gaps.map(|(span, cause)| Availability::Gap { span, cause }));
         // While a manifest waits for its end, both it and its closing row may tell the same.
         told.sort_by_key(|piece| piece.span().from());

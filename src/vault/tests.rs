@@ -15,6 +15,7 @@ use std::time::Duration;
 
 mod closing;
 mod condemn;
+mod coverage;
 mod damage;
 mod doubts;
 mod erasing;

@@ -111,9 +111,20 @@ function sentence(text) {
   return Object.hasOwn(SENTENCES, text) ? t(SENTENCES[text]) : text;
 }
 
+/// One of several causes why there is no footage; null for what is none.
+function reasonText(text) {
+  const [, when] = /^(?:destroyed|destroyed early|erased on request|removed, never recorded whole,) on (\S+)$/.exec(text) ?? [];
+  if (when) return t('piece.destroyed-at', { when: pointText(when) });
+  return SENTENCES[text]?.startsWith('cause.') ? t(SENTENCES[text]) : null;
+}
+
 /// An answer to a request, as in `unavailable: destroyed on 2026-11-22T10:00:00.000Z`, `footage exists` or
 /// `it would harm others: a child is visible`, in the reader's language. The officer's own words stay as they are.
 export function answerText(text) {
+  const several = /^(?:unavailable: )?(.*; .*)$/s.exec(text);
+  if (several && several[1].split('; ').every((one) => reasonText(one) !== null)) {
+    return t('answer.unavailable', { why: several[1].split('; ').map(reasonText).join(', ') });
+  }
   const destroyed = /^(?:unavailable: )?(destroyed|destroyed early|erased on request) on (\S+)$/.exec(text);
   if (destroyed) return t(`answer.${destroyed[1].replaceAll(' ', '-')}`, { when: pointText(destroyed[2]) });
   const postponed = /^postponed until (\S+): (.*)$/s.exec(text);

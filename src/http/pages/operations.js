@@ -25,7 +25,7 @@ function askedText({ asked_by: by, name }) {
 
 function startForm(house, camera) {
   const text = (name) => h('input', { type: 'text', name, autocomplete: 'off' });
-  return form({ id: `start-${camera.number}`, autocomplete: 'off' }, async (element) => {
+  return form({ id: `start-${camera.number}`, class: 'wide', autocomplete: 'off' }, async (element) => {
     const operation = await post('/v1/operations', {
       camera: camera.number,
       asked_by: element.elements['asked-by'].value,
@@ -41,7 +41,7 @@ function startForm(house, camera) {
 }
 
 function endForm(house, operation) {
-  return form({ id: `end-${operation.camera}` }, async () => {
+  return form({ id: `end-${operation.camera}`, class: 'wide' }, async () => {
     await post(`/v1/operations/${operation.operation}/end`, {});
     await house.refresh(t('operation.ended', { number: operation.operation }));
   },

@@ -588,7 +588,7 @@ const TABLE = {
   'operation.start': ['수술 시작, 녹화', 'Begin: record from now on'],
   'operation.started': ['수술 {number}번의 녹화를 시작했습니다. 카메라 상태를 확인해 주세요.', 'Operation {number} is begun. See below that the camera records.'],
   'operation.end': ['수술 종료, 녹화 끝', 'End: record no more'],
-  'operation.end.why': ['종료하면 녹화가 바로 끝납니다.', 'Recording stops at once.'],
+  'operation.end.why': ['종료하면 녹화가 바로 끝납니다.', 'When it is ended, recording stops at once.'],
   'operation.end.sure': ['수술이 끝났습니다.', 'The operation is over.'],
   'operation.ended': ['수술 {number}번의 녹화를 끝냈습니다.', 'Operation {number} is ended.'],
   'operation.long': ['오래 진행 중인 수술입니다. 끝났다면 종료해 주세요. 종료할 때까지 녹화는 계속됩니다.', 'It has been under way for long. If it is over, end it; it is recorded until then.'],
