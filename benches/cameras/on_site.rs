@@ -23,8 +23,6 @@ use cctv_custodian::vault::{Vault, Volume};
 use std::sync::Arc;
 use std::time::Duration;
 
-const INDEX_LIMIT: Duration = Duration::from_secs(600);
-const UNTIL_INDEX_BEGINS: Duration = Duration::from_secs(3);
 /// Until segments of all ages are open: then every second is like any other.
 const UNTIL_STEADY: Duration = Duration::from_secs(80);
 /// Each camera ends a segment in it.
@@ -48,19 +46,7 @@ impl Borrowed {
     fn begin(&self, served: &Served, more: &[&str]) -> Result<(Daemon, f64)> {
         let dir = self.0.dir();
         self.0.put_back()?;
-        // A program that is newer than the site makes the index anew once; that is measured elsewhere.
-        let mut daemon = Daemon::start(&dir, INDEX_LIMIT)?;
-        std::thread::sleep(UNTIL_INDEX_BEGINS);
-        if daemon.count(INDEX_BEGINS) > 0 {
-            daemon.wait_for_index(INDEX_LIMIT)?;
-        }
-        daemon.stop()?;
         configure(&dir, served)?;
-        // What the site holds is wanted again: a full disk must not cost it.
-        let settings = std::fs::read_to_string(dir.join("site.toml"))?;
-        let keeps = settings.replace("when_full = \"erase-oldest\"", "when_full = \"stop\"");
-        ensure!(keeps != settings, "{settings}");
-        std::fs::write(dir.join("site.toml"), keeps)?;
         drop_caches(self.0.image().root())?;
         let mut daemon = Daemon::start_with(&dir, more, READY_LIMIT)?;
         let began = daemon.began();
