@@ -103,11 +103,16 @@ impl Site {
         Plan::from_start(self.stamp.start)
     }
 
-    /// Puts back what the site was before anything was recorded on it: cleanly stopped, its index and summaries made.
+    /// Puts back what the site was before anything was recorded on it: cleanly stopped, its index and summaries made, no
+    /// camera configured.
     ///
     /// # Errors
     /// What the disk says.
     pub fn put_back(&self) -> Result<()> {
+        let cameras = self.dir().join("camera-config");
+        std::fs::remove_dir_all(&cameras)?;
+        std::fs::create_dir(&cameras)?;
+        std::fs::write(self.dir().join(SITE_FILE), SiteConfig::template("The bench"))?;
         let kept = kept_dir(&self.image);
         for (what, place) in [("state", self.dir().join("state")), ("volume", self.volume_dir())] {
             if what == "state" {
