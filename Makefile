@@ -1,4 +1,4 @@
-.PHONY: bench deps footage fuzz demo test
+.PHONY: bench bench-cameras deps footage fuzz demo test
 
 # Where cargo builds.
 TARGET ?= $(or $(CARGO_TARGET_DIR),target)
@@ -23,6 +23,13 @@ test: footage
 # The figures, into target/bench/report.json.
 bench: deps
 	cargo bench --locked
+
+# 97 cameras against as many processes of ffmpeg, and a soak of SOAK_S seconds (0: none). As root, since it mounts the site
+# of the scale bench, which it makes where there is none. WHAT=pairs|recover|rates|site runs one part.
+SOAK_S ?= 1200
+WHAT ?= all
+bench-cameras: deps
+	SOAK_S=$(SOAK_S) cargo bench --locked --bench cameras -- $(WHAT)
 
 # Every parser of stored bytes with libFuzzer, FUZZ_S seconds each. PARSER=name fuzzes one.
 FUZZ_S ?= 20

@@ -15,7 +15,7 @@ mod simulated;
 
 pub use aligned::AlignedBuffer;
 pub use device::DeviceIdentity;
-pub use kernel::clock_is_synchronised;
+pub use kernel::{bound_heaps, clock_is_synchronised};
 pub use layers::Layer;
 pub use lock::SiteLock;
 pub use probe::{DeviceCheck, DeviceRefusal, DeviceReport, RawLook, check_device, examine_device};

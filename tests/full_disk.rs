@@ -51,7 +51,12 @@ fn small(file_system: FileSystem, size_mib: u64, when_full: &str) -> Small {
         }
     }
     let running = site.serve(&dir.path().join("custodian-1.log"), &[], &[]).unwrap();
-    Small { scene: Scene::of(running, site, server, dir), disk }
+    let scene = Scene::of(running, site, server, dir);
+    // An operating room films operations alone: one is under way, all the time.
+    let mut staff = scene.sign_in("staff").unwrap();
+    let operation = json!({"camera": 3, "asked_by": "patient", "name": "Hong Gildong"});
+    staff.api.post("/v1/operations", &operation).unwrap().expect_status(201).unwrap();
+    Small { scene, disk }
 }
 
 impl Small {

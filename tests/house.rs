@@ -232,6 +232,24 @@ fn an_ignored_test_is_caught() {
 }
 
 #[test]
+fn nothing_is_left_out_by_a_switch_of_the_build() {
+    assert_eq!(everywhere(rules::nothing_is_left_out_by_a_switch), []);
+    let cargo = fs::read_to_string(root("Cargo.toml")).unwrap();
+    assert!(!cargo.contains("[features]"), "the program has no features: the cipher cannot be left out of it");
+}
+
+#[test]
+fn a_switch_of_the_build_is_caught() {
+    let rule = rules::nothing_is_left_out_by_a_switch;
+    assert_catches(rule, "crypto.rs", "#[cfg(not(feature = \"bench-plain\"))]\nfn seal() {}", 1);
+    assert_catches(rule, "crypto.rs", "fn f() {\n if cfg!(feature = \"plain\") { return; }\n}", 2);
+    assert_catches(rule, "crypto.rs", "#[cfg_attr(feature = \"plain\", path = \"plain.rs\")] mod seal;", 1);
+    assert_catches(rule, "vault.rs", "fn f() { if cfg!(debug_assertions) { flush(); } }", 1);
+    assert_lets_pass(rule, "worker/filter.rs", "#[cfg(target_arch = \"x86_64\")] const A: u32 = 1;");
+    assert_lets_pass(rule, "vault.rs", "#[cfg(test)] mod tests { fn feature() {} }");
+}
+
+#[test]
 fn unsafe_stays_in_its_two_files() {
     assert_eq!(rules::unsafe_stays_in_its_two_files(&house()), []);
 }

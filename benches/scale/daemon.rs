@@ -1,6 +1,7 @@
 //! The real program on the site: when it is ready, how much memory it holds, and its API.
 
 use anyhow::{Context, Result, bail, ensure};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_custodian");
 /// The line that comes after volumes were taken over and cameras begun.
 const READY: &str = "listening";
-const INDEX_BEGINS: &str = "the index is rebuilt";
+pub const INDEX_BEGINS: &str = "the index is rebuilt";
 const INDEX_STANDS: &str = "the index is current";
 const LEAVE_LIMIT: Duration = Duration::from_secs(60);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
@@ -49,9 +50,20 @@ impl Daemon {
     /// # Errors
     /// When it ends before, or `limit` passes; with the end of its log.
     pub fn start(site: &Path, limit: Duration) -> Result<Self> {
+        Self::start_with(site, &[], limit)
+    }
+
+    /// The same with more arguments.
+    ///
+    /// # Errors
+    /// As [`Daemon::start`].
+    pub fn start_with(site: &Path, more: &[&str], limit: Duration) -> Result<Self> {
         // setpriv becomes the program, and a bench that is killed leaves no daemon behind.
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--", PROGRAM, "serve", "--listen", "127.0.0.1:0", "--site"]).arg(site);
+        command
+            .args(["--pdeathsig", "KILL", "--", PROGRAM, "serve", "--listen", "127.0.0.1:0", "--site"])
+            .arg(site)
+            .args(more);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let began = Instant::now();
         let mut child = command.spawn().context(PROGRAM)?;
@@ -106,17 +118,52 @@ impl Daemon {
         tail.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n")
     }
 
-    /// CPU time that it has used so far, of all threads, in user and kernel mode, in seconds (proc(5), `stat`).
+    /// When it was started.
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// How many lines so far hold `text`.
+    pub fn count(&mut self, text: &str) -> usize {
+        self.lines.extend(self.coming.try_iter());
+        self.lines.iter().filter(|line| line.text.contains(text)).count()
+    }
+
+    /// Waits until lines since then hold `text` for so many different cameras; when the last of them came.
+    ///
+    /// # Errors
+    /// As [`Daemon::start`].
+    pub fn wait_for_cameras(&mut self, text: &str, since: Instant, count: usize, limit: Duration) -> Result<Instant> {
+        let deadline = Instant::now() + limit;
+        let (mut cameras, mut read) = (BTreeSet::new(), 0);
+        loop {
+            for line in self.lines[read..].iter().filter(|line| line.at >= since && line.text.contains(text)) {
+                let camera = line.text.split_once("camera=").and_then(|(_, rest)| rest.split(' ').next());
+                cameras.extend(camera.map(str::to_owned));
+                if cameras.len() == count {
+                    return Ok(line.at);
+                }
+            }
+            read = self.lines.len();
+            match self.coming.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.lines.push(line),
+                Err(_) => {
+                    bail!(
+                        "`{text}` of {} cameras in place of {count} within {limit:?}:\n{}",
+                        cameras.len(),
+                        self.tail()
+                    )
+                }
+            }
+        }
+    }
+
+    /// CPU time that it has used so far.
     ///
     /// # Errors
     /// What the kernel says.
     pub fn cpu_s(&self) -> Result<f64> {
-        let told = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let (_, fields) = told.rsplit_once(") ").context("no such process")?;
-        let ticks =
-            |place: usize| -> Result<f64> { Ok(fields.split(' ').nth(place).context("a field is missing")?.parse()?) };
-        // The program's name, the second field, is cut off.
-        Ok((ticks(11)? + ticks(12)?) / TICKS_A_SECOND)
+        cpu_s_of(self.child.id())
     }
 
     /// # Errors
@@ -149,6 +196,19 @@ impl Daemon {
         ensure!(status.success(), "it ended with {status}:\n{}", self.tail());
         Ok(self.lines.iter().any(|line| line.text.contains(INDEX_BEGINS)))
     }
+}
+
+/// CPU time that a process has used so far, of all threads, in user and kernel mode, in seconds (proc(5), `stat`).
+///
+/// # Errors
+/// What the kernel says.
+pub fn cpu_s_of(process: u32) -> Result<f64> {
+    let told = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let (_, fields) = told.rsplit_once(") ").context("no such process")?;
+    let ticks =
+        |place: usize| -> Result<f64> { Ok(fields.split(' ').nth(place).context("a field is missing")?.parse()?) };
+    // The program's name, the second field, is cut off.
+    Ok((ticks(11)? + ticks(12)?) / TICKS_A_SECOND)
 }
 
 impl Drop for Daemon {

@@ -3,6 +3,7 @@
 //! once. Wants root.
 
 use anyhow::{Context, Result, ensure};
+use rustix::fs::FlockOperation;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,6 +22,8 @@ const INODES: &str = "4800000";
 pub struct Image {
     mount_point: PathBuf,
     device: String,
+    /// Two mounts of one image would destroy it.
+    _lock: File,
 }
 
 impl Image {
@@ -32,12 +35,15 @@ impl Image {
         ensure!(rustix::process::geteuid().is_root(), "this bench mounts a disk of its own, which only root can");
         let (file, mount_point) = (dir.join("site.img"), dir.join("site"));
         std::fs::create_dir_all(&mount_point)?;
-        detach_left_over(&file, &mount_point)?;
         if !file.exists() {
             format(&file)?;
         }
+        let lock = File::open(&file)?;
+        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
+            .with_context(|| format!("{}: another bench is on it", file.display()))?;
+        detach_left_over(&file, &mount_point)?;
         let attached = output(Command::new("losetup").args(["--find", "--show", "--direct-io=on"]).arg(&file))?;
-        let image = Self { mount_point, device: attached.trim().to_owned() };
+        let image = Self { mount_point, device: attached.trim().to_owned(), _lock: lock };
         output(Command::new("mount").args(["-o", "noatime"]).arg(&image.device).arg(&image.mount_point))?;
         Ok(image)
     }

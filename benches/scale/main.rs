@@ -11,6 +11,7 @@ mod api;
 mod approving;
 mod counted;
 mod cut;
+#[allow(dead_code, reason = "the bench of cameras needs more of it")]
 mod daemon;
 mod days;
 mod flushes;

@@ -1,6 +1,6 @@
 //! The site on its disk: made once, kept between benches, put back between runs.
 
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, INDEX_BEGINS};
 use crate::days::Maker;
 use crate::image::{Image, output};
 use crate::plan::{self, Plan};
@@ -25,6 +25,8 @@ use std::time::{Duration, Instant};
 pub const PEOPLE: [(&str, Role); 4] =
     [("officer", Role::Officer), ("deputy", Role::Officer), ("viewer", Role::Viewer), ("desk", Role::Staff)];
 const INDEX_LIMIT: Duration = Duration::from_secs(600);
+const UNTIL_INDEX_BEGINS: Duration = Duration::from_secs(3);
+const WHEN_FULL: (&str, &str) = ("when_full = \"erase-oldest\"", "when_full = \"stop\"");
 
 pub fn password(name: &str) -> String {
     format!("{name}-of-the-bench")
@@ -71,8 +73,24 @@ impl Site {
         let site = Self { image, stamp };
         if !kept_dir(&site.image).exists() {
             site.prepare()?;
+        } else {
+            site.put_back()?;
+            site.renew_index()?;
         }
         Ok(site)
+    }
+
+    /// A program that is newer than what was kept makes its index anew at every start: once is enough.
+    fn renew_index(&self) -> Result<()> {
+        let mut daemon = Daemon::start(&self.dir(), INDEX_LIMIT)?;
+        std::thread::sleep(UNTIL_INDEX_BEGINS);
+        if daemon.count(INDEX_BEGINS) == 0 {
+            return daemon.stop().map(drop);
+        }
+        daemon.wait_for_index(INDEX_LIMIT)?;
+        daemon.stop()?;
+        std::fs::remove_dir_all(kept_dir(&self.image))?;
+        self.keep()
     }
 
     /// Lets the daemon make its index and summaries, and notes what a later run needs.
@@ -103,11 +121,19 @@ impl Site {
         Plan::from_start(self.stamp.start)
     }
 
-    /// Puts back what the site was before anything was recorded on it: cleanly stopped, its index and summaries made.
+    /// Puts back what the site was before anything was recorded on it: cleanly stopped, its index and summaries made, no
+    /// camera configured.
     ///
     /// # Errors
     /// What the disk says.
     pub fn put_back(&self) -> Result<()> {
+        let cameras = self.dir().join("camera-config");
+        std::fs::remove_dir_all(&cameras)?;
+        std::fs::create_dir(&cameras)?;
+        // What the heads of the site promise, its small disk does not hold: nothing may be destroyed for that.
+        let settings = SiteConfig::template("The bench").replace(WHEN_FULL.0, WHEN_FULL.1);
+        ensure!(settings.contains(WHEN_FULL.1), "site.toml has another form now: {settings}");
+        std::fs::write(self.dir().join(SITE_FILE), settings)?;
         let kept = kept_dir(&self.image);
         for (what, place) in [("state", self.dir().join("state")), ("volume", self.volume_dir())] {
             if what == "state" {

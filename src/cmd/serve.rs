@@ -4,7 +4,7 @@ use super::SiteArg;
 use crate::app::{Daemon, Doors};
 use crate::clock::Clock;
 use crate::config::{LoopbackAddr, Pace, Site};
-use crate::disk::{RealDisk, clock_is_synchronised};
+use crate::disk::{RealDisk, bound_heaps, clock_is_synchronised};
 use anyhow::Context;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -28,6 +28,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub fn run(self) -> anyhow::Result<ExitCode> {
+        bound_heaps();
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
         let mut site = Site::load(&self.site.site, Pace::from_flag(self.demo))?;

@@ -1,8 +1,8 @@
 //! Frames into segments: where one ends and the next begins, and what stands between.
 //!
-//! A segment ends at the first key frame after its length, at the end of a UTC day, and where the stream changes. The
-//! first one of a camera is cut short by a share that depends on its number, so that 97 cameras do not end theirs at
-//! once.
+//! A segment ends at the first key frame after its camera's turn, at the end of a UTC day, and where the stream changes.
+//! The turns of 97 cameras are spread evenly over the length of a segment, by the clock and not by when they began: so
+//! they stay apart after all of them came back at once.
 
 use super::SourceEvent;
 use crate::domain::{CameraNumber, Doubt, Frame, GapCause, Mark, Span, Utc, VideoParameters};
@@ -20,6 +20,8 @@ const LONGEST_SEGMENT: Duration = Duration::from_secs(1_800);
 const DEEPEST_OVERLAP: Duration = Duration::from_secs(30);
 /// Less than this is the jitter of frames that follow each other; what is more is a gap, and recorded.
 const JITTER: Duration = Duration::from_millis(500);
+/// 65,536 over the golden ratio.
+const GOLDEN_65536: i64 = 40_503;
 /// How often a gap is recorded that goes on, because the disk is full or the camera is not to film: 97 cameras have half a
 /// megabyte of records a day then, which a full disk has in what is kept free for the eraser.
 const TOLD_EVERY: Duration = Duration::from_secs(600);
@@ -55,7 +57,6 @@ pub(super) struct SegmentCutter {
     why_none: GapCause,
     /// When the last frame was filmed that the disk was too slow for, until that gap is recorded.
     overrun_until: Option<Utc>,
-    is_first: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +88,6 @@ impl SegmentCutter {
             end,
             why_none: GapCause::NotRunning,
             overrun_until: None,
-            is_first: true,
         }
     }
 
@@ -230,9 +230,7 @@ impl SegmentCutter {
             return Err(e);
         }
         if self.begun.is_none() {
-            let length = if self.is_first { first_length(self.camera, self.length) } else { self.length };
-            self.begun = Some(Begun { start, ends_after: start.saturating_add(length), by });
-            self.is_first = false;
+            self.begun = Some(Begun { start, ends_after: next_turn(self.camera, start, self.length), by });
         }
         // What breaks off from here on has no better name until its session says one.
         self.why_none = GapCause::Disconnected;
@@ -362,10 +360,16 @@ fn write_fragment(
     Ok(recorder.append(facts, bytes)?)
 }
 
-/// Between a quarter and the whole of the length, spread evenly over the numbers.
-fn first_length(camera: CameraNumber, whole: Duration) -> Duration {
-    let share = u32::from(camera.get()) * 37 % 76;
-    whole * (25 + share) / 100
+/// When a segment that begins at `start` is to end: at the camera's next turn, which comes once in each `length`. One that
+/// is less than a quarter of it away is left out.
+fn next_turn(camera: CameraNumber, start: Utc, length: Duration) -> Utc {
+    let whole = i64::try_from(length.as_micros()).unwrap_or(i64::MAX).max(1);
+    // Multiples of the golden ratio fall evenly whatever numbers there are (Knuth, TAOCP 3, 6.4).
+    let share = i64::from(camera.get()).wrapping_mul(GOLDEN_65536) % 65_536;
+    let turn = i64::try_from(i128::from(whole) * i128::from(share) / 65_536).unwrap_or_default();
+    let wait = turn.saturating_sub(start.micros()).rem_euclid(whole);
+    let wait = if wait < whole / 4 { wait + whole } else { wait };
+    start.plus_micros(wait)
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use super::head::{HEAD_BYTES, SegmentFacts, SegmentHead};
 use crate::crypto::{DataKey, PublicKey, RunningDigest, StreamSealer, TAG_BYTES};
 use crate::disk::DiskFile;
 use crate::domain::{Digest, Utc};
+use std::cell::RefCell;
+use zeroize::Zeroize;
 
 /// A segment's file grows by whole steps of this, so that its blocks lie together.
 const ALLOCATION_STEP_BYTES: u64 = 1 << 20;
@@ -51,7 +53,11 @@ pub struct SegmentWriter {
     allocated_bytes: u64,
     end_90k: u64,
     table: FragmentTable,
-    buffer: Vec<u8>,
+}
+
+thread_local! {
+    /// Where chunks are sealed: one a thread and not one a segment, which would be half a megabyte for each camera.
+    static SEALING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 impl SegmentWriter {
@@ -83,7 +89,6 @@ impl SegmentWriter {
             allocated_bytes: 0,
             end_90k: 0,
             table: FragmentTable::default(),
-            buffer: Vec::new(),
         };
         writer.reserve(expect_bytes.max(HEAD_BYTES as u64))?;
         writer.file.write_all_at(&block, 0)?;
@@ -197,17 +202,25 @@ impl SegmentWriter {
         let mut associated = [0; 56 + HEADER_BYTES];
         associated[..56].copy_from_slice(&self.binding);
         associated[56..].copy_from_slice(&clear);
-        self.buffer.clear();
-        self.buffer.reserve(HEADER_BYTES + plain.len() + TAG_BYTES);
-        self.buffer.extend_from_slice(&clear);
-        self.buffer.extend_from_slice(plain);
-        let tag = self.sealer.seal(header.kind == ChunkKind::Footer, &associated, &mut self.buffer[HEADER_BYTES..])?;
-        self.buffer.extend_from_slice(&tag);
-        self.file.write_all_at(&self.buffer, self.end_bytes)?;
-        self.digest.update(&self.buffer);
-        self.crc = crc32c::crc32c_append(self.crc, &self.buffer);
-        self.end_bytes += self.buffer.len() as u64;
-        Ok(())
+        SEALING.with_borrow_mut(|buffer| {
+            buffer.clear();
+            buffer.reserve(HEADER_BYTES + plain.len() + TAG_BYTES);
+            buffer.extend_from_slice(&clear);
+            buffer.extend_from_slice(plain);
+            match self.sealer.seal(header.kind == ChunkKind::Footer, &associated, &mut buffer[HEADER_BYTES..]) {
+                Ok(tag) => buffer.extend_from_slice(&tag),
+                Err(e) => {
+                    // No picture stays in it.
+                    buffer.zeroize();
+                    return Err(e.into());
+                }
+            }
+            self.file.write_all_at(buffer, self.end_bytes)?;
+            self.digest.update(buffer);
+            self.crc = crc32c::crc32c_append(self.crc, buffer);
+            self.end_bytes += buffer.len() as u64;
+            Ok(())
+        })
     }
 
     fn reserve(&mut self, bytes: u64) -> Result<(), SegmentError> {

@@ -200,6 +200,27 @@ pub fn no_test_is_ignored(source: &Source) -> Vec<Broken> {
     found
 }
 
+/// The program is one: no switch of the build leaves a cipher, a flush or a check out of it.
+pub fn nothing_is_left_out_by_a_switch(source: &Source) -> Vec<Broken> {
+    let tokens: Vec<&Token> = source.tokens.iter().collect();
+    let mut found = Vec::new();
+    for at in 0..tokens.len() {
+        let switch = ["cfg", "cfg_attr"].iter().any(|word| reads(&tokens, at, &[word]))
+            && tokens[at..]
+                .iter()
+                .take_while(|token| token.text != "]" && token.text != ";")
+                .any(|token| ["feature", "debug_assertions"].contains(&token.text.as_str()));
+        if switch {
+            found.push(broken(
+                source,
+                tokens[at].line,
+                "a switch of the build: what is shipped would not be what is tested",
+            ));
+        }
+    }
+    found
+}
+
 /// `unsafe` and leave for it, in tests too: one file in `disk`, one in `worker`.
 pub fn unsafe_stays_in_its_two_files(sources: &[Source]) -> Vec<Broken> {
     let mut found = Vec::new();

@@ -12,12 +12,26 @@ const RETENTION: Retention = Retention::Ceiling(Duration::from_secs(30 * 86_400)
 const LIMIT: Duration = Duration::from_secs(72 * 3_600);
 
 #[test]
-fn first_segments_end_at_different_times() {
-    let whole = Duration::from_secs(60);
-    let lengths: std::collections::BTreeSet<Duration> =
-        (1..=97).filter_map(CameraNumber::new).map(|camera| first_length(camera, whole)).collect();
-    assert!(lengths.len() >= 70);
-    assert!(lengths.iter().all(|length| *length >= whole / 4 && *length <= whole));
+fn turns_are_spread_over_the_minute_and_stay_so_after_all_began_at_once() {
+    let minute = Duration::from_secs(60);
+    let cameras: Vec<CameraNumber> = (1..=97).filter_map(CameraNumber::new).collect();
+    for start_s in [0, 17, 59] {
+        let start = START.saturating_add(Duration::from_secs(start_s));
+        let first: Vec<Utc> = cameras.iter().map(|camera| next_turn(*camera, start, minute)).collect();
+        assert!(first.iter().all(|turn| (minute / 4..minute * 5 / 4).contains(&turn.since(start))), "{first:?}");
+        // A segment that began at its turn is as long as it should be; one that began a GOP behind it, as much shorter.
+        for (camera, turn) in cameras.iter().zip(&first) {
+            for late in [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(44)] {
+                assert_eq!(next_turn(*camera, turn.saturating_add(late), minute), turn.saturating_add(minute));
+            }
+        }
+        let mut within: Vec<i64> = first.iter().map(|turn| turn.micros().rem_euclid(60_000_000)).collect();
+        within.sort_unstable();
+        for from in (0..60).map(|second| second * 1_000_000) {
+            let count = within.iter().filter(|turn| (from..from + 1_000_000).contains(*turn)).count();
+            assert!((1..=3).contains(&count), "{count} in the second from {from}: a mean one has 1.6");
+        }
+    }
 }
 
 /// Half a minute is recorded, and in the middle of it somebody vouches for a time that is `by_hours` later than the trusted one.
