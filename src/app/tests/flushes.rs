@@ -2,8 +2,9 @@
 
 use super::checks::check;
 use super::crashes::{Images, faults_in, faults_of_making, few_images, images};
-use super::play::{DAY, Ground, Play, camera, span};
-use super::scenarios::{ALL, half_carried, making};
+use super::play::{DAY, Ground, Play, Promises, camera, span};
+use super::scenarios::{ALL, begun_after_stop, half_carried, making};
+use crate::crypto::PrivateKey;
 use crate::disk::{DeviceCheck, DeviceRefusal, Flush, Habit, PowerCut, SimulatedDisk, check_device};
 use crate::domain::RequestId;
 use crate::vault::Hold;
@@ -42,18 +43,26 @@ fn is_missed(ground: &Ground, flush: Flush, scenarios: &[usize], of_making: &BTr
                 !faults_in(ground, &played, 1, images).1.is_empty()
             })
         })
-        || held_footage_is_lost(ground, Some(flush))
+        || is_harmed(ground, half_carried(ground, Some(flush)))
+        || is_harmed(ground, begun_after_stop(ground, Some(flush)))
 }
 
-/// V15: a name is lost by chance, and so the cut is tried often.
-fn held_footage_is_lost(ground: &Ground, left_out: Option<Flush>) -> bool {
-    let (disks, promises, recovery) = half_carried(ground, left_out);
+/// A name is lost by chance, and so the cut is tried often.
+fn is_harmed(ground: &Ground, (disks, promises, recovery): (Vec<SimulatedDisk>, Promises, PrivateKey)) -> bool {
     disks.iter().any(|disk| check(ground, disk, &promises, &recovery).is_err())
 }
 
+/// V15.
 #[test]
 fn what_is_held_is_never_lost_on_its_way_to_a_hold_manifest() {
-    assert!(!held_footage_is_lost(&Ground::new(), None));
+    let ground = Ground::new();
+    assert!(!is_harmed(&ground, half_carried(&ground, None)));
+}
+
+#[test]
+fn that_a_volume_was_left_clean_is_not_believed_once_it_was_written_to() {
+    let ground = Ground::new();
+    assert!(!is_harmed(&ground, begun_after_stop(&ground, None)));
 }
 
 /// What a device test says of a disk with a habit, with a flush left out.

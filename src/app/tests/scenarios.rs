@@ -584,9 +584,30 @@ fn named_in(play: &Play, of: (u16, u64)) -> Trace {
     Trace { what: format!("a manifest that names camera {} from {}", of.0, of.1), bytes, offset }
 }
 
+/// So many of the disks are looked at on which names are lost by chance.
+const CUTS: u64 = 64;
+
+fn mixed(snapshot: &Snapshot) -> Vec<SimulatedDisk> {
+    (0..CUTS).map(|seed| snapshot.after(PowerCut::Mixed(seed))).collect()
+}
+
+/// Disks that a power cut may leave when a segment was begun after a clean stop, what is promised then, and the key.
+pub fn begun_after_stop(ground: &Ground, left_out: Option<Flush>) -> (Vec<SimulatedDisk>, Promises, PrivateKey) {
+    let mut play = Play::new(ground, None);
+    record_some(&mut play);
+    play.stop();
+    let mut play = play.cut(PowerCut::Kept);
+    play.leave_out(left_out);
+    play.begin();
+    play.start();
+    play.note_rows();
+    play.begin_segment(3, 40);
+    let begun = play.disk.take_snapshots().pop().unwrap();
+    (mixed(&begun), play.promises.clone(), play.recovery)
+}
+
 /// Disks that a power cut may leave while held files are moved to their hold manifest, what is promised then, and the key.
 pub fn half_carried(ground: &Ground, left_out: Option<Flush>) -> (Vec<SimulatedDisk>, Promises, PrivateKey) {
-    const CUTS: u64 = 64;
     let mut play = Play::new(ground, left_out);
     ready_to_close(&mut play);
     let first = play.files("held").remove(0);
@@ -599,8 +620,7 @@ pub fn half_carried(ground: &Ground, left_out: Option<Flush>) -> (Vec<SimulatedD
         held.is_some_and(|held| held != first)
     };
     let moved = play.disk.take_snapshots().into_iter().find(has_moved).unwrap();
-    let disks = (0..CUTS).map(|seed| moved.after(PowerCut::Mixed(seed))).collect();
-    (disks, promises, play.recovery)
+    (mixed(&moved), promises, play.recovery)
 }
 
 fn closing(ground: &Ground, left_out: Option<Flush>) -> Played {
