@@ -209,6 +209,8 @@ impl Clinic {
         });
         told.unwrap_or_else(|e| panic!("{e}: {last}"));
         assert_eq!(found["nothing_older"], true, "{last}");
+        let alarms = last["alarms"].as_array().unwrap();
+        assert!(!alarms.iter().any(|alarm| alarm.as_str().unwrap().contains("not proven")), "{last}");
         found
     }
 }

@@ -67,7 +67,7 @@ impl Volume {
         let before = file.extents().map_err(&on)?;
         self.write_zeros(&*file, length).map_err(&on)?;
         let after = file.extents().map_err(&on)?;
-        let same = before == after
+        let same = stood_still(&before, &after, length)
             && matches!(&before, Extents::Known(ranges) if recorded.is_none_or(|recorded| recorded == ranges));
         let (overwrite, read_back_bytes) = match (self.read_back(path, &*file, length), self.is_proven, same) {
             (ReadBack::Differs, _, _) => (Overwrite::ReadBackDiffers, 0),
@@ -159,6 +159,29 @@ impl Volume {
     }
 }
 
+/// Whether all blocks with bytes of the file were where they had been. Where blocks are smaller than what is written at once,
+/// the file has more of them afterwards; and what a file system reserved behind the end it may take back at any time.
+fn stood_still(before: &Extents, after: &Extents, length: u64) -> bool {
+    let (Extents::Known(before), Extents::Known(after)) = (before, after) else { return false };
+    let held: u64 = before.iter().map(|range| range.length_bytes).sum();
+    let bytes = held.min(length.next_multiple_of(BLOCK_BYTES as u64));
+    first_bytes(before, bytes) == first_bytes(after, bytes)
+}
+
+fn first_bytes(ranges: &[PhysicalRange], bytes: u64) -> Vec<PhysicalRange> {
+    let mut left = bytes;
+    let mut first = Vec::new();
+    for range in ranges {
+        let length_bytes = range.length_bytes.min(left);
+        if length_bytes == 0 {
+            break;
+        }
+        left -= length_bytes;
+        first.push(PhysicalRange { length_bytes, ..*range });
+    }
+    first
+}
+
 /// The first stride, which holds the key block, and of the others so many that their bytes are `percent` of all at least:
 /// at random, each once, in the order in which they stand.
 fn chosen(strides: u64, percent: u8) -> io::Result<Vec<u64>> {
@@ -184,6 +207,29 @@ fn chosen(strides: u64, percent: u8) -> io::Result<Vec<u64>> {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn blocks_that_come_behind_a_files_end_or_go_from_there_prove_nothing_against_it() {
+        let known = |ranges: &[(u64, u64)]| {
+            let range = |(offset_bytes, length_bytes): &(u64, u64)| PhysicalRange {
+                offset_bytes: *offset_bytes,
+                length_bytes: *length_bytes,
+            };
+            Extents::Known(ranges.iter().map(range).collect())
+        };
+        let one = known(&[(1 << 20, 1_024)]);
+        assert!(stood_still(&one, &one, 642));
+        assert!(stood_still(&one, &known(&[(1 << 20, 1_024), (5 << 20, 3_072)]), 642), "blocks of 1 KiB");
+        assert!(
+            stood_still(&known(&[(0, 8_192), (1 << 20, 65_536)]), &known(&[(0, 8_192)]), 5_000),
+            "a reserve taken back"
+        );
+        assert!(!stood_still(&one, &known(&[(2 << 20, 1_024), (5 << 20, 3_072)]), 642), "it moved");
+        assert!(!stood_still(&known(&[(0, 4_096), (8_192, 4_096)]), &known(&[(0, 4_096), (16_384, 4_096)]), 8_192));
+        assert!(!stood_still(&known(&[(0, 8_192)]), &known(&[(0, 4_096)]), 8_192), "a part is gone");
+        assert!(!stood_still(&one, &Extents::Unknown("shared"), 642));
+        assert!(!stood_still(&Extents::Unknown("shared"), &Extents::Unknown("shared"), 642));
+    }
 
     #[test]
     fn the_key_block_and_the_wanted_share_of_the_rest_are_read_back_each_once() {
