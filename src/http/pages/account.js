@@ -116,6 +116,7 @@ export function renewalForm(done) {
     done(t('account.password.done'));
   },
   field(t('signin.name'), h('input', { name: 'name', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false' })),
-  field(t('signin.password'), password), codeField(), lines,
+  // The code comes last: a text field between two passwords is two forms to a password manager.
+  field(t('signin.password'), password), lines, codeField(),
   h('button', { type: 'submit', class: 'main' }, t('account.password.send')));
 }
