@@ -1,8 +1,8 @@
 //! Accounts: asked for, approved, changed, removed, reset; their history; passwords and sessions.
 
 use super::Routes;
-use super::answers::{Code, Entered, Origin, SignedIn, Token, ask, ask_with_password};
-use super::bodies::{Body, Place};
+use super::answers::{Code, Entered, Origin, SignedIn, Token, ask, ask_again, ask_with_password};
+use super::bodies::{Again, Body, Place};
 use super::problem::Problem;
 use crate::access::{
     Access, AccountView, EndedGrant, NewMember, NewSecret, Password, RightsEvent, SessionLine, Terms, WithCode,
@@ -100,13 +100,6 @@ pub(super) async fn change(
     ask_with_password(&routes.access, question).await.map(Json).map_err(Problem::not_a_sign_in)
 }
 
-/// The password, said again.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Again {
-    password: String,
-}
-
 /// An account that was approved, and how far day keys were sealed to it.
 #[derive(Serialize)]
 pub(super) struct Approved {
@@ -122,9 +115,8 @@ pub(super) async fn approve(
     Place(account): Place<AccountId>,
     Body(Again { password }): Body<Again>,
 ) -> Result<Json<Approved>, Problem> {
-    let password = Password::new(password);
-    let question = move |access: &Access| access.approve_account(&caller, account, password.expose());
-    let (account, round) = ask_with_password(&routes.access, question).await.map_err(Problem::not_a_sign_in)?;
+    let question = move |access: &Access, password: &str| access.approve_account(&caller, account, password);
+    let (account, round) = ask_again(&routes.access, password, question).await?;
     Ok(Json(Approved { account, day_keys: round.changed, complete: round.is_complete() }))
 }
 
@@ -156,9 +148,8 @@ pub(super) async fn remove(
     Place(account): Place<AccountId>,
     Body(WithReason { reason, password }): Body<WithReason>,
 ) -> Result<Json<AccountView>, Problem> {
-    let password = Password::new(password);
-    let question = move |access: &Access| access.remove_account(&caller, account, reason, password.expose());
-    ask_with_password(&routes.access, question).await.map(Json).map_err(Problem::not_a_sign_in)
+    let question = move |access: &Access, password: &str| access.remove_account(&caller, account, reason, password);
+    ask_again(&routes.access, password, question).await.map(Json)
 }
 
 pub(super) async fn reset(
@@ -167,9 +158,8 @@ pub(super) async fn reset(
     Place(account): Place<AccountId>,
     Body(WithReason { reason, password }): Body<WithReason>,
 ) -> Result<Json<Coded>, Problem> {
-    let password = Password::new(password);
-    let question = move |access: &Access| access.reset_password(&caller, account, reason, password.expose());
-    let told = ask_with_password(&routes.access, question).await.map_err(Problem::not_a_sign_in)?;
+    let question = move |access: &Access, password: &str| access.reset_password(&caller, account, reason, password);
+    let told = ask_again(&routes.access, password, question).await?;
     Ok(Json(told.into()))
 }
 

@@ -39,6 +39,16 @@ pub(super) async fn ask_with_password<T: Send + 'static>(
     ask_in_turn(&PASSWORDS, access, question).await
 }
 
+/// The same of somebody who is signed in, and whose password is asked again.
+pub(super) async fn ask_again<T: Send + 'static>(
+    access: &Arc<Access>,
+    password: String,
+    question: impl FnOnce(&Access, &str) -> Result<T, AccessError> + Send + 'static,
+) -> Result<T, Problem> {
+    let password = Password::new(password);
+    ask_with_password(access, move |access| question(access, password.expose())).await.map_err(Problem::not_a_sign_in)
+}
+
 async fn ask_in_turn<T: Send + 'static>(
     turns: &'static Semaphore,
     access: &Arc<Access>,

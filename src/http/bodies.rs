@@ -94,3 +94,10 @@ impl MaybeEnds {
         }
     }
 }
+
+/// The password, said again.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Again {
+    pub password: String,
+}

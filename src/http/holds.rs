@@ -1,10 +1,10 @@
 //! Holds: what officers keep beyond its day, and for how long.
 
 use super::Routes;
-use super::answers::{SignedIn, ask, ask_with_password};
-use super::bodies::{Body, Ends, Place};
+use super::answers::{SignedIn, ask, ask_again};
+use super::bodies::{Again, Body, Ends, Place};
 use super::problem::Problem;
-use crate::access::{Access, HoldView, HoldsView, NewHold, Password, RequestView};
+use crate::access::{Access, HoldView, HoldsView, NewHold, RequestView};
 use crate::domain::{CameraNumber, HeldFor, HoldId, HoldReason, RequestId, Utc};
 use axum::Json;
 use axum::extract::State;
@@ -46,25 +46,17 @@ pub(super) async fn place(
     Ok((StatusCode::CREATED, Json(view)))
 }
 
-/// The password, said again.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Again {
-    password: String,
-}
-
 pub(super) async fn confirm(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
     Place(hold): Place<HoldId>,
     Body(Again { password }): Body<Again>,
 ) -> Result<Json<HoldView>, Problem> {
-    let password = Password::new(password);
-    let question = move |access: &Access| {
-        access.confirm_hold(&caller, HeldFor::Hold(hold), password.expose())?;
+    let question = move |access: &Access, password: &str| {
+        access.confirm_hold(&caller, HeldFor::Hold(hold), password)?;
         access.hold(&caller, hold)
     };
-    ask_with_password(&routes.access, question).await.map(Json).map_err(Problem::not_a_sign_in)
+    ask_again(&routes.access, password, question).await.map(Json)
 }
 
 /// An officer confirms that a request holds as much as it does.
@@ -74,12 +66,11 @@ pub(super) async fn confirm_of_request(
     Place(request): Place<RequestId>,
     Body(Again { password }): Body<Again>,
 ) -> Result<Json<RequestView>, Problem> {
-    let password = Password::new(password);
-    let question = move |access: &Access| {
-        access.confirm_hold(&caller, HeldFor::Request(request), password.expose())?;
+    let question = move |access: &Access, password: &str| {
+        access.confirm_hold(&caller, HeldFor::Request(request), password)?;
         access.request(&caller, request)
     };
-    ask_with_password(&routes.access, question).await.map(Json).map_err(Problem::not_a_sign_in)
+    ask_again(&routes.access, password, question).await.map(Json)
 }
 
 #[derive(Deserialize)]
@@ -105,7 +96,6 @@ pub(super) async fn release(
     Place(hold): Place<HoldId>,
     Body(Again { password }): Body<Again>,
 ) -> Result<Json<HoldView>, Problem> {
-    let password = Password::new(password);
-    let question = move |access: &Access| access.release_hold(&caller, hold, password.expose());
-    ask_with_password(&routes.access, question).await.map(Json).map_err(Problem::not_a_sign_in)
+    let question = move |access: &Access, password: &str| access.release_hold(&caller, hold, password);
+    ask_again(&routes.access, password, question).await.map(Json)
 }
