@@ -1,4 +1,4 @@
-.PHONY: bench bench-cameras deps footage fuzz demo test
+.PHONY: api-test bench bench-cameras deps footage fuzz demo test
 
 # Where cargo builds.
 TARGET ?= $(or $(CARGO_TARGET_DIR),target)
@@ -20,12 +20,18 @@ test: footage
 	@.ci/lint
 	@.ci/test
 
+# schemathesis against the OpenAPI document that the daemon serves, signed in as every role; part of `make test`, too.
+# EXAMPLES=n tries more of each operation.
+EXAMPLES ?= 3
+api-test: footage
+	EXAMPLES=$(EXAMPLES) cargo test --locked --test schemathesis -- --nocapture
+
 # The figures, into target/bench/report.json.
 bench: deps
 	cargo bench --locked
 
 # 97 cameras against as many processes of ffmpeg, and a soak of SOAK_S seconds (0: none). As root, since it mounts the site
-# of the scale bench, which it makes where there is none. WHAT=pairs|recover|rates|site runs one part.
+# of the scale bench, which it makes where there is none. WHAT=pairs|recover|rates|listing|site runs one part.
 SOAK_S ?= 1200
 WHAT ?= all
 bench-cameras: deps

@@ -23,6 +23,7 @@ mod erasure;
 mod facts;
 mod holds;
 mod leaving;
+mod once;
 mod operations;
 mod passwords;
 mod people;
@@ -36,6 +37,7 @@ mod states;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod versions;
 mod viewing;
 
 pub use accounts::{AccountView, EndedGrant, NewMember, WithCode};
@@ -48,6 +50,7 @@ pub use duties::Duties;
 pub use erasure::Erasure;
 pub use facts::LedgerFacts;
 pub use holds::{HoldView, HoldsView, NewHold, RequestHold};
+pub use once::Once;
 pub use operations::{NewOperation, OperationView};
 pub use passwords::WeakPassword;
 pub use people::{Account, NewAccount, Password, Person};
@@ -58,6 +61,7 @@ pub use second_factor::{NewSecret, SecondFactorFor};
 pub use sessions::{Caller, SessionLimits, SessionLine};
 pub use site::{NewSite, SiteFiles, StartError};
 pub use states::RequestState;
+pub use versions::Thing;
 pub use viewing::{GrantView, Picture, Playlist, PlaylistEntry};
 
 use crate::crypto::{SigningKey, Unopened};
@@ -114,6 +118,8 @@ pub enum AccessError {
     NoSuchRequest,
     #[error("the request is {state}: this cannot be done to it any more, or not yet")]
     WrongState { state: &'static str },
+    #[error("it has changed since you saw it: somebody else was quicker; look at it again")]
+    Changed,
     #[error("who entered or asked for something does not decide it; ask another officer")]
     FourEyes,
     #[error("{} must stay: {kept}", if *all { "all of it" } else { "a part of it" })]

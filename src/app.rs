@@ -7,6 +7,7 @@
 
 mod capacity;
 mod control;
+mod encryption;
 mod follow;
 mod nightly;
 mod regular;
@@ -23,7 +24,7 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
 use crate::config::{CameraWatch, Recording, SITE_FILE, SecondFactor, Site, WatchError};
 use crate::disk::{SharedDisk, SiteLock};
-use crate::http::{self, KnownCameras, Routes};
+use crate::http::{self, KnownCameras, Routes, Tls, TlsError};
 use crate::ingest::{Backlog, Cameras, Limits, OperationsUnderWay, Receiving};
 use crate::ledger::{Act, ClosedManifests, ManifestCheckpoint, NewestKnown};
 use crate::retention::{Eraser, Fullness};
@@ -65,6 +66,8 @@ pub enum AppError {
     Disk { what: String, source: io::Error },
     #[error("the address {address} cannot be used: {source}; choose another with --listen or in site.toml")]
     Listen { address: SocketAddr, source: io::Error },
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
@@ -111,6 +114,7 @@ pub struct Daemon {
     known: KnownCameras,
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<Arc<Tls>>,
     notice: Option<&'static str>,
     _lock: SiteLock,
 }
@@ -134,11 +138,12 @@ impl Daemon {
         if let Some(notice) = notice {
             tracing::warn!("{notice}");
         }
-        let listener = TcpListener::bind(site.listen.get())
-            .await
-            .map_err(|source| AppError::Listen { address: site.listen.get(), source })?;
+        let wanted = site.listen.address();
+        let listener =
+            TcpListener::bind(wanted).await.map_err(|source| AppError::Listen { address: wanted, source })?;
         let address = listener.local_addr().map_err(AppError::Http)?;
         let id = files.site();
+        let tls = encryption::of(&site, &doors, &state)?;
         let built = {
             let (site, doors, state) = (site.clone(), doors.clone(), state.clone());
             tokio::task::spawn_blocking(move || Built::new(&site, &doors, &files, &state)).await??
@@ -186,6 +191,7 @@ impl Daemon {
             known,
             listener,
             address,
+            tls,
             notice,
             _lock: lock,
         })
@@ -214,6 +220,7 @@ impl Daemon {
             known,
             listener,
             address,
+            tls,
             notice,
             _lock,
         } = self;
@@ -229,10 +236,17 @@ impl Daemon {
         let mut work = regular_work(&site, &clock, &inner, &vault, &access, &eraser, &fullness, &desk);
 
         work.spawn(nightly::watch(ages, site.time_zone.clone(), desk.clone(), clock.clone(), inner.clone()));
-        let routes =
-            Routes { access: Arc::clone(&access), watchers: cameras.watchers(), cameras: known.clone(), notice };
+        encryption::keep_renewed(tls.as_ref(), &mut work, (&clock, &inner), &desk);
+        let routes = Routes {
+            access: Arc::clone(&access),
+            watchers: cameras.watchers(),
+            cameras: known.clone(),
+            clock: clock.clone(),
+            is_encrypted: tls.is_some(),
+            notice,
+        };
         let http_stop = CancellationToken::new();
-        let mut server = tokio::spawn(http::serve(listener, routes, http_stop.clone()));
+        let mut server = tokio::spawn(http::serve(listener, routes, tls, http_stop.clone()));
         // The watch begins before the first reading, so that no change falls in between.
         let site_file = site.dir.join(SITE_FILE);
         let mut watch = CameraWatch::start_beside(&site.camera_dir, Some(&site_file), clock.clone())?;

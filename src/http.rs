@@ -5,38 +5,48 @@
 
 mod accounts;
 mod answers;
+mod api;
 mod bodies;
 mod cameras;
 mod clock;
 mod connections;
+mod described;
 mod destructions;
+mod document;
 mod footage;
+mod guard;
 mod holds;
+mod once;
 mod operations;
 mod pages;
+mod parts;
 mod problem;
+mod rates;
 mod requests;
+mod server;
 mod sessions;
+mod tls;
 
 pub use cameras::KnownCameras;
+pub use server::serve;
+pub use tls::{Names, Tls, TlsError};
 
 use crate::access::Access;
+use crate::clock::Clock;
 use crate::ingest::CameraWatchers;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderValue, header};
-use axum::middleware::{self, Next};
-use axum::response::Response;
-use axum::routing::{delete, get, post};
-use axum::serve::ListenerExt;
+use aide::openapi::OpenApi;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::middleware;
+use axum::routing::get;
 use axum::{Json, Router};
+use described::{Bytes, Kind};
+use guard::Guard;
+use once::Keys;
+use problem::Problem;
+use rates::Rates;
 use serde::Serialize;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use std::sync::{Arc, OnceLock};
 
-/// A browser opens six. What is over it waits.
-const CONNECTIONS_LIMIT: usize = 256;
 const BODY_LIMIT_BYTES: usize = 64 << 10;
 
 /// What the routes need.
@@ -45,11 +55,14 @@ pub struct Routes {
     pub access: Arc<Access>,
     pub watchers: CameraWatchers,
     pub cameras: KnownCameras,
+    pub clock: Clock,
+    /// Whether connections are under TLS.
+    pub is_encrypted: bool,
     /// What every answer says: that this is a demonstration.
     pub notice: Option<&'static str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Health {
     status: &'static str,
     version: &'static str,
@@ -61,88 +74,46 @@ async fn health(State(routes): State<Routes>) -> Json<Health> {
     Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION"), demo: routes.notice.is_some() })
 }
 
-/// All routes.
-pub fn router(routes: Routes) -> Router {
-    Router::new()
-        .route("/", get(pages::index))
-        .route("/{file}", get(pages::file))
-        .route("/v1/health", get(health))
-        .route("/v1/session", get(sessions::show).post(sessions::sign_in).delete(sessions::sign_out))
-        .route("/v1/session/first", post(accounts::choose_password))
-        .route("/v1/session/password", post(accounts::change_password))
-        .route("/v1/account/second-factor", get(accounts::new_second_factor).post(accounts::set_second_factor))
-        .route("/v1/sessions", get(accounts::sessions))
-        .route("/v1/sessions/{session}", delete(accounts::end_session))
-        .route("/v1/accounts", get(accounts::list).post(accounts::ask_for))
-        .route("/v1/accounts/{account}/history", get(accounts::history))
-        .route("/v1/accounts/{account}/change", post(accounts::change))
-        .route("/v1/accounts/{account}/approval", post(accounts::approve))
-        .route("/v1/accounts/{account}/withdrawal", post(accounts::withdraw))
-        .route("/v1/accounts/{account}/removal", post(accounts::remove))
-        .route("/v1/accounts/{account}/reset", post(accounts::reset))
-        .route("/v1/cameras", get(cameras::list))
-        .route("/v1/cameras/{camera}/availability", get(cameras::availability))
-        .route("/v1/requests", get(requests::list).post(requests::submit))
-        .route("/v1/requests/{request}", get(requests::show))
-        .route("/v1/requests/{request}/identity", post(requests::check_identity))
-        .route("/v1/requests/{request}/decision", post(requests::decide).get(requests::decision_steps))
-        .route("/v1/requests/{request}/objection", post(requests::object))
-        .route("/v1/requests/{request}/close", post(requests::close))
-        .route("/v1/requests/{request}/hold/confirmation", post(holds::confirm_of_request))
-        .route("/v1/holds", get(holds::list).post(holds::place))
-        .route("/v1/holds/{hold}", get(holds::show))
-        .route("/v1/holds/{hold}/confirmation", post(holds::confirm))
-        .route("/v1/holds/{hold}/extension", post(holds::extend))
-        .route("/v1/holds/{hold}/release", post(holds::release))
-        .route("/v1/operations", get(operations::list).post(operations::start))
-        .route("/v1/operations/{operation}", get(operations::show))
-        .route("/v1/operations/{operation}/end", post(operations::end))
-        .route("/v1/grants", get(footage::grants))
-        .route("/v1/grants/{grant}/cameras/{camera}/playlist.m3u8", get(footage::playlist))
-        .route("/v1/grants/{grant}/cameras/{camera}/{segment}/init.mp4", get(footage::init))
-        .route("/v1/grants/{grant}/cameras/{camera}/{segment}/{part}", get(footage::fragment))
-        .route("/v1/clock", get(clock::show))
-        .route("/v1/clock/confirmation", post(clock::confirm))
-        .route("/v1/ledger/head", get(requests::ledger_head))
-        .route("/v1/ledger", get(requests::ledger))
-        .route("/v1/destructions", get(requests::destructions))
-        .route("/v1/destructions/days", get(destructions::days))
-        .route("/v1/destructions/days/{day}", get(destructions::day))
-        .route("/v1/destructions/days/{day}/confirmation", post(destructions::confirm))
-        .fallback(problem::no_such_route)
-        .method_not_allowed_fallback(problem::no_such_method)
-        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
-        .layer(middleware::from_fn_with_state(routes.clone(), headers))
-        .with_state(routes)
+/// The OpenAPI document.
+struct Described;
+
+impl Kind for Described {
+    const NAME: &'static str = "application/json";
+    const DESCRIPTION: &'static str = "An OpenAPI 3.1 document";
+    const IS_TEXT: bool = false;
 }
 
-/// Headers that every answer carries.
-async fn headers(State(routes): State<Routes>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'self'; media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        ),
-    );
-    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
-    if let Some(notice) = routes.notice {
-        headers.insert("custodian-demo", HeaderValue::from_static(notice));
+async fn openapi() -> Result<Bytes<Described>, Problem> {
+    match openapi_document() {
+        Ok(text) => Ok(Bytes::new(text)),
+        Err(e) => Err(Problem::inside(e)),
     }
-    response
 }
 
-/// Answers on `listener` until `stop`; then lets answers under way come to their end.
+/// What there is under `/v1`, as an OpenAPI 3.1 document. Made once.
 ///
 /// # Errors
-/// What the listener says.
-pub async fn serve(listener: TcpListener, routes: Routes, stop: CancellationToken) -> std::io::Result<()> {
-    let service = router(routes).into_make_service_with_connect_info::<SocketAddr>();
-    // The wrapper adds nothing but that axum then tells each request its peer's address.
-    let listener = connections::Bounded::new(listener, CONNECTIONS_LIMIT).tap_io(|_| ());
-    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
+/// None in practice: the document could not be written as JSON.
+pub fn openapi_document() -> Result<&'static str, &'static serde_json::Error> {
+    static DOCUMENT: OnceLock<Result<String, serde_json::Error>> = OnceLock::new();
+    let made = DOCUMENT.get_or_init(|| {
+        let mut told = OpenApi::default();
+        drop(api::routes().finish_api(&mut told));
+        document::text(&told)
+    });
+    made.as_deref()
+}
+
+/// All routes.
+pub fn router(routes: Routes) -> Router {
+    let guard = Guard { routes: routes.clone(), rates: Rates::new(routes.clock.clone()), keys: Keys::default() };
+    let api: Router<Routes> = api::routes().into();
+    api.route("/", get(pages::index))
+        .route("/{file}", get(pages::file))
+        .fallback(problem::no_such_route)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(middleware::from_fn_with_state(guard.clone(), once::once))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .layer(middleware::from_fn_with_state(guard, guard::guard))
+        .with_state(routes)
 }

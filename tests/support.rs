@@ -24,6 +24,8 @@ pub mod peers;
 pub mod probe;
 #[path = "support/raw_disk.rs"]
 pub mod raw_disk;
+#[path = "support/raw_http.rs"]
+pub mod raw_http;
 #[path = "support/raw_search.rs"]
 pub mod raw_search;
 #[path = "support/read_back.rs"]

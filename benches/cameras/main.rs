@@ -1,7 +1,7 @@
 //! Ninety-seven cameras: the real program under the load of real sessions, against as many processes of ffmpeg.
 //!
 //! `make bench-cameras` runs all of it; `cargo bench --bench cameras -- pairs` those benches whose names hold one of the
-//! words (pairs, recover, rates, site). A plain `cargo bench` runs none: this takes twelve minutes, and with the soak
+//! words (pairs, recover, rates, listing, site). A plain `cargo bench` runs none: this takes twelve minutes, and with the soak
 //! (`SOAK_S` seconds of it, twenty minutes) half an hour.
 //!
 //! The load comes from a server of the bench's own (`server`), of pre-packetized RTP: it proves load and never
@@ -33,6 +33,7 @@ mod support;
 mod clinic;
 mod copying;
 mod film;
+mod listing;
 mod lost;
 mod on_site;
 mod pairs;
@@ -59,10 +60,11 @@ pub struct Ground {
 
 type Bench = fn(&Ground) -> Result<Vec<Row>>;
 
-const BENCHES: [(&str, Bench); 4] = [
+const BENCHES: [(&str, Bench); 5] = [
     ("pairs", pairs::against_ffmpeg),
     ("recover", recover::recover),
     ("rates", rates::more),
+    ("listing", listing::listing),
     ("site", on_site::on_site),
 ];
 const ALL: &str = "all";

@@ -10,6 +10,7 @@ use super::people::{Account, StagedAccount};
 use super::rights::{Member, RightsEvent, Standing, Terms, Wanted};
 use super::site::is_plain_name;
 use super::texts::check_text;
+use super::versions::Thing;
 use super::{Access, AccessError, Caller, Password};
 use crate::crypto::{PrivateKey, random_array};
 use crate::domain::{AccountId, GrantId, RequestId, Role, Utc};
@@ -31,9 +32,11 @@ pub struct NewMember {
 }
 
 /// An account as it is shown to officers and auditors.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct AccountView {
     pub account: AccountId,
+    /// What changes it may say which version it saw (`If-Match`).
+    pub version: u64,
     pub name: String,
     /// In force, or asked for where there is none yet.
     pub role: Option<Role>,
@@ -58,7 +61,7 @@ pub struct WithCode {
 }
 
 /// A grant that ended because its viewer's keys did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct EndedGrant {
     pub grant: GrantId,
     pub request: RequestId,
@@ -91,6 +94,7 @@ impl Access {
         let (member, code_until) = (self.member(account)?, self.until_of_code(account));
         Ok(AccountView {
             account,
+            version: self.version_of(Thing::Account(account)),
             name: self.people.name_of(account).unwrap_or_default(),
             role: member.role().or(member.wanted.as_ref().map(|wanted| wanted.terms.role)),
             standing: member.standing(self.later()),
@@ -129,7 +133,7 @@ impl Access {
     }
 
     /// Whose rights were taken a moment ago changes nobody else's.
-    fn must_still_be_officer(&self, caller: &Caller) -> Result<(), AccessError> {
+    pub(super) fn must_still_be_officer(&self, caller: &Caller) -> Result<(), AccessError> {
         let now = self.person_of(caller.account());
         let is_the_same = |now: &super::Person| now.role == Role::Officer && now.key == caller.person().key;
         if now.as_ref().is_some_and(is_the_same) { Ok(()) } else { Err(AccessError::Forbidden) }
@@ -188,6 +192,7 @@ impl Access {
             let Terms { role, cameras, ends } = terms;
             let (code, file) = (Some(code_digest(account, code.expose())), Some(staged.digest));
             let act = Act::RightsRequested { account, role, cameras, ends, reason, code, file };
+            self.record_key(caller)?;
             self.record_file(caller.actor(), act, staged)?;
             asked = Some(account);
             Ok(())
@@ -212,7 +217,7 @@ impl Access {
         self.check_terms(&terms)?;
         self.with_release_key(caller, password, |_| {
             let _turn = self.turn();
-            self.must_still_be_officer(caller)?;
+            self.must_decide(caller, account)?;
             let member = self.member(account)?;
             if member.standing(self.later()) != Standing::Active {
                 return Err(AccessError::AccountState { what: "has no rights in force that could be changed" });
@@ -251,7 +256,7 @@ impl Access {
         let mut round = DayKeyRound::default();
         self.with_release_key(caller, password, |release| {
             let _turn = self.turn();
-            self.must_still_be_officer(caller)?;
+            self.must_decide(caller, account)?;
             let member = self.member(account)?;
             match member.standing(self.later()) {
                 Standing::WaitsForApproval => self.grant(caller, account, member)?,
@@ -386,7 +391,7 @@ impl Access {
         check_text("reason", &reason, true)?;
         {
             let _turn = self.turn();
-            self.must_still_be_officer(caller)?;
+            self.must_decide(caller, account)?;
             if self.member(account)?.wanted.is_none() {
                 return Err(AccessError::AccountState { what: "has nothing that waits for an approval" });
             }
@@ -414,7 +419,7 @@ impl Access {
         }
         self.with_release_key(caller, password, |_| {
             let _turn = self.turn();
-            self.must_still_be_officer(caller)?;
+            self.must_decide(caller, account)?;
             let member = self.member(account)?;
             if member.standing(self.later()) == Standing::Removed {
                 return Err(AccessError::AccountState { what: "has no rights" });
@@ -471,7 +476,7 @@ impl Access {
         let mut ended = Vec::new();
         self.with_release_key(caller, password, |_| {
             let _turn = self.turn();
-            self.must_still_be_officer(caller)?;
+            self.must_decide(caller, account)?;
             let member = self.member(account)?;
             if matches!(member.standing(self.later()), Standing::Removed | Standing::Over) {
                 return Err(AccessError::AccountState { what: "has no rights" });

@@ -7,6 +7,7 @@
 use super::registry::Request;
 use super::requests::A_VOLUME_IS_AWAY;
 use super::texts::check_text;
+use super::versions::Thing;
 use super::{Access, AccessError, Caller, RequestView};
 use crate::crypto::{DataKey, PrivateKey};
 use crate::domain::request::{RefusalGround, RequestKind};
@@ -55,7 +56,7 @@ pub(super) struct Deciding {
 }
 
 /// The same as it is told: steps done, and all that there are; none are known before the footage was looked up.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, schemars::JsonSchema)]
 pub struct Steps {
     pub done: u32,
     pub total: u32,
@@ -171,6 +172,7 @@ impl Access {
         }
         let mut registry = self.registry();
         let found = registry.requests.get(&request).cloned().ok_or(AccessError::NoSuchRequest)?;
+        registry.must_be_as_seen(caller, Thing::Request(request))?;
         let decided = Act::RequestDecided { request, decision: Decision::Confirmed { exists: false } };
         if found.state.apply(&decided, self.now()).is_none() {
             return Err(AccessError::WrongState { state: found.state.name() });

@@ -22,7 +22,7 @@ use std::time::Duration;
 const CLOCKS_AGREE: Duration = Duration::from_secs(600);
 
 /// A confirmation of a day.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct DayConfirmed {
     pub by: Option<AccountId>,
     pub at: Utc,
@@ -203,7 +203,7 @@ fn is_failure(receipt: &DestructionReceipt) -> bool {
 }
 
 /// A day as a list shows it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct DayLine {
     pub day: LocalDay,
     pub rows: u32,
@@ -219,7 +219,7 @@ pub struct DayLine {
 }
 
 /// One destruction of a report.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct ReportRow {
     pub sequence: u64,
     pub at: Utc,
@@ -229,7 +229,7 @@ pub struct ReportRow {
 }
 
 /// What a report adds up to.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, schemars::JsonSchema)]
 pub struct ReportTotals {
     pub rows: u32,
     pub segments: u64,
@@ -240,7 +240,7 @@ pub struct ReportTotals {
 
 /// What was destroyed on a day: what an officer confirms. Its digest is SHA-256 over its JSON without spaces, fields in
 /// this order.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct DestructionReport {
     pub day: LocalDay,
     pub span: Span,
@@ -254,7 +254,7 @@ pub struct DestructionReport {
 }
 
 /// A report with what stands around it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct ReportView {
     pub site: String,
     pub time_zone: String,

@@ -9,6 +9,7 @@ use super::registry::{OrderedHold, Request};
 use super::requests::check_cameras;
 use super::states::HoldState;
 use super::texts::check_text;
+use super::versions::Thing;
 use super::{Access, AccessError, Caller};
 use crate::domain::{AccountId, CameraNumber, HeldFor, HoldEnd, HoldId, HoldReason, RequestId, Role, Span, Utc};
 use crate::ledger::{Act, Actor};
@@ -42,7 +43,7 @@ pub struct NewHold {
 }
 
 /// A request's own hold, as it is shown.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct RequestHold {
     pub request: RequestId,
     pub cameras: Vec<CameraNumber>,
@@ -85,9 +86,11 @@ impl Request {
 }
 
 /// An officer's hold, as it is shown.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct HoldView {
     pub hold: HoldId,
+    /// What changes it may say which version it saw (`If-Match`).
+    pub version: u64,
     pub reason: HoldReason,
     pub text: Option<String>,
     pub owner: Option<AccountId>,
@@ -105,7 +108,7 @@ pub struct HoldView {
 }
 
 /// All holds, and what they keep.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct HoldsView {
     pub holds: Vec<HoldView>,
     pub of_requests: Vec<RequestHold>,
@@ -167,7 +170,7 @@ impl Access {
             Err(e) => Err(e),
         };
         let ordered = Act::HoldOrdered { hold, reason, text, cameras, span, review, ends };
-        if let Err(e) = left.and_then(|()| self.record(caller.actor(), ordered).map(drop)) {
+        if let Err(e) = left.and_then(|()| self.record_made(caller, ordered).map(drop)) {
             self.holds().release(of)?;
             return Err(e);
         }
@@ -186,6 +189,7 @@ impl Access {
             let _turn = self.turn();
             match of {
                 HeldFor::Request(request) => {
+                    self.registry().must_be_as_seen(caller, Thing::Request(request))?;
                     let found = self.find_request(request)?;
                     if found.entered_by == Some(caller.account()) {
                         return Err(AccessError::FourEyes);
@@ -296,6 +300,7 @@ impl Access {
     /// Whether the hold's state lets an act follow: of two people at once, one is told of the other.
     fn hold_must_follow(&self, caller: &Caller, hold: HoldId, act: &Act) -> Result<OrderedHold, AccessError> {
         let found = self.find_hold(hold)?;
+        self.registry().must_be_as_seen(caller, Thing::Hold(hold))?;
         match found.state.apply(act, found.owner, Some(caller.account()), self.now()) {
             Some(_) => Ok(found),
             None => Err(AccessError::WrongHoldState { state: found.state.name() }),
@@ -324,6 +329,7 @@ impl Access {
         };
         HoldView {
             hold: hold.number,
+            version: self.version_of(Thing::Hold(hold.number)),
             reason: hold.reason,
             text: text.map(|text| text.text),
             owner: hold.owner,

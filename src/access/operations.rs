@@ -21,6 +21,7 @@
 use super::registry::Operation;
 use super::states::OperationState;
 use super::texts::check_text;
+use super::versions::Thing;
 use super::{Access, AccessError, Caller};
 use crate::domain::{AccountId, AskedBy, CameraClass, CameraNumber, OperationId, Role, Utc};
 use crate::ledger::Act;
@@ -50,9 +51,11 @@ struct Asker {
 }
 
 /// An operation, as it is shown.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct OperationView {
     pub operation: OperationId,
+    /// What changes it may say which version it saw (`If-Match`).
+    pub version: u64,
     pub camera: CameraNumber,
     pub asked_by: AskedBy,
     /// `None` where the reader's role does not read persons, or the sealed file is damaged.
@@ -97,7 +100,7 @@ impl Access {
             registry.next_operation()
         };
         let persons = self.desk.store(&self.requests_dir, operation, &Asker { name, note })?;
-        self.record(caller.actor(), Act::OperationStarted { operation, camera, asked_by, persons })?;
+        self.record_made(caller, Act::OperationStarted { operation, camera, asked_by, persons })?;
         self.operation(caller, operation)
     }
 
@@ -111,6 +114,7 @@ impl Access {
         let _turn = self.turn();
         let known = self.find_operation(operation)?;
         caller.must_reach(&[known.camera])?;
+        self.registry().must_be_as_seen(caller, Thing::Operation(operation))?;
         if let OperationState::Ended { at, .. } = known.state {
             return Err(AccessError::OperationEnded { operation, at });
         }
@@ -125,25 +129,29 @@ impl Access {
     pub fn operation(&self, caller: &Caller, operation: OperationId) -> Result<OperationView, AccessError> {
         caller.must_be(&READS)?;
         let known = self.find_operation(operation)?;
+        caller.must_reach(&[known.camera])?;
         Ok(self.operation_view(caller, &known))
     }
 
-    /// The newest operations, newest first; all that are under way are among them.
+    /// All operations by number: those that are under way, then the others, each the newest first.
     ///
     /// # Errors
     /// [`AccessError::Forbidden`] but for staff, officers and auditors.
-    pub fn operations(&self, caller: &Caller, limit: usize) -> Result<Vec<OperationView>, AccessError> {
+    pub fn operation_numbers(&self, caller: &Caller) -> Result<Vec<OperationId>, AccessError> {
         caller.must_be(&READS)?;
-        let mut found: Vec<Operation> = {
-            let registry = self.registry();
-            let newest = registry.operations.values().rev().take(limit);
-            let oldest = newest.clone().next_back().map(|operation| operation.number);
-            let older =
-                registry.all_under_way().filter(|operation| oldest.is_none_or(|oldest| operation.number < oldest));
-            newest.chain(older).copied().collect()
-        };
-        found.sort_by_key(|operation| std::cmp::Reverse(operation.number));
-        Ok(found.iter().map(|operation| self.operation_view(caller, operation)).collect())
+        let registry = self.registry();
+        let within = registry.operations.values().rev().filter(|operation| caller.reaches(operation.camera));
+        let (under_way, ended): (Vec<&Operation>, Vec<&Operation>) =
+            within.partition(|operation| matches!(operation.state, OperationState::UnderWay));
+        Ok(under_way.into_iter().chain(ended).map(|operation| operation.number).collect())
+    }
+
+    /// These operations.
+    ///
+    /// # Errors
+    /// As [`Access::operation`].
+    pub fn operations(&self, caller: &Caller, numbers: &[OperationId]) -> Result<Vec<OperationView>, AccessError> {
+        numbers.iter().map(|number| self.operation(caller, *number)).collect()
     }
 
     /// Says in the log what is under way at a start.
@@ -204,6 +212,7 @@ impl Access {
         };
         OperationView {
             operation: number,
+            version: self.version_of(Thing::Operation(number)),
             camera,
             asked_by,
             name,

@@ -65,7 +65,7 @@ impl std::fmt::Debug for Password {
 }
 
 /// A person, as others may know them.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct Person {
     pub account: AccountId,
     pub name: String,

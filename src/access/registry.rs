@@ -1,8 +1,10 @@
 //! What the rows add up to: requests, grants, holds, rights. Built by applying every row at a start, and each new one.
 
 use super::decisions::Deciding;
-use super::rights::Members;
+use super::once::OnceKeys;
+use super::rights::{Members, account_of};
 use super::states::{HoldState, OperationState, RequestState};
+use super::versions::{Thing, Versions};
 use crate::crypto::{PublicKey, VerifyingKey};
 use crate::domain::request::RequestKind;
 use crate::domain::{
@@ -76,7 +78,7 @@ pub(super) struct Operation {
 }
 
 /// Whether a grant still opens anything.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum GrantState {
     Open,
@@ -112,12 +114,15 @@ pub(super) struct Registry {
     pub operations: BTreeMap<OperationId, Operation>,
     /// Those that are under way: asked for by each operating room's camera several times a second.
     under_way: BTreeMap<CameraNumber, OperationId>,
+    pub versions: Versions,
+    pub once: OnceKeys,
     /// Requests whose decision is being carried out: a second one is told to wait.
     pub deciding: BTreeMap<RequestId, Arc<Deciding>>,
 }
 
 impl Registry {
     pub fn apply(&mut self, row: &Row) {
+        self.once.apply(row);
         match &row.act {
             Act::SiteMade { signer, desk, recovery } => {
                 self.site = Some(SiteKeys { signer: *signer, recovery: *recovery });
@@ -135,7 +140,12 @@ impl Registry {
             | Act::PasswordReset { .. }
             | Act::SecondFactorSet { .. }
             | Act::SecondFactorUsed { .. }
-            | Act::PasswordChanged { .. } => self.members.apply(row),
+            | Act::PasswordChanged { .. } => {
+                if let Some(account) = account_of(&row.act) {
+                    self.versions.note(Thing::Account(account), row.sequence);
+                }
+                self.members.apply(row);
+            }
             Act::RequestSubmitted { .. } => self.enter_request(row),
             Act::IdentityChecked { request, .. }
             | Act::RequestUnavailable { request, .. }
@@ -143,11 +153,13 @@ impl Registry {
             | Act::RequestObjected { request }
             | Act::RequestClosed { request } => self.apply_to_request(*request, row),
             Act::HoldReleased { request } => {
+                self.versions.note(Thing::Request(*request), row.sequence);
                 if let Some(known) = self.requests.get_mut(request) {
                     known.hold_has_ended = true;
                 }
             }
             Act::HoldConfirmed { of: HeldFor::Request(request) } => {
+                self.versions.note(Thing::Request(*request), row.sequence);
                 if let Some(known) = self.requests.get_mut(request) {
                     known.hold_is_confirmed = true;
                 }
@@ -164,6 +176,7 @@ impl Registry {
                 }
             }
             Act::FileOpened { .. }
+            | Act::Once { .. }
             | Act::DaemonStarted { .. }
             | Act::DaemonStopped
             | Act::SignedIn
@@ -205,6 +218,7 @@ impl Registry {
             hold_has_ended: false,
         };
         self.requests.insert(*request, new);
+        self.versions.note(Thing::Request(*request), row.sequence);
     }
 
     fn enter_hold(&mut self, row: &Row) {
@@ -222,6 +236,7 @@ impl Registry {
             state: HoldState::Ordered { since: row.at },
         };
         self.holds.insert(*hold, new);
+        self.versions.note(Thing::Hold(*hold), row.sequence);
     }
 
     fn enter_operation(&mut self, row: &Row) {
@@ -236,10 +251,12 @@ impl Registry {
             state: OperationState::UnderWay,
         };
         self.operations.insert(*operation, new);
+        self.versions.note(Thing::Operation(*operation), row.sequence);
         self.under_way.insert(*camera, *operation);
     }
 
     fn apply_to_operation(&mut self, operation: OperationId, row: &Row) {
+        self.versions.note(Thing::Operation(operation), row.sequence);
         let Some(known) = self.operations.get_mut(&operation) else { return };
         let Some(next) = known.state.apply(&row.act, person_of(row.actor), row.at) else {
             tracing::error!(%operation, "a row of the ledger does not fit the operation's state");
@@ -264,6 +281,7 @@ impl Registry {
     }
 
     fn apply_to_hold(&mut self, hold: HoldId, row: &Row) {
+        self.versions.note(Thing::Hold(hold), row.sequence);
         let Some(known) = self.holds.get_mut(&hold) else { return };
         let Some(next) = known.state.apply(&row.act, known.owner, person_of(row.actor), row.at) else {
             tracing::error!(%hold, "a row of the ledger does not fit the hold's state");
@@ -276,6 +294,7 @@ impl Registry {
     }
 
     fn apply_to_request(&mut self, request: RequestId, row: &Row) {
+        self.versions.note(Thing::Request(request), row.sequence);
         let act = &row.act;
         let Some(known) = self.requests.get_mut(&request) else { return };
         let Some(next) = known.state.apply(act, row.at) else {

@@ -5,6 +5,7 @@ use super::holds::RequestHold;
 use super::registry::Request;
 use super::states::{RequestState, erasure_answer, existence_answer};
 use super::texts::check_text;
+use super::versions::Thing;
 use super::{Access, AccessError, Caller};
 use crate::domain::request::{IdentityDocument, RequestKind};
 use crate::domain::{
@@ -24,7 +25,7 @@ pub(super) const A_VOLUME_IS_AWAY: &str =
     "a volume that may hold it is not there at the moment; tell the installer, and ask again when it is back";
 
 /// What a request holds of the person who asks. It is sealed to the desk; no identity number has a place here.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PersonFields {
     pub name: String,
@@ -61,9 +62,11 @@ pub struct NewRequest {
 }
 
 /// A request as it is shown.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct RequestView {
     pub number: RequestId,
+    /// What changes it may say which version it saw (`If-Match`).
+    pub version: u64,
     pub kind: RequestKind,
     pub cameras: Vec<CameraNumber>,
     pub span: Span,
@@ -171,7 +174,7 @@ impl Access {
         let nothing_left = self.nothing_left(&cameras, span, now)?;
         let due = self.now().saturating_add(self.periods.due);
         let submitted = Act::RequestSubmitted { request, asked, cameras: cameras.clone(), span, due, persons };
-        self.record(caller.actor(), submitted)?;
+        self.record_made(caller, submitted)?;
         match nothing_left {
             None => {
                 self.record(caller.actor(), Act::HoldPlaced { request, cameras, span })?;
@@ -264,6 +267,7 @@ impl Access {
     /// Writes a row of a request if its state lets it follow: of two people at once, one is told of the other.
     fn record_of(&self, caller: &Caller, request: RequestId, act: Act) -> Result<(), AccessError> {
         let _turn = self.turn();
+        self.registry().must_be_as_seen(caller, Thing::Request(request))?;
         caller.must_reach(&self.must_follow(request, &act)?.cameras)?;
         self.record(caller.actor(), act).map(drop)
     }
@@ -383,6 +387,7 @@ impl Access {
         let (person, purpose) = persons.map(|persons| (persons.person, persons.purpose)).unzip();
         RequestView {
             number: request.number,
+            version: self.version_of(Thing::Request(request.number)),
             kind: request.kind,
             cameras: request.cameras.clone(),
             span: request.span,

@@ -18,7 +18,7 @@ use std::time::Duration;
 pub(super) const CODE_LASTS: Duration = Duration::from_secs(72 * 3_600);
 
 /// What somebody may do, with which cameras, until when.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct Terms {
     pub role: Role,
     /// `None`: all of them.
@@ -34,7 +34,7 @@ pub(super) struct Keys {
 }
 
 /// Rights that were asked for and not approved yet.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct Wanted {
     #[serde(flatten)]
     pub terms: Terms,
@@ -50,7 +50,7 @@ pub(super) struct OneTimeCode {
 }
 
 /// Where an account stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standing {
     /// The person is to choose a password, with the one-time code.
@@ -64,7 +64,7 @@ pub enum Standing {
 }
 
 /// What happened to somebody's rights (Safety Measures Notice, article 5: kept three years).
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct RightsEvent {
     /// The ledger's row.
     pub row: u64,
@@ -301,7 +301,7 @@ fn code_of(digest: Digest, at: Utc) -> OneTimeCode {
 }
 
 /// Whose rights a row is about.
-fn account_of(act: &Act) -> Option<AccountId> {
+pub(super) fn account_of(act: &Act) -> Option<AccountId> {
     match act {
         Act::RightsRequested { account, .. }
         | Act::RightsWithdrawn { account, .. }

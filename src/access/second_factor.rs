@@ -27,7 +27,7 @@ pub enum SecondFactorFor {
 }
 
 /// What a person puts into an authenticator app.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct NewSecret {
     /// In Base32.
     pub secret: String,

@@ -5,7 +5,7 @@
 //! minute at most, and nobody is ever locked out for good. A try that has to wait is not made, and lengthens nothing.
 
 use super::desk::DeskKeys;
-use super::{AccessError, Person};
+use super::{AccessError, Once, Person};
 use crate::clock::Clock;
 use crate::crypto::{PrivateKey, random_array, sha256};
 use crate::domain::{AccountId, CameraNumber, Digest, Role, Utc};
@@ -34,6 +34,10 @@ pub struct Caller {
     session: Digest,
     /// A code of their second factor, where the request carries one.
     code: Option<Arc<Zeroizing<String>>>,
+    /// The version that they saw of what they change, where they say it.
+    seen: Option<u64>,
+    /// The key that they make something under.
+    once: Option<Once>,
     person: Arc<Person>,
     address: IpAddr,
     private: Arc<PrivateKey>,
@@ -70,6 +74,28 @@ impl Caller {
 
     pub(super) fn code(&self) -> Option<&str> {
         self.code.as_ref().map(|code| code.as_str())
+    }
+
+    /// With the version that they saw of what they are about to change.
+    #[must_use]
+    pub fn having_seen(mut self, version: Option<u64>) -> Self {
+        self.seen = version;
+        self
+    }
+
+    /// With the key under which something is to be made.
+    #[must_use]
+    pub fn under(mut self, once: Option<Once>) -> Self {
+        self.once = once;
+        self
+    }
+
+    pub(super) fn once(&self) -> Option<Once> {
+        self.once
+    }
+
+    pub(super) fn seen(&self) -> Option<u64> {
+        self.seen
     }
 
     pub(super) fn session(&self) -> Digest {
@@ -114,7 +140,7 @@ struct Session {
 }
 
 /// A session, as its person and officers see it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct SessionLine {
     /// Not the token, and of no use in its place.
     pub session: String,
@@ -296,6 +322,8 @@ impl Sessions {
         Ok(Caller {
             session: digest,
             code: None,
+            seen: None,
+            once: None,
             person: Arc::clone(&session.person),
             address,
             private: Arc::clone(&session.private),

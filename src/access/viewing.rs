@@ -12,7 +12,7 @@ use serde::Serialize;
 use std::time::Duration;
 
 /// A grant as it is shown.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct GrantView {
     pub grant: GrantId,
     pub request: RequestId,

@@ -3,7 +3,7 @@
 use super::SiteArg;
 use crate::app::{Daemon, Doors};
 use crate::clock::Clock;
-use crate::config::{LoopbackAddr, Pace, Site};
+use crate::config::{Pace, Site};
 use crate::disk::{RealDisk, bound_heaps, clock_is_synchronised};
 use anyhow::Context;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 pub(super) struct Serve {
     #[command(flatten)]
     site: SiteArg,
-    /// Answer here in place of the address in site.toml; loopback only. Port 0 takes a free one.
+    /// Answer here in place of the address in site.toml; without TLS on loopback only. Port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
     /// Show in minutes what takes a month: segments of 10 s, destroyed after 90 s. Never for real footage.
@@ -33,7 +33,7 @@ impl Serve {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
         let mut site = Site::load(&self.site.site, Pace::from_flag(self.demo))?;
         if let Some(address) = self.listen {
-            site.listen = LoopbackAddr::new(address).map_err(|fault| anyhow::anyhow!("--listen: {fault}"))?;
+            site.listen = site.listen.at(address).map_err(|fault| anyhow::anyhow!("--listen: {fault}"))?;
         }
         let doors = Doors {
             disk: Arc::new(RealDisk),

@@ -2,12 +2,12 @@
 
 use super::document::{Document, Section};
 use super::error::{ConfigError, ConfigErrors, Fault};
+use super::listen::{Listen, read_listen};
 use super::pace::{Compression, Pace};
 use super::private::{check_private, read_text};
 use crate::domain::{CameraClass, Retention};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,7 +21,6 @@ const DEFAULT_CAMERA_DIR: &str = "camera-config";
 const DEFAULT_VOLUME: &str = "volumes/v1";
 /// systemd.exec(5).
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
-const DEFAULT_PORT: u16 = 8970;
 const NAME_LIMIT: usize = 100;
 const PATH_LIMIT: usize = 1000;
 
@@ -39,7 +38,7 @@ pub struct Site {
     pub credentials_dir: Option<PathBuf>,
     /// The directory of one file a camera.
     pub camera_dir: PathBuf,
-    pub listen: LoopbackAddr,
+    pub listen: Listen,
     /// At least one, no two the same.
     pub volumes: Vec<VolumePlace>,
     pub recording: Recording,
@@ -123,28 +122,6 @@ pub enum SecondFactor {
     Everybody,
 }
 
-/// An address that only this machine can reach.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct LoopbackAddr(SocketAddr);
-
-impl LoopbackAddr {
-    /// # Errors
-    /// [`Fault::NotLoopback`] when other machines could reach it.
-    pub fn new(address: SocketAddr) -> Result<Self, Fault> {
-        if address.ip().to_canonical().is_loopback() { Ok(Self(address)) } else { Err(Fault::NotLoopback(address)) }
-    }
-
-    pub fn get(self) -> SocketAddr {
-        self.0
-    }
-}
-
-impl Default for LoopbackAddr {
-    fn default() -> Self {
-        Self(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT))
-    }
-}
-
 impl Site {
     /// Reads and checks `dir/site.toml`, and that nobody else can look into `dir`. Blocks on files.
     ///
@@ -215,9 +192,7 @@ impl Site {
         let declared_cameras = site.number("declared_cameras", 1..=65_535, "cameras").map(|found| found.value);
         site.finish();
 
-        let mut http = root.section("http");
-        let listen = read_listen(&mut http);
-        http.finish();
+        let listen = read_listen(root.section("http"), dir);
 
         let volumes = read_volumes(document, &mut root, dir);
         let compression = pace.compression();
@@ -275,17 +250,6 @@ fn read_time_zone(site: &mut Section<'_>) -> Option<TimeZone> {
             None
         }
     }
-}
-
-fn read_listen(http: &mut Section<'_>) -> LoopbackAddr {
-    let Some(written) = http.line("listen", NAME_LIMIT) else {
-        return LoopbackAddr::default();
-    };
-    let address = written.value.parse().map_err(|_| Fault::NotAnAddress).and_then(LoopbackAddr::new);
-    address.unwrap_or_else(|fault| {
-        http.refuse("listen", fault);
-        LoopbackAddr::default()
-    })
 }
 
 fn read_volumes(document: &Document<'_>, root: &mut Section<'_>, dir: &Path) -> Vec<VolumePlace> {
@@ -389,7 +353,7 @@ mod tests {
         assert_eq!(site.time_zone.iana_name(), Some("Asia/Seoul"));
         assert_eq!(site.declared_cameras, None);
         assert_eq!(site.camera_dir, Path::new("/var/lib/custodian/camera-config"));
-        assert_eq!(site.listen.get().to_string(), "127.0.0.1:8970");
+        assert_eq!(site.listen.address().to_string(), "127.0.0.1:8970");
         let volume = VolumePlace { path: "/var/lib/custodian/volumes/v1".into(), allow_unproven: false };
         assert_eq!(site.volumes, [volume]);
         assert_eq!(site.recording.segment, Duration::from_secs(60));
@@ -462,7 +426,7 @@ max_forward_h = 1
         let site = parse(text).unwrap();
         assert_eq!(site.camera_dir, Path::new("/etc/custodian/cameras"));
         assert_eq!(site.declared_cameras, Some(97));
-        assert_eq!(site.listen.get().port(), 80);
+        assert_eq!(site.listen.address().port(), 80);
         let volumes: Vec<_> =
             site.volumes.iter().map(|volume| (volume.path.to_str().unwrap(), volume.allow_unproven)).collect();
         assert_eq!(volumes, [("/mnt/a", false), ("/var/lib/custodian/b/c", true)]);
@@ -492,7 +456,11 @@ max_forward_h = 1
             ("[http]\nlisten = \"127.0.0.1\"", (4, 10), "http.listen", &["with a port"]),
             ("[http]\nlisten = \"localhost:80\"", (4, 10), "http.listen", &["with a port"]),
             ("[http]\nlisten = 8970", (4, 10), "http.listen", &["text in quotes", "integer"]),
-            ("[http]\ntls = true", (4, 1), "http.tls", &["no such field", "listen"]),
+            ("[http]\ntls = true", (4, 7), "http.tls", &["text in quotes"]),
+            ("[http]\ntls = \"yes\"", (4, 7), "http.tls", &["none, own-certificate, given-certificate"]),
+            ("[http]\ntls = \"given-certificate\"", (4, 7), "http.tls", &["certificate", "private_key"]),
+            ("[http]\ncertificate = \"a\"\nprivate_key = \"b\"", (4, 1), "http.tls", &["given-certificate"]),
+            ("[http]\nssl = \"none\"", (4, 1), "http.ssl", &["no such field", "listen"]),
             ("[[volume]]\npath = \"a\"\n[[volume]]\npath = \"./a/\"", (6, 8), "volume[2].path", &["twice"]),
             ("[[volume]]\nallow_unproven = \"yes\"", (4, 18), "volume[1].allow_unproven", &["true or false"]),
             ("[[volume]]\nsize = 1", (4, 1), "volume[1].size", &["path, allow_unproven"]),

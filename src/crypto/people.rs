@@ -48,9 +48,13 @@ impl Label {
 }
 
 /// The public half of an X25519 pair.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
-pub struct PublicKey(#[serde(with = "hex::serde")] pub [u8; 32]);
+pub struct PublicKey(
+    #[serde(with = "hex::serde")]
+    #[schemars(with = "String", regex(pattern = "^[0-9a-f]{64}$"))]
+    pub [u8; 32],
+);
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,9 +17,13 @@ impl fmt::Debug for SigningKey {
 }
 
 /// The public half: whoever has it can check a checkpoint.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
-pub struct VerifyingKey(#[serde(with = "hex::serde")] pub [u8; 32]);
+pub struct VerifyingKey(
+    #[serde(with = "hex::serde")]
+    #[schemars(with = "String", regex(pattern = "^[0-9a-f]{64}$"))]
+    pub [u8; 32],
+);
 
 impl fmt::Display for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,9 +38,13 @@ impl fmt::Debug for VerifyingKey {
 }
 
 /// A signature.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
-pub struct Signature(#[serde(with = "hex::serde")] pub [u8; 64]);
+pub struct Signature(
+    #[serde(with = "hex::serde")]
+    #[schemars(with = "String", regex(pattern = "^[0-9a-f]{128}$"))]
+    pub [u8; 64],
+);
 
 impl fmt::Debug for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,7 +13,7 @@ const DEEPEST: u32 = 8;
 const PAGE_HEADER_BYTES: usize = 4;
 
 /// A device as it names itself. Of several below one file system each is named, parted by `+`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceIdentity {
     pub model: String,

@@ -11,7 +11,7 @@ pub const PUBLIC_CEILING: Duration = Duration::from_secs(30 * 86_400);
 pub const OPERATING_FLOOR: Duration = Duration::from_secs(30 * 86_400);
 
 /// The legal class of a camera. It decides whether its period is a ceiling or a floor.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CameraClass {
     /// Open to the public (PIPA 25): kept 30 days at most, counted from a segment's first frame.
@@ -48,13 +48,21 @@ impl FilmedArea {
 }
 
 /// How long footage is kept, and from which of its frames that is counted.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind", content = "period_s")]
 pub enum Retention {
     /// Gone when its first frame is this old: no frame is ever older.
-    Ceiling(#[serde(with = "seconds")] Duration),
+    Ceiling(
+        #[serde(with = "seconds")]
+        #[schemars(with = "u64")]
+        Duration,
+    ),
     /// Kept until its last frame is this old: no frame is ever younger when it goes.
-    Floor(#[serde(with = "seconds")] Duration),
+    Floor(
+        #[serde(with = "seconds")]
+        #[schemars(with = "u64")]
+        Duration,
+    ),
 }
 
 mod seconds {

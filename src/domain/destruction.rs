@@ -4,7 +4,7 @@ use super::Digest;
 use serde::{Deserialize, Serialize};
 
 /// Why footage was destroyed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DestructionTrigger {
     /// Its period ended.
@@ -40,7 +40,7 @@ impl DestructionTrigger {
 }
 
 /// Whether overwriting reached the blocks.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Overwrite {
     /// The same physical ranges before and after, and read back as written.
@@ -78,7 +78,7 @@ impl Overwrite {
 }
 
 /// How far a manifest has come: what a checkpoint holds of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ManifestHead {
     pub records: u64,
     /// The running digest over header and records.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Why an officer holds footage: a closed list, so that "just in case" is no reason.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HoldReason {
     /// Something happened: a fall, a quarrel, a fire, a theft that nobody has reported yet.
@@ -31,7 +31,7 @@ pub enum HoldReason {
 }
 
 /// What a hold stands for: a request, which has one of its own, or what an officer ordered.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HeldFor {
     Request(RequestId),
@@ -48,7 +48,7 @@ impl fmt::Display for HeldFor {
 }
 
 /// How an officer's hold came to its end.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HoldEnd {
     /// An officer ended it.

@@ -60,6 +60,16 @@ impl Serialize for LocalDay {
     }
 }
 
+impl schemars::JsonSchema for LocalDay {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "LocalDay".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "format": "date"})
+    }
+}
+
 impl<'de> Deserialize<'de> for LocalDay {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;

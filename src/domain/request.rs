@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What a person asks for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RequestKind {
     /// Is there footage of me?
@@ -16,7 +16,7 @@ pub enum RequestKind {
 }
 
 /// The document by which a person was identified. Its number is never taken (PIPA 38, Decree 46).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum IdentityDocument {
     ResidentCard,
@@ -25,7 +25,7 @@ pub enum IdentityDocument {
 }
 
 /// Why a request may be refused (PIPA 35(4)). "Bystanders are visible" and "police only" are not grounds.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RefusalGround {
     /// A law forbids it or limits it.

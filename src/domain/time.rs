@@ -97,6 +97,16 @@ impl Serialize for Utc {
     }
 }
 
+impl schemars::JsonSchema for Utc {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Utc".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "format": "date-time"})
+    }
+}
+
 impl<'de> Deserialize<'de> for Utc {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
@@ -107,7 +117,7 @@ impl<'de> Deserialize<'de> for Utc {
 }
 
 /// A UTC day: days since 1970-01-01.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Day(pub u32);
 
@@ -138,7 +148,7 @@ impl fmt::Debug for Day {
 }
 
 /// From one point up to, but without, another. Never empty, never reversed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, schemars::JsonSchema)]
 pub struct Span {
     from: Utc,
     to: Utc,

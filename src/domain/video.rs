@@ -56,7 +56,7 @@ impl fmt::Debug for Frame {
 }
 
 /// Why there is no footage for a span. Part of every "unavailable" answer.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum GapCause {
     /// The camera did not answer, or refused the connection.

@@ -2,7 +2,9 @@
 
 use super::Routes;
 use super::answers::{Code, Entered, Origin, SignedIn, Token, ask, ask_again, ask_with_password};
-use super::bodies::{Again, Body, Place};
+use super::bodies::{Again, Asked, Body, Place};
+use super::described::{Created, Done, Tagged};
+use super::parts::Part;
 use super::problem::Problem;
 use crate::access::{
     Access, AccountView, EndedGrant, NewMember, NewSecret, Password, RightsEvent, SessionLine, Terms, WithCode,
@@ -10,33 +12,44 @@ use crate::access::{
 use crate::domain::{AccountId, CameraNumber, Role, Utc};
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Accounts {
     accounts: Vec<AccountView>,
+    /// What to send as `after` for the next part; null where this is the last.
+    next: Option<String>,
 }
 
-pub(super) async fn list(State(routes): State<Routes>, SignedIn(caller): SignedIn) -> Result<Json<Accounts>, Problem> {
-    Ok(Json(Accounts { accounts: ask(&routes.access, move |access| access.accounts(&caller)).await? }))
+pub(super) async fn list(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Asked(part): Asked<Part>,
+) -> Result<Json<Accounts>, Problem> {
+    let all = ask(&routes.access, move |access| access.accounts(&caller)).await?;
+    let (accounts, next) = part.of(all, |account| account.account)?;
+    Ok(Json(Accounts { accounts, next }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct History {
     events: Vec<RightsEvent>,
+    /// What to send as `after` for the next part; null where this is the last.
+    next: Option<String>,
 }
 
 pub(super) async fn history(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
     Place(account): Place<AccountId>,
+    Asked(part): Asked<Part>,
 ) -> Result<Json<History>, Problem> {
-    let events = ask(&routes.access, move |access| access.account_history(&caller, account)).await?;
-    Ok(Json(History { events }))
+    let all = ask(&routes.access, move |access| access.account_history(&caller, account)).await?;
+    let (events, next) = part.of(all, |event| event.row)?;
+    Ok(Json(History { events, next }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct New {
     name: String,
@@ -50,7 +63,7 @@ pub(super) struct New {
 }
 
 /// An account, and the code that is told this once.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Coded {
     account: AccountView,
     code: String,
@@ -68,16 +81,16 @@ pub(super) async fn ask_for(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
     Body(new): Body<New>,
-) -> Result<(StatusCode, Json<Coded>), Problem> {
+) -> Result<Created<Coded>, Problem> {
     let New { name, role, cameras, ends, reason, password } = new;
     let (member, password) =
         (NewMember { name, terms: Terms { role, cameras, ends }, reason }, Password::new(password));
     let question = move |access: &Access| access.ask_for_account(&caller, member, password.expose());
     let told = ask_with_password(&routes.access, question).await.map_err(Problem::not_a_sign_in)?;
-    Ok((StatusCode::CREATED, Json(told.into())))
+    Ok(Created(told.into()))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Change {
     role: Role,
@@ -94,14 +107,14 @@ pub(super) async fn change(
     SignedIn(caller): SignedIn,
     Place(account): Place<AccountId>,
     Body(Change { role, cameras, ends, reason, password }): Body<Change>,
-) -> Result<Json<AccountView>, Problem> {
+) -> Result<Tagged<AccountView>, Problem> {
     let (terms, password) = (Terms { role, cameras, ends }, Password::new(password));
     let question = move |access: &Access| access.ask_for_change(&caller, account, (terms, reason), password.expose());
-    ask_with_password(&routes.access, question).await.map(Json).map_err(Problem::not_a_sign_in)
+    ask_with_password(&routes.access, question).await.map(Tagged).map_err(Problem::not_a_sign_in)
 }
 
 /// An account that was approved, and how far day keys were sealed to it.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Approved {
     account: AccountView,
     day_keys: u64,
@@ -120,7 +133,7 @@ pub(super) async fn approve(
     Ok(Json(Approved { account, day_keys: round.changed, complete: round.is_complete() }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Withdrawal {
     reason: String,
@@ -131,11 +144,11 @@ pub(super) async fn withdraw(
     SignedIn(caller): SignedIn,
     Place(account): Place<AccountId>,
     Body(Withdrawal { reason }): Body<Withdrawal>,
-) -> Result<Json<AccountView>, Problem> {
-    Ok(Json(ask(&routes.access, move |access| access.withdraw_account(&caller, account, reason)).await?))
+) -> Result<Tagged<AccountView>, Problem> {
+    Ok(Tagged(ask(&routes.access, move |access| access.withdraw_account(&caller, account, reason)).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WithReason {
     reason: String,
@@ -147,9 +160,9 @@ pub(super) async fn remove(
     SignedIn(caller): SignedIn,
     Place(account): Place<AccountId>,
     Body(WithReason { reason, password }): Body<WithReason>,
-) -> Result<Json<AccountView>, Problem> {
+) -> Result<Tagged<AccountView>, Problem> {
     let question = move |access: &Access, password: &str| access.remove_account(&caller, account, reason, password);
-    ask_again(&routes.access, password, question).await.map(Json)
+    ask_again(&routes.access, password, question).await.map(Tagged)
 }
 
 pub(super) async fn reset(
@@ -163,7 +176,7 @@ pub(super) async fn reset(
     Ok(Json(told.into()))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct First {
     name: String,
@@ -176,14 +189,14 @@ pub(super) async fn choose_password(
     State(routes): State<Routes>,
     Origin(address): Origin,
     Body(First { name, code, password }): Body<First>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Done, Problem> {
     let (code, password) = (Password::new(code), Password::new(password));
     let question = move |access: &Access| access.choose_password(&name, code.expose(), &password, address);
     ask_with_password(&routes.access, question).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Done)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Next {
     name: String,
@@ -198,14 +211,14 @@ pub(super) async fn change_password(
     token: Option<Token>,
     Code(code): Code,
     Body(Next { name, password, new_password }): Body<Next>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Done, Problem> {
     let (old, new) = (Password::new(password), Password::new(new_password));
     let question = move |access: &Access| {
         let kept = token.as_ref().map(|Token(token)| token.as_str());
         access.change_password(&name, (&old, &new), (kept, code.as_ref().map(Password::expose)), address)
     };
     ask_with_password(&routes.access, question).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Done)
 }
 
 pub(super) async fn new_second_factor(
@@ -215,7 +228,7 @@ pub(super) async fn new_second_factor(
     Ok(Json(ask(&routes.access, move |access| access.new_second_factor(&caller)).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SecondFactor {
     secret: String,
@@ -224,7 +237,7 @@ pub(super) struct SecondFactor {
     password: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct RecoveryCodes {
     recovery_codes: Vec<String>,
 }
@@ -240,23 +253,28 @@ pub(super) async fn set_second_factor(
     Ok(Json(RecoveryCodes { recovery_codes: codes.iter().map(|code| code.expose().to_owned()).collect() }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Sessions {
     sessions: Vec<SessionLine>,
+    /// What to send as `after` for the next part; null where this is the last.
+    next: Option<String>,
 }
 
 pub(super) async fn sessions(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
+    Asked(part): Asked<Part>,
 ) -> Result<Json<Sessions>, Problem> {
-    Ok(Json(Sessions { sessions: ask(&routes.access, move |access| Ok(access.sessions(&caller))).await? }))
+    let all = ask(&routes.access, move |access| Ok(access.sessions(&caller))).await?;
+    let (sessions, next) = part.of(all, |session| session.session.clone())?;
+    Ok(Json(Sessions { sessions, next }))
 }
 
 pub(super) async fn end_session(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
     Place(session): Place<String>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Done, Problem> {
     ask(&routes.access, move |access| access.end_session(&caller, &session)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Done)
 }

@@ -2,7 +2,7 @@
 
 use super::Routes;
 use super::problem::Problem;
-use crate::access::{Access, AccessError, Caller, Password};
+use crate::access::{Access, AccessError, Caller, Once, Password};
 use axum::extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts};
 use axum::http::header;
 use axum::http::request::Parts;
@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 pub(super) const COOKIE: &str = "__Host-custodian";
 
 /// A code of the second factor: six digits, or a recovery code.
-const CODE: &str = "custodian-code";
+pub(super) const CODE: &str = "custodian-code";
 
 /// Questions that are worked on at a time. The threads they block are also those that commit and erase, and there are
 /// 512 of them: they must never all be taken.
@@ -89,7 +89,9 @@ impl FromRequestParts<Routes> for SignedIn {
 
     async fn from_request_parts(parts: &mut Parts, routes: &Routes) -> Result<Self, Problem> {
         let token = token_of(parts).ok_or(AccessError::NotSignedIn)?;
-        Ok(Self(routes.access.caller(&token, address_of(parts)?)?.with_code(code_of(parts))))
+        let caller = routes.access.caller(&token, address_of(parts)?)?;
+        let once = parts.extensions.get::<Once>().copied();
+        Ok(Self(caller.with_code(code_of(parts)).having_seen(seen_of(parts)?).under(once)))
     }
 }
 
@@ -108,6 +110,19 @@ impl FromRequestParts<Routes> for Entered {
 /// A code of the second factor, in a header, so that each act that asks the password takes it alike.
 fn code_of(parts: &Parts) -> Option<String> {
     parts.headers.get(CODE).and_then(|code| code.to_str().ok()).map(str::to_owned)
+}
+
+/// The version that somebody saw of what they change (RFC 9110, 13.1.1), as an `ETag` told it.
+fn seen_of(parts: &Parts) -> Result<Option<u64>, Problem> {
+    let Some(told) = parts.headers.get(header::IF_MATCH).map(|told| told.to_str().unwrap_or_default()) else {
+        return Ok(None);
+    };
+    if told == "*" {
+        return Ok(None);
+    }
+    let version = told.strip_prefix('"').and_then(|told| told.strip_suffix('"')).and_then(|told| told.parse().ok());
+    let wrong = || Problem::bad_input("If-Match: write one version as `ETag` told it, as in \"17\"");
+    version.map(Some).ok_or_else(wrong)
 }
 
 /// The code itself, of those who are not signed in yet.

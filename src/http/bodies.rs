@@ -1,6 +1,8 @@
 //! What is taken from a request: path, query and body, each refused with a problem that says what to write.
 
 use super::problem::Problem;
+use super::{BODY_LIMIT_BYTES, Routes};
+use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
@@ -8,29 +10,36 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::{Span, Utc};
+use std::time::Duration;
+
+/// A body must be there within this: the longest is read in a moment.
+const BODY_LIMIT: Duration = Duration::from_secs(20);
 
 /// A JSON body. Only `application/json` is taken: a form on another site cannot send that.
 pub(super) struct Body<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned> FromRequest<Routes> for Body<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, routes: &Routes) -> Result<Self, Problem> {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if kind.split(';').next().map(str::trim) != Some("application/json") {
             let detail = "send the body as application/json";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "JSON is wanted", detail));
         }
-        let bytes = axum::body::Bytes::from_request(request, state).await.map_err(|rejection| {
-            Problem::new(
-                rejection.status(),
-                "bad-body",
-                "The body cannot be read",
-                "the body is too large or broke off",
-            )
-        })?;
+        let bytes = read(routes, request).await?;
         serde_json::from_slice(&bytes).map(Body).map_err(|e| Problem::bad_input(e.to_string()))
     }
+}
+
+/// All of a body, if it is there in time and not too large.
+pub(super) async fn read(routes: &Routes, request: Request) -> Result<Bytes, Problem> {
+    let refused = |status, detail: String| Problem::new(status, "bad-body", "The body cannot be read", detail);
+    let slow = |_| refused(StatusCode::REQUEST_TIMEOUT, format!("it took more than {} s", BODY_LIMIT.as_secs()));
+    let read = routes.clock.timeout(BODY_LIMIT, Bytes::from_request(request, routes)).await.map_err(slow)?;
+    read.map_err(|rejection| {
+        refused(rejection.status(), format!("it is larger than {BODY_LIMIT_BYTES} bytes, or broke off"))
+    })
 }
 
 /// Parts of the path, each of its own type.
@@ -62,7 +71,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
 }
 
 /// Two ends that are a span only if the second comes after the first.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ends {
     pub from: Utc,
@@ -78,7 +87,7 @@ impl Ends {
 }
 
 /// Ends that may be left out, but only together.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MaybeEnds {
     from: Option<Utc>,
@@ -96,7 +105,7 @@ impl MaybeEnds {
 }
 
 /// The password, said again.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Again {
     pub password: String,

@@ -3,6 +3,7 @@
 use super::Routes;
 use super::answers::{SignedIn, ask};
 use super::bodies::{Asked, Ends, Place};
+use super::parts::Part;
 use super::problem::Problem;
 use crate::config::{Camera, CameraSet};
 use crate::domain::{CameraClass, CameraNumber, Retention, Role, Utc};
@@ -33,7 +34,7 @@ impl KnownCameras {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct CameraView {
     number: CameraNumber,
     name: String,
@@ -47,15 +48,21 @@ pub(super) struct CameraView {
     status: Option<CameraStatus>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Cameras {
     cameras: Vec<CameraView>,
     /// Files that are not in force, each with what to do; for installers and officers.
     #[serde(skip_serializing_if = "Option::is_none")]
     wrong_files: Option<Vec<String>>,
+    /// What to send as `after` for the next part; null where this is the last.
+    next: Option<String>,
 }
 
-pub(super) async fn list(State(routes): State<Routes>, SignedIn(caller): SignedIn) -> Json<Cameras> {
+pub(super) async fn list(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Asked(part): Asked<Part>,
+) -> Result<Json<Cameras>, Problem> {
     let statuses = routes.watchers.all();
     let view = |camera: &Camera| CameraView {
         number: camera.number,
@@ -68,13 +75,12 @@ pub(super) async fn list(State(routes): State<Routes>, SignedIn(caller): SignedI
         status: statuses.get(&camera.number).cloned(),
     };
     let mends = matches!(caller.person().role, Role::Installer | Role::Officer);
-    Json(Cameras {
-        cameras: routes.cameras.get().iter().filter(|camera| caller.reaches(camera.number)).map(view).collect(),
-        wrong_files: mends.then(|| routes.cameras.wrong()),
-    })
+    let all = routes.cameras.get().iter().filter(|camera| caller.reaches(camera.number)).map(view).collect();
+    let (cameras, next) = part.of(all, |camera: &CameraView| camera.number)?;
+    Ok(Json(Cameras { cameras, wrong_files: mends.then(|| routes.cameras.wrong()), next }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Pieces {
     camera: CameraNumber,
     from: Utc,

@@ -18,7 +18,7 @@ pub(super) async fn show(
     Ok(Json(ask(&routes.access, move |access| Ok(access.clock(&caller))).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Confirmation {
     /// Date and time, as the officer sees them on a clock of their own.

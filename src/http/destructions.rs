@@ -2,7 +2,8 @@
 
 use super::Routes;
 use super::answers::{SignedIn, ask, ask_with_password};
-use super::bodies::{Body, Place};
+use super::bodies::{Asked, Body, Place};
+use super::parts::Part;
 use super::problem::Problem;
 use crate::access::{Access, DayConfirmation, DayLine, Password, ReportView};
 use crate::domain::{Digest, LocalDay, Utc};
@@ -10,13 +11,21 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Days {
     days: Vec<DayLine>,
+    /// What to send as `after` for the next part; null where this is the last.
+    next: Option<String>,
 }
 
-pub(super) async fn days(State(routes): State<Routes>, SignedIn(caller): SignedIn) -> Result<Json<Days>, Problem> {
-    Ok(Json(Days { days: ask(&routes.access, move |access| access.destruction_days(&caller)).await? }))
+pub(super) async fn days(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Asked(part): Asked<Part>,
+) -> Result<Json<Days>, Problem> {
+    let all = ask(&routes.access, move |access| access.destruction_days(&caller)).await?;
+    let (days, next) = part.of(all, |day| day.day)?;
+    Ok(Json(Days { days, next }))
 }
 
 pub(super) async fn day(
@@ -27,7 +36,7 @@ pub(super) async fn day(
     Ok(Json(ask(&routes.access, move |access| access.destruction_report(&caller, day)).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Confirmation {
     /// Of the report, as it was shown.

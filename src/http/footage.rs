@@ -3,29 +3,52 @@
 use super::Routes;
 use super::answers::{SignedIn, ask};
 use super::bodies::{Asked, MaybeEnds, Place};
+use super::described::{Bytes, Kind};
+use super::parts::Part;
 use super::problem::{self, Problem};
 use crate::access::{Caller, GrantView, Picture, Playlist};
 use crate::domain::{CameraNumber, GrantId, SegmentId};
 use axum::Json;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes as Chunk};
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
 use futures::stream;
 use serde::Serialize;
 use std::convert::Infallible;
 use std::fmt::Write as _;
 
-const PLAYLIST_KIND: &str = "application/vnd.apple.mpegurl";
-const VIDEO_KIND: &str = "video/mp4";
+/// A playlist (RFC 8216).
+pub(super) struct Hls;
 
-#[derive(Serialize)]
-pub(super) struct Grants {
-    grants: Vec<GrantView>,
+impl Kind for Hls {
+    const NAME: &'static str = "application/vnd.apple.mpegurl";
+    const DESCRIPTION: &'static str = "A playlist (RFC 8216); addresses in it are relative to its own";
+    const IS_TEXT: bool = true;
 }
 
-pub(super) async fn grants(State(routes): State<Routes>, SignedIn(caller): SignedIn) -> Result<Json<Grants>, Problem> {
-    Ok(Json(Grants { grants: ask(&routes.access, move |access| access.grants(&caller)).await? }))
+/// A part of a film.
+pub(super) struct Video;
+
+impl Kind for Video {
+    const NAME: &'static str = "video/mp4";
+    const DESCRIPTION: &'static str = "A part of a film, in fragmented MP4";
+    const IS_TEXT: bool = false;
+}
+
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct Grants {
+    grants: Vec<GrantView>,
+    /// What to send as `after` for the next part; null where this is the last.
+    next: Option<String>,
+}
+
+pub(super) async fn grants(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Asked(part): Asked<Part>,
+) -> Result<Json<Grants>, Problem> {
+    let all = ask(&routes.access, move |access| access.grants(&caller)).await?;
+    let (grants, next) = part.of(all, |grant| grant.grant)?;
+    Ok(Json(Grants { grants, next }))
 }
 
 pub(super) async fn playlist(
@@ -33,10 +56,10 @@ pub(super) async fn playlist(
     SignedIn(caller): SignedIn,
     Place((grant, camera)): Place<(GrantId, CameraNumber)>,
     Asked(part): Asked<MaybeEnds>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Bytes<Hls>, Problem> {
     let part = part.span()?;
     let playlist = ask(&routes.access, move |access| access.playlist(&caller, grant, camera, part)).await?;
-    Ok(([(header::CONTENT_TYPE, PLAYLIST_KIND)], written(&playlist)))
+    Ok(Bytes::new(written(&playlist)))
 }
 
 /// The playlist's text. Addresses in it are relative to its own.
@@ -70,35 +93,35 @@ pub(super) async fn init(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
     Place((grant, camera, segment)): Place<(GrantId, CameraNumber, SegmentId)>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Bytes<Video>, Problem> {
     let bytes = ask(&routes.access, move |access| access.init(&caller, grant, camera, segment)).await?;
-    Ok(([(header::CONTENT_TYPE, VIDEO_KIND)], bytes))
+    Ok(Bytes::new(bytes))
 }
 
 pub(super) async fn fragment(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
     Place((grant, camera, segment, part)): Place<(GrantId, CameraNumber, SegmentId, String)>,
-) -> Result<Response, Problem> {
+) -> Result<Bytes<Video>, Problem> {
     let Some(number) = part.strip_suffix(".m4s").and_then(|number| number.parse().ok()) else {
         return Err(problem::no_such_route().await);
     };
     let viewer = caller.clone();
     let picture = ask(&routes.access, move |access| access.fragment(&viewer, grant, camera, segment, number)).await?;
-    Ok(([(header::CONTENT_TYPE, VIDEO_KIND)], told_when_served(routes, caller, picture)).into_response())
+    Ok(Bytes::new(told_when_served(routes, caller, picture)))
 }
 
 /// A body that, once its bytes were taken, has the ledger told so. One that breaks off leaves the row of intent alone.
 fn told_when_served(routes: Routes, caller: Caller, picture: Picture) -> Body {
     let Picture { bytes, frames, intended } = picture;
     let length = bytes.len() as u64;
-    let pictures = stream::once(std::future::ready(Ok::<Bytes, Infallible>(Bytes::from(bytes))));
+    let pictures = stream::once(std::future::ready(Ok::<Chunk, Infallible>(Chunk::from(bytes))));
     let row = stream::once(async move {
         let told = ask(&routes.access, move |access| access.served(&caller, intended, frames, length)).await;
         if let Err(problem) = told {
             tracing::error!(intended, ?problem, "that a picture was served could not be recorded");
         }
-        Ok(Bytes::new())
+        Ok(Chunk::new())
     });
     Body::from_stream(futures::StreamExt::chain(pictures, row))
 }

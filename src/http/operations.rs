@@ -3,18 +3,16 @@
 use super::Routes;
 use super::answers::{SignedIn, ask};
 use super::bodies::{Asked, Body, Place};
+use super::described::{Created, Tagged};
+use super::parts::Part;
 use super::problem::Problem;
 use crate::access::{NewOperation, OperationView};
 use crate::domain::{AskedBy, CameraNumber, OperationId};
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-const USUAL: usize = 100;
-const LIMIT: usize = 1_000;
-
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Start {
     camera: CameraNumber,
@@ -28,14 +26,14 @@ pub(super) async fn start(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
     Body(start): Body<Start>,
-) -> Result<(StatusCode, Json<OperationView>), Problem> {
+) -> Result<Created<OperationView>, Problem> {
     let Start { camera, asked_by, name, note } = start;
     let new = NewOperation { camera, asked_by, name, note };
     let view = ask(&routes.access, move |access| access.start_operation(&caller, new)).await?;
-    Ok((StatusCode::CREATED, Json(view)))
+    Ok(Created(view))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
@@ -44,35 +42,33 @@ pub(super) async fn end(
     SignedIn(caller): SignedIn,
     Place(operation): Place<OperationId>,
     Body(Nothing {}): Body<Nothing>,
-) -> Result<Json<OperationView>, Problem> {
-    Ok(Json(ask(&routes.access, move |access| access.end_operation(&caller, operation)).await?))
+) -> Result<Tagged<OperationView>, Problem> {
+    Ok(Tagged(ask(&routes.access, move |access| access.end_operation(&caller, operation)).await?))
 }
 
 pub(super) async fn show(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
     Place(operation): Place<OperationId>,
-) -> Result<Json<OperationView>, Problem> {
-    Ok(Json(ask(&routes.access, move |access| access.operation(&caller, operation)).await?))
+) -> Result<Tagged<OperationView>, Problem> {
+    Ok(Tagged(ask(&routes.access, move |access| access.operation(&caller, operation)).await?))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Newest {
-    limit: Option<usize>,
-}
-
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Operations {
     operations: Vec<OperationView>,
+    /// What to send as `after` for the next part; null where this is the last.
+    next: Option<String>,
 }
 
-/// The newest, and all that are under way.
+/// All that are under way, then the others; the newest first.
 pub(super) async fn list(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
-    Asked(Newest { limit }): Asked<Newest>,
+    Asked(part): Asked<Part>,
 ) -> Result<Json<Operations>, Problem> {
-    let limit = limit.unwrap_or(USUAL).min(LIMIT);
-    Ok(Json(Operations { operations: ask(&routes.access, move |access| access.operations(&caller, limit)).await? }))
+    let numbers = routes.access.operation_numbers(&caller)?;
+    let (numbers, next) = part.of(numbers, |number| *number)?;
+    let operations = ask(&routes.access, move |access| access.operations(&caller, &numbers)).await?;
+    Ok(Json(Operations { operations, next }))
 }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 /// An error as it is answered. Only texts made for whoever asked are in it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub(super) struct Problem {
     #[serde(rename = "type")]
     kind: String,
@@ -38,6 +38,14 @@ impl Problem {
         } else {
             self
         }
+    }
+
+    /// An address asks too often.
+    pub fn too_many(wait: std::time::Duration) -> Self {
+        let retry_s = wait.as_secs() + 1;
+        let detail = format!("too many requests from this address; try again in {retry_s} seconds");
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests", detail);
+        Self { retry_s: Some(retry_s), ..problem }
     }
 
     /// Something inside failed. What, stands in the log alone.
@@ -90,6 +98,7 @@ impl From<AccessError> for Problem {
             AccessError::OutsideScope { .. } => (StatusCode::FORBIDDEN, "outside-scope", "Not your cameras"),
             AccessError::NoSuchRequest => (StatusCode::NOT_FOUND, "no-such-request", "No such request"),
             AccessError::WrongState { .. } => (StatusCode::CONFLICT, "wrong-state", "Not in this state"),
+            AccessError::Changed => (StatusCode::PRECONDITION_FAILED, "changed", "It has changed"),
             AccessError::FourEyes => (StatusCode::FORBIDDEN, "four-eyes", "Two people are needed"),
             AccessError::MustStay { .. } => (StatusCode::CONFLICT, "must-stay", "Something must stay"),
             AccessError::NoSuchHold => (StatusCode::NOT_FOUND, "no-such-hold", "No such hold"),

@@ -3,21 +3,20 @@
 use super::Routes;
 use super::answers::{SignedIn, ask, ask_with_password};
 use super::bodies::{Asked, Body, Ends, Place};
+use super::described::{Created, Tagged};
+use super::parts::Part;
 use super::problem::Problem;
 use crate::access::{
-    Access, Approval, Erasure, NewRequest, Password, PersonFields, Postponement, Refusal, RequestView, Steps,
+    Access, Approval, Caller, Erasure, NewRequest, Password, PersonFields, Postponement, Refusal, RequestView, Steps,
 };
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
 use crate::domain::{AccountId, CameraNumber, Digest, RequestId, Utc};
 use crate::ledger::{Act, Row};
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-const PAGE_LIMIT: usize = 1_000;
-
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Submission {
     kind: RequestKind,
@@ -31,14 +30,14 @@ pub(super) async fn submit(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
     Body(asked): Body<Submission>,
-) -> Result<(StatusCode, Json<RequestView>), Problem> {
+) -> Result<Created<RequestView>, Problem> {
     let Submission { kind, cameras, span, purpose, person } = asked;
     let new = NewRequest { kind, cameras, span: span.span()?, purpose, person };
     let view = ask(&routes.access, move |access| access.submit(&caller, new)).await?;
-    Ok((StatusCode::CREATED, Json(view)))
+    Ok(Created(view))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Requests {
     requests: Vec<RequestView>,
 }
@@ -51,11 +50,11 @@ pub(super) async fn show(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
     Place(request): Place<RequestId>,
-) -> Result<Json<RequestView>, Problem> {
-    Ok(Json(ask(&routes.access, move |access| access.request(&caller, request)).await?))
+) -> Result<Tagged<RequestView>, Problem> {
+    Ok(Tagged(ask(&routes.access, move |access| access.request(&caller, request)).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Identity {
     document: IdentityDocument,
@@ -66,11 +65,11 @@ pub(super) async fn check_identity(
     SignedIn(caller): SignedIn,
     Place(request): Place<RequestId>,
     Body(Identity { document }): Body<Identity>,
-) -> Result<Json<RequestView>, Problem> {
-    Ok(Json(ask(&routes.access, move |access| access.check_identity(&caller, request, document)).await?))
+) -> Result<Tagged<RequestView>, Problem> {
+    Ok(Tagged(ask(&routes.access, move |access| access.check_identity(&caller, request, document)).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "decision", deny_unknown_fields)]
 pub(super) enum Decided {
     Approve {
@@ -105,7 +104,7 @@ pub(super) async fn decide(
     SignedIn(caller): SignedIn,
     Place(request): Place<RequestId>,
     Body(decided): Body<Decided>,
-) -> Result<Json<RequestView>, Problem> {
+) -> Result<Tagged<RequestView>, Problem> {
     let view = match decided {
         Decided::Approve { viewer, cameras, span, ends, password } => {
             let span = span.map(Ends::span).transpose()?;
@@ -133,7 +132,7 @@ pub(super) async fn decide(
             ask_with_password(&routes.access, question).await
         }
     };
-    view.map(Json).map_err(Problem::not_a_sign_in)
+    view.map(Tagged).map_err(Problem::not_a_sign_in)
 }
 
 /// The person objects to a refusal.
@@ -142,11 +141,11 @@ pub(super) async fn object(
     SignedIn(caller): SignedIn,
     Place(request): Place<RequestId>,
     Body(Nothing {}): Body<Nothing>,
-) -> Result<Json<RequestView>, Problem> {
-    Ok(Json(ask(&routes.access, move |access| access.object(&caller, request)).await?))
+) -> Result<Tagged<RequestView>, Problem> {
+    Ok(Tagged(ask(&routes.access, move |access| access.object(&caller, request)).await?))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct DecisionUnderWay {
     /// `null` while nobody decides.
     steps: Option<Steps>,
@@ -162,7 +161,7 @@ pub(super) async fn decision_steps(
     Ok(Json(DecisionUnderWay { steps }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
@@ -171,11 +170,11 @@ pub(super) async fn close(
     SignedIn(caller): SignedIn,
     Place(request): Place<RequestId>,
     Body(Nothing {}): Body<Nothing>,
-) -> Result<Json<RequestView>, Problem> {
-    Ok(Json(ask(&routes.access, move |access| access.close(&caller, request)).await?))
+) -> Result<Tagged<RequestView>, Problem> {
+    Ok(Tagged(ask(&routes.access, move |access| access.close(&caller, request)).await?))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Head {
     sequence: u64,
     digest: Digest,
@@ -190,42 +189,51 @@ pub(super) async fn ledger_head(
     Ok(Json(Head { sequence, digest, writable }))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Page {
-    #[serde(default)]
-    after: u64,
-    limit: Option<usize>,
-}
-
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Rows {
     rows: Vec<Row>,
+    /// What to send as `after` for the next part; null where this is the last.
+    next: Option<String>,
 }
 
 pub(super) async fn ledger(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
-    Asked(page): Asked<Page>,
+    Asked(part): Asked<Part>,
 ) -> Result<Json<Rows>, Problem> {
-    let limit = page.limit.unwrap_or(200).min(PAGE_LIMIT);
-    let rows = ask(&routes.access, move |access| access.ledger_rows(&caller, page.after, limit, |_| true)).await?;
-    Ok(Json(Rows { rows }))
+    let (rows, next) = rows_of(&routes, caller, &part, |_| true).await?;
+    Ok(Json(Rows { rows, next }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Destructions {
     destructions: Vec<Row>,
+    /// What to send as `after` for the next part; null where this is the last.
+    next: Option<String>,
 }
 
 pub(super) async fn destructions(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
-    Asked(page): Asked<Page>,
+    Asked(part): Asked<Part>,
 ) -> Result<Json<Destructions>, Problem> {
-    let limit = page.limit.unwrap_or(200).min(PAGE_LIMIT);
     let wanted = |act: &Act| matches!(act, Act::FootageDestroyed(_));
-    let destructions =
-        ask(&routes.access, move |access| access.ledger_rows(&caller, page.after, limit, wanted)).await?;
-    Ok(Json(Destructions { destructions }))
+    let (destructions, next) = rows_of(&routes, caller, &part, wanted).await?;
+    Ok(Json(Destructions { destructions, next }))
+}
+
+/// A part of the rows that are wanted, and what goes on behind it.
+async fn rows_of(
+    routes: &Routes,
+    caller: Caller,
+    part: &Part,
+    wanted: fn(&Act) -> bool,
+) -> Result<(Vec<Row>, Option<String>), Problem> {
+    let (after, limit) = (part.after()?.unwrap_or(0), part.limit()?);
+    // One more than is told says whether there are more.
+    let mut rows = ask(&routes.access, move |access| access.ledger_rows(&caller, after, limit + 1, wanted)).await?;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| more).map(|last| last.sequence.to_string());
+    Ok((rows, next))
 }

@@ -3,22 +3,22 @@
 use super::Routes;
 use super::answers::{COOKIE, Code, Entered, Origin, Token, ask, ask_with_password};
 use super::bodies::Body;
+use super::described::{Done, With};
 use super::problem::Problem;
 use crate::access::{Access, Password, Person};
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{AppendHeaders, IntoResponse};
+use axum::http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Credentials {
     name: String,
     password: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct SessionView {
     #[serde(flatten)]
     person: Person,
@@ -33,7 +33,7 @@ pub(super) async fn sign_in(
     Origin(address): Origin,
     Code(code): Code,
     Body(credentials): Body<Credentials>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<With<Json<SessionView>>, Problem> {
     let Credentials { name, password } = credentials;
     let password = Password::new(password);
     let question = move |access: &Access| {
@@ -44,11 +44,8 @@ pub(super) async fn sign_in(
     };
     let (token, person, has_second_factor, must_set_second_factor) =
         ask_with_password(&routes.access, question).await?;
-    let cookie = format!("{COOKIE}={token}; Path=/; Secure; HttpOnly; SameSite=Strict");
-    Ok((
-        AppendHeaders([(header::SET_COOKIE, cookie)]),
-        Json(SessionView { person, demo: routes.notice.is_some(), has_second_factor, must_set_second_factor }),
-    ))
+    let view = SessionView { person, demo: routes.notice.is_some(), has_second_factor, must_set_second_factor };
+    Ok(With(Json(view), cookie(&token, "")?))
 }
 
 pub(super) async fn show(State(routes): State<Routes>, Entered(caller): Entered) -> Json<SessionView> {
@@ -66,8 +63,14 @@ pub(super) async fn sign_out(
     State(routes): State<Routes>,
     Entered(caller): Entered,
     Token(token): Token,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<With<Done>, Problem> {
     ask(&routes.access, move |access| access.sign_out(&token, &caller)).await?;
-    let cookie = format!("{COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0");
-    Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, cookie)])))
+    Ok(With(Done, cookie("", "; Max-Age=0")?))
+}
+
+/// The session's cookie: of this host alone, over secure connections alone, for no script, and sent along from no other site.
+fn cookie(token: &str, more: &str) -> Result<HeaderMap, Problem> {
+    let cookie = format!("{COOKIE}={token}; Path=/; Secure; HttpOnly; SameSite=Strict{more}");
+    let cookie = HeaderValue::from_str(&cookie).map_err(|e| Problem::inside(&e))?;
+    Ok(HeaderMap::from_iter([(header::SET_COOKIE, cookie)]))
 }

@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(began.len(), 97, "all within two and a half seconds");
         for first in began.iter() {
             let second = *first..*first + Duration::from_secs(1);
-            assert!(began.iter().filter(|at| second.contains(at)).count() <= 41);
+            assert!(began.iter().filter(|at| second.contains(*at)).count() <= 41);
         }
     }
 }

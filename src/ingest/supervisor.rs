@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 const GLANCE: Duration = Duration::from_millis(250);
 
 /// What a camera is doing.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct CameraStatus {
     pub state: CameraState,
     pub since: Utc,
@@ -30,7 +30,7 @@ pub struct CameraStatus {
     pub sessions: u64,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CameraState {
     /// Waiting for its first frame.

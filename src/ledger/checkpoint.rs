@@ -5,7 +5,7 @@ use crate::domain::{Digest, ManifestHead, SiteId, VolumeId};
 use serde::{Deserialize, Serialize};
 
 /// One manifest's head in a checkpoint.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ManifestCheckpoint {
     pub volume: VolumeId,
     pub manifest: String,
@@ -13,7 +13,7 @@ pub struct ManifestCheckpoint {
 }
 
 /// The ledger's and all manifests' heads, signed.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Checkpoint {
     pub site: SiteId,
     /// The row before the checkpoint's own, and its digest.

@@ -14,7 +14,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 /// Who did it, and from where (Safety Measures Notice, article 8).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "who")]
 pub enum Actor {
     /// A person with an account.
@@ -28,7 +28,7 @@ pub enum Actor {
 }
 
 /// One row.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Row {
     pub sequence: u64,
     pub at: Utc,
@@ -38,14 +38,14 @@ pub struct Row {
 
 /// What may be seen of one camera. It begins at the key frame at or before the moment asked for, since nothing can be
 /// decoded without that, and ends exactly where it was asked to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct GrantedView {
     pub camera: CameraNumber,
     pub span: Span,
 }
 
 /// Why footage that was to be erased stays.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum KeptFor {
     /// Something else holds it.
@@ -67,7 +67,7 @@ impl fmt::Display for KeptFor {
 }
 
 /// What stays of a camera, and why.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct KeptView {
     pub camera: CameraNumber,
     pub span: Span,
@@ -75,7 +75,7 @@ pub struct KeptView {
 }
 
 /// How a request was decided.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "outcome")]
 pub enum Decision {
     Approved {
@@ -103,7 +103,7 @@ pub enum Decision {
 }
 
 /// Why a picture was not shown.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ViewRefusal {
     NoGrant,
@@ -113,7 +113,7 @@ pub enum ViewRefusal {
 }
 
 /// Footage that was destroyed (Standard Guidelines, article 42; NIST SP 800-88r2).
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DestructionReceipt {
     pub volume: VolumeId,
     pub day: Day,
@@ -148,7 +148,7 @@ impl DestructionReceipt {
 }
 
 /// A stretch of footage that a closed manifest told of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ClosedCoverage {
     pub span: Span,
     /// When the last of it was destroyed; `None` for what is held, and was carried to a hold manifest.
@@ -160,14 +160,14 @@ pub struct ClosedCoverage {
 }
 
 /// A stretch without footage.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ClosedGap {
     pub span: Span,
     pub cause: GapCause,
 }
 
 /// What a closed manifest told of one camera.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ClosedCamera {
     pub camera: CameraNumber,
     /// Segments that came to their end.
@@ -182,7 +182,7 @@ pub struct ClosedCamera {
 
 /// A manifest whose end has come: every receipt in it is a row before this one. What it told of each camera stays known by
 /// this row alone.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ManifestClosed {
     pub volume: VolumeId,
     pub manifest: String,
@@ -204,7 +204,7 @@ fn is_once(count: &u32) -> bool {
 }
 
 /// What was done.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Act {
     /// The first row of a file: what comes before it.
@@ -488,4 +488,10 @@ pub enum Act {
         destroys: Option<u64>,
     },
     Checkpoint(Checkpoint),
+    /// What this person's next row makes was asked for under an idempotency key: asked for again, it is told again. `key` is a
+    /// digest of the key with the account, `body` one of what was asked for, under the key.
+    Once {
+        key: Digest,
+        body: Digest,
+    },
 }

@@ -110,7 +110,7 @@ pub struct Reading {
 }
 
 /// What there is to say of the clock.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ClockReport {
     pub trusted: Utc,
     pub wall: Utc,

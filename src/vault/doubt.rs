@@ -58,7 +58,7 @@ pub struct LastKnown {
 }
 
 /// Why the wall clock is not believed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhyInDoubt {
     /// It is behind what has certainly been.

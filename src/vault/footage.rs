@@ -40,7 +40,7 @@ pub struct LiveSegment {
 pub type EachSegment<T> = Vec<(LiveSegment, Result<T, VaultError>)>;
 
 /// What can be said of a stretch of time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "state")]
 pub enum Availability {
     /// `in_doubt`: it was recorded while the clock was in doubt, and may have been filmed at another time.

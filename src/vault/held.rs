@@ -16,7 +16,7 @@ const LONGEST_SEGMENT: Duration = Duration::from_secs(3_600);
 const RECORDS_AT_A_TIME: usize = 256;
 
 /// Footage that holds keep.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HeldFootage {
     pub segments: u64,
     pub bytes: u64,

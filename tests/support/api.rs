@@ -48,7 +48,14 @@ pub struct Api {
 impl Api {
     /// `base` as in `http://127.0.0.1:8080`, without a slash at its end.
     pub fn new(base: &str) -> Self {
-        Self { base: base.to_owned(), cookies: BTreeMap::new(), headers: BTreeMap::new() }
+        // As a page of the daemon's own sends it: nothing is changed without.
+        let headers = BTreeMap::from([("Origin".to_owned(), base.to_owned())]);
+        Self { base: base.to_owned(), cookies: BTreeMap::new(), headers }
+    }
+
+    /// Never sends this header.
+    pub fn drop_header(&mut self, name: &str) {
+        self.headers.remove(name);
     }
 
     /// A new one for each question: it would keep cookies of its own otherwise, and hide what is sent.

@@ -8,7 +8,7 @@ use super::scene::PATIENCE;
 use super::site::{Person, Site};
 use cctv_custodian::app::{AppError, Daemon, Doors};
 use cctv_custodian::clock::ManualClock;
-use cctv_custodian::config::{LoopbackAddr, Pace, Site as Configured};
+use cctv_custodian::config::{Listen, Pace, Site as Configured};
 use cctv_custodian::disk::RealDisk;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub struct InProcess {
 impl InProcess {
     pub fn start(site: &Site, hands: &ManualClock) -> Self {
         let mut configured = Configured::load(site.dir(), Pace::Real).unwrap();
-        configured.listen = LoopbackAddr::new(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        configured.listen = Listen::new(SocketAddr::from(([127, 0, 0, 1], 0)), None).unwrap();
         // What is searched for on raw disks must have been overwritten, not thrown away by the device.
         configured.erasing.discard = false;
         let doors = Doors {

@@ -142,18 +142,28 @@ fn write_private(path: &Path, text: &str) -> Result<()> {
 impl Site {
     /// Makes a site in `dir`, which is not there yet, with the accounts of [`PEOPLE`] and random passwords.
     pub fn init(program: &Path, dir: &Path, more: &[&str]) -> Result<Self> {
-        let site = Self::init_in_shares_or_whole(program, dir, more)?;
+        Self::init_of(program, dir, &PEOPLE, more)
+    }
+
+    /// The same with these people.
+    pub fn init_of(program: &Path, dir: &Path, people: &[(&'static str, &'static str)], more: &[&str]) -> Result<Self> {
+        let site = Self::init_in_shares_or_whole(program, dir, people, more)?;
         ensure!(!site.recovery_key.is_empty(), "init told no recovery key: {}", site.init_output);
         Ok(site)
     }
 
     /// The same, with the recovery key in shares: they stand in `init_output`, and `recovery_key` is empty.
     pub fn init_in_shares(program: &Path, dir: &Path, more: &[&str]) -> Result<Self> {
-        Self::init_in_shares_or_whole(program, dir, &[&["--recovery-shares"], more].concat())
+        Self::init_in_shares_or_whole(program, dir, &PEOPLE, &[&["--recovery-shares"], more].concat())
     }
 
-    fn init_in_shares_or_whole(program: &Path, dir: &Path, more: &[&str]) -> Result<Self> {
-        let accounts: Vec<Account> = PEOPLE
+    fn init_in_shares_or_whole(
+        program: &Path,
+        dir: &Path,
+        people: &[(&'static str, &'static str)],
+        more: &[&str],
+    ) -> Result<Self> {
+        let accounts: Vec<Account> = people
             .iter()
             .map(|(name, role)| Ok(Account { name, role, password: format!("{}-{}", name, random_text(8)?) }))
             .collect::<Result<_>>()?;

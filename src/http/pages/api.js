@@ -22,8 +22,13 @@ export function whenSessionEnds(act) {
   sessionEnded = act;
 }
 
-async function send(method, path, body, code = null) {
-  const headers = { 'Content-Type': 'application/json', ...(code ? { 'Custodian-Code': code } : {}) };
+async function send(method, path, body, code = null, { key = null, seen = null } = {}) {
+  const headers = {
+    'Content-Type': 'application/json',
+    ...(code ? { 'Custodian-Code': code } : {}),
+    ...(key ? { 'Idempotency-Key': key } : {}),
+    ...(seen === null ? {} : { 'If-Match': `"${seen}"` }),
+  };
   const sent = body === undefined ? {} : { headers, body: JSON.stringify(body) };
   let answer;
   try {
@@ -44,8 +49,18 @@ async function send(method, path, body, code = null) {
   throw problem;
 }
 
+/// What stands there. Of a listing that is told in parts, all of it, unless a number of lines was asked for.
 export async function get(path) {
-  return (await send('GET', path)).json();
+  const told = await (await send('GET', path)).json();
+  let next = path.includes('limit=') ? null : told?.next ?? null;
+  while (next !== null) {
+    const part = await (await send('GET', `${path}${path.includes('?') ? '&' : '?'}after=${encodeURIComponent(next)}`)).json();
+    for (const [field, value] of Object.entries(part)) {
+      if (Array.isArray(value) && Array.isArray(told[field])) told[field].push(...value);
+    }
+    next = part.next ?? null;
+  }
+  return told;
 }
 
 export async function getText(path) {
@@ -56,8 +71,16 @@ export async function getBytes(path) {
   return (await send('GET', path)).arrayBuffer();
 }
 
-export async function post(path, body, code = null) {
-  const answer = await send('POST', path, body, code);
+/// A key for what a form makes, once for each form: sent twice, by a second click or after an answer that was lost, it makes
+/// one thing and not two.
+export function onceKey() {
+  return crypto.randomUUID();
+}
+
+/// `key`: of [onceKey]. `seen`: the version of what is changed, as it is shown here; if somebody else changed it meanwhile,
+/// nothing is done.
+export async function post(path, body, code = null, more = {}) {
+  const answer = await send('POST', path, body, code, more);
   return answer.status === 204 ? null : answer.json();
 }
 
@@ -68,7 +91,7 @@ export async function remove(path) {
 /// Problems whose sentence says all; of the others the daemon's detail is shown too.
 const SAID_IN_FULL = [
   'wrong-credentials', 'wrong-password', 'second-factor-wanted', 'second-factor-missing', 'not-approved', 'password-too-old',
-  'own-account', 'last-officer', 'no-such-account', 'no-such-operation', 'no-operating-room', 'no-such-hold', 'own-hold', 'no-such-day', 'day-not-over', 'day-confirmed', 'report-changed', 'forbidden', 'no-such-request', 'no-such-route', 'span-in-future', 'id-number', 'four-eyes',
+  'own-account', 'last-officer', 'no-such-account', 'no-such-operation', 'no-operating-room', 'no-such-hold', 'own-hold', 'no-such-day', 'day-not-over', 'day-confirmed', 'report-changed', 'forbidden', 'no-such-request', 'no-such-route', 'span-in-future', 'id-number', 'four-eyes', 'changed', 'key-used', 'cross-site', 'too-many-requests',
   'no-grant', 'outside-grant', 'not-recorded', 'inside', 'clock-refused', 'clock-destroys',
 ];
 

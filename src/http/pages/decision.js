@@ -24,7 +24,7 @@ async function decide(request, decision, element) {
     told.replaceChildren(h('progress', { value: steps.done, max: steps.total }), ` ${t('decide.steps', { percent })}`);
   }, STEPS_EVERY_MS);
   try {
-    return await postWithPassword(place, decision);
+    return await postWithPassword(place, decision, { seen: request.version });
   } finally {
     clearInterval(timer);
     told.remove();

@@ -1,6 +1,6 @@
 // Holds: what is kept beyond its day, why, and until when somebody looks at it again.
 
-import { get, post, Problem } from './api.js';
+import { get, onceKey, post, Problem } from './api.js';
 import { facts, field, form, h, heading, note, section, select, table, ticked, typed } from './dom.js';
 import { t, word } from './words.js';
 import { fromLocalInput, pointText, spanText, toLocalInput, zoneText } from './times.js';
@@ -100,6 +100,7 @@ async function newPage(house) {
   const title = heading(t('holds.new'));
   if (house.session.role !== 'officer') return [title, note(t('problem.forbidden'))];
   if (cameras.length === 0) return [title, note(t('new.cameras.none'))];
+  const once = onceKey();
   return [
     h('p', { class: 'back' }, h('a', { href: '#/holds' }, `← ${t('back')}`)),
     title,
@@ -112,7 +113,7 @@ async function newPage(house) {
         cameras: chosen,
         span: { from: fromLocalInput(element.elements.from.value), to: fromLocalInput(element.elements.to.value) },
         ...readTerms(element),
-      });
+      }, null, { key: once });
       house.go(`holds/${hold.hold}`, t('holds.new.done', { number: hold.hold }));
     },
     note(t('holds.new.why')),

@@ -1,6 +1,6 @@
 // The form for a new request.
 
-import { post, Problem } from './api.js';
+import { onceKey, post, Problem } from './api.js';
 import { choices, field, form, h, heading, note, section, ticked, typed } from './dom.js';
 import { t, word } from './words.js';
 import { fromLocalInput, toLocalInput, zoneText } from './times.js';
@@ -68,6 +68,7 @@ export async function newRequestPage(house) {
   const cameras = await readCameras();
   const text = (name, more = {}) => h('input', { type: 'text', name, autocomplete: 'off', ...more });
   if (cameras.length === 0) return [heading(t('new.title')), note(t('new.cameras.none'))];
+  const once = onceKey();
   return [
     heading(t('new.title')),
     form({ id: 'new-request', class: 'wide', autocomplete: 'off' }, async (element) => {
@@ -75,7 +76,7 @@ export async function newRequestPage(house) {
       if (asked.cameras.length === 0) {
         throw new Problem(422, { type: 'urn:custodian:no-camera' });
       }
-      const request = await post('/v1/requests', asked);
+      const request = await post('/v1/requests', asked, null, { key: once });
       const key = request.state === 'unavailable' ? 'new.done.unavailable' : 'new.done';
       house.go(`requests/${request.number}`, t(key, { number: request.number }));
     },

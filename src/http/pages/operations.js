@@ -1,6 +1,6 @@
 // Operating rooms: staff says when an operation begins and ends, and who asked that it be filmed.
 
-import { get, post } from './api.js';
+import { get, onceKey, post } from './api.js';
 import { choices, confirmation, facts, field, form, h, heading, note, section, table, typed } from './dom.js';
 import { t, word } from './words.js';
 import { pointText } from './times.js';
@@ -25,13 +25,14 @@ function askedText({ asked_by: by, name }) {
 
 function startForm(house, camera) {
   const text = (name) => h('input', { type: 'text', name, autocomplete: 'off' });
+  const once = onceKey();
   return form({ id: `start-${camera.number}`, class: 'wide', autocomplete: 'off' }, async (element) => {
     const operation = await post('/v1/operations', {
       camera: camera.number,
       asked_by: element.elements['asked-by'].value,
       name: typed(element, 'asker'),
       note: typed(element, 'note'),
-    });
+    }, null, { key: once });
     await house.refresh(t('operation.started', { number: operation.operation }));
   },
   choices(t('operation.asked-by'), 'radio', 'asked-by', ASKED_BY.map((by) => [by, word('asked-by', by)])),

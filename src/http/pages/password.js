@@ -33,9 +33,9 @@ function takeCode() {
 }
 
 /// Sends what the password is asked for.
-export async function postWithPassword(place, body) {
+export async function postWithPassword(place, body, more = {}) {
   try {
-    return await post(place, body, takeCode());
+    return await post(place, body, takeCode(), more);
   } catch (problem) {
     // At sign-in the name could be wrong as well; here it is the password.
     if (problem instanceof Problem && problem.slug === 'wrong-credentials') problem.slug = 'wrong-password';

@@ -509,6 +509,7 @@ const TABLE = {
   'act.view-refused': ['열람 거부', 'View refused'],
   'act.footage-destroyed': ['영상 파기', 'Footage destroyed'],
   'act.footage-recovered': ['영상 복구', 'Footage recovered'],
+  'act.once': ['중복 방지 키', 'Key against doing twice'],
   'act.ledger-read': ['원장 조회', 'Ledger read'],
   'act.clock-stepped': ['시계 앞당김 인정', 'Clock went forward'],
   'act.clock-in-doubt': ['시계 불확실', 'Clock in doubt'],
@@ -637,6 +638,10 @@ const TABLE = {
   ],
   'problem.bad-input': ['입력한 내용을 확인해 주세요.', 'Please check what was entered.'],
   'problem.wrong-state': ['다른 사람이 먼저 처리한 요청입니다. 새로고침해 주세요.', 'Its state has changed. Please refresh.'],
+  'problem.changed': ['그 사이에 다른 사람이 바꾸었습니다. 새로고침하여 다시 확인해 주세요.', 'Somebody else changed it meanwhile. Please refresh and look again.'],
+  'problem.key-used': ['이미 보낸 양식입니다. 새로고침해 주세요.', 'This form was sent already. Please refresh.'],
+  'problem.cross-site': ['이 화면이 아닌 곳에서 보낸 요청은 받지 않습니다.', 'This was not sent by a page of this system.'],
+  'problem.too-many-requests': ['요청이 너무 많습니다. 잠시 후 다시 시도해 주세요.', 'Too many requests. Please try again in a moment.'],
   'problem.four-eyes': [
     '본인이 접수한 요청은 결정할 수 없습니다. 다른 책임자가 결정해야 합니다.',
     'You entered this request, so another officer must decide it.',

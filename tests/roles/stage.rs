@@ -1,0 +1,402 @@
+//! A clinic with somebody of every role, and whatever they may want to do something to.
+
+use super::support::api::{Answer, Api};
+use super::support::daemon::program;
+use super::support::peers::{Mount, RtspServer, Video};
+use super::support::scene::{PATIENCE, Scene, now_us};
+use super::support::site::{Account, CameraFile, Person, Site, random_text};
+use super::support::spans::{AskedSpan, rfc_3339};
+use super::table::About;
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub const YARD: u16 = 1;
+const OTHER_CAMERA: u16 = 2;
+pub const THEATRE: u16 = 21;
+const DAY_US: i64 = 86_400_000_000;
+
+/// Those that a site begins with here; each of a role twice where one is to have something that the other has not.
+const BEGINNERS: [(&str, &str); 8] = [
+    ("officer", "officer"),
+    ("deputy", "officer"),
+    ("viewer", "viewer"),
+    ("other-viewer", "viewer"),
+    ("staff", "staff"),
+    ("colleague", "staff"),
+    ("auditor", "auditor"),
+    ("installer", "installer"),
+];
+
+/// Everything that a route can be about.
+pub struct Stage {
+    pub scene: Scene,
+    pub span: AskedSpan,
+    people: BTreeMap<&'static str, Person>,
+    grants: BTreeMap<&'static str, Value>,
+    /// A segment of the footage, and one of its fragments, as a playlist names it.
+    segment: String,
+    part: String,
+    operation: Option<Value>,
+    day: String,
+}
+
+/// Whom something is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Whose {
+    Own,
+    Other,
+}
+
+fn ok(answer: Answer) -> Result<Value> {
+    ensure!((200..300).contains(&answer.status), "{}: {}", answer.status, answer.text());
+    Ok(answer.json)
+}
+
+impl Stage {
+    pub fn set() -> Result<Self> {
+        let server = RtspServer::start(vec![Mount::new("/yard", Video::Yard)])?;
+        let dir = tempfile::tempdir()?;
+        let site =
+            Site::init_of(&program()?, &dir.path().join("site"), &BEGINNERS, &["--name", "Test", "--allow-unproven"])?;
+        site.cut_segments_after(10)?;
+        for number in [YARD, OTHER_CAMERA] {
+            site.save_camera(&CameraFile::new(number, "yard", &server.url("/yard")))?;
+        }
+        site.save_camera(&CameraFile::new(THEATRE, "theatre", &server.url("/yard")).in_theatre())?;
+        let running = site.serve(&dir.path().join("custodian-1.log"), &[], &[])?;
+        let mut scene = Scene::of(running, site, server, dir);
+        scene.wait_for_cameras(&[YARD, OTHER_CAMERA])?;
+        let span = scene.record(&["/yard"], Duration::from_secs(3))?;
+        let mut people = BTreeMap::new();
+        for (name, _) in BEGINNERS {
+            people.insert(name, scene.sign_in(name)?);
+        }
+        let mut stage = Self {
+            scene,
+            span,
+            people,
+            grants: BTreeMap::new(),
+            segment: String::new(),
+            part: String::new(),
+            operation: None,
+            day: String::new(),
+        };
+        stage.people_come_and_go()?;
+        stage.grant_footage()?;
+        stage.destroy_something()?;
+        Ok(stage)
+    }
+
+    pub fn person(&mut self, name: &str) -> &mut Person {
+        self.people.get_mut(name).unwrap_or_else(|| panic!("nobody is called {name}"))
+    }
+
+    pub fn anybody(&self) -> Api {
+        self.scene.running.browser()
+    }
+
+    fn password(&self, name: &str) -> String {
+        self.people[name].account.password.clone()
+    }
+
+    fn number(&self, name: &str) -> Value {
+        self.people[name].number.clone()
+    }
+
+    /// One whose rights reach another camera; one whose rights come to an end; one who loses them.
+    fn people_come_and_go(&mut self) -> Result<()> {
+        let ends = json!({"cameras": [OTHER_CAMERA]});
+        self.join("narrow", "staff", &ends)?;
+        self.join("removed", "officer", &json!({}))?;
+        let soon_us = now_us() + 6_000_000;
+        self.join("expired", "staff", &json!({"ends": rfc_3339(soon_us)?}))?;
+        let removed = self.number("removed");
+        let body = json!({"reason": "left the clinic", "password": self.password("officer")});
+        ok(self.person("officer").api.post(&format!("/v1/accounts/{removed}/removal"), &body)?)?;
+        self.scene
+            .running
+            .daemon
+            .wait_until("somebody's end has come", PATIENCE, |_| Ok((now_us() > soon_us + 500_000).then_some(())))
+    }
+
+    /// Asks for an account; its person has chosen a password then, and somebody else is to approve it.
+    fn ask_for_account(&mut self, asker: &str, name: &str, role: &str, more: &Value) -> Result<(Value, String)> {
+        let mut body = json!({"name": name, "role": role, "reason": "joins", "password": self.password(asker)});
+        for (field, value) in more.as_object().into_iter().flatten() {
+            body[field] = value.clone();
+        }
+        let told = ok(self.person(asker).api.post("/v1/accounts", &body)?)?;
+        let password = format!("{name}-{}", random_text(8)?);
+        let first = json!({"name": name, "code": told["code"], "password": password});
+        ok(self.anybody().post("/v1/session/first", &first)?)?;
+        Ok((told["account"]["account"].clone(), password))
+    }
+
+    fn approve_account(&mut self, approver: &str, account: &Value) -> Result<()> {
+        let body = json!({"password": self.password(approver)});
+        ok(self.person(approver).api.post(&format!("/v1/accounts/{account}/approval"), &body)?).map(drop)
+    }
+
+    fn join(&mut self, name: &'static str, role: &'static str, more: &Value) -> Result<()> {
+        let (number, password) = self.ask_for_account("officer", name, role, more)?;
+        self.approve_account("deputy", &number)?;
+        let mut api = self.anybody();
+        ok(api.post("/v1/session", &json!({"name": name, "password": password}))?)?;
+        self.people.insert(name, Person { api, account: Account { name, role, password }, number });
+        Ok(())
+    }
+
+    fn grant_footage(&mut self) -> Result<()> {
+        for viewer in ["viewer", "other-viewer"] {
+            let request = self.request("colleague", "identified")?;
+            let number = self.number(viewer);
+            let told = ok(self.person("officer").approve(&request, &number)?)?;
+            self.grants.insert(viewer, told["grant"].clone());
+        }
+        let path = Person::playlist(&self.grants["viewer"], YARD);
+        let playlist = self.person("viewer").api.get(&path)?.expect_status(200)?.text();
+        let first = playlist.lines().find(|line| line.ends_with(".m4s")).context("an empty playlist")?;
+        let (segment, part) = first.split_once('/').context("an odd playlist")?;
+        (self.segment, self.part) = (segment.to_owned(), part.to_owned());
+        Ok(())
+    }
+
+    /// Somebody has a picture erased that nobody holds; its receipt is a row a moment later.
+    fn destroy_something(&mut self) -> Result<()> {
+        let span = AskedSpan { from_us: self.span.from_us, to_us: self.span.to_us };
+        let asked = json!({
+            "kind": "erasure", "cameras": [OTHER_CAMERA], "span": span.to_json()?, "purpose": "erase it",
+            "person": {"name": "Hong", "contact": "02"},
+        });
+        let deadline = now_us() + 30_000_000;
+        // Until the segment is closed, it stays.
+        loop {
+            let number = ok(self.person("staff").api.post("/v1/requests", &asked)?)?["number"].clone();
+            ok(self.person("staff").identify(&number)?)?;
+            let body = json!({"decision": "erase", "partly": true, "password": self.password("officer")});
+            let told = self.person("officer").api.post(&format!("/v1/requests/{number}/decision"), &body)?;
+            if told.status == 200 && told.json["erased"].as_array().is_some_and(|erased| !erased.is_empty()) {
+                break;
+            }
+            ensure!(now_us() < deadline, "nothing could be erased: {}", told.text());
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        let officer = self.people.get_mut("officer").context("no officer")?;
+        self.day = self.scene.running.daemon.wait_until("a destruction is on record", PATIENCE, |_| {
+            let told = ok(officer.api.get("/v1/destructions/days")?)?;
+            Ok(told["days"][0]["day"].as_str().map(str::to_owned))
+        })?;
+        Ok(())
+    }
+
+    /// A fresh request of the yard, in a state.
+    fn request(&mut self, by: &str, state: &str) -> Result<Value> {
+        let span = if state == "big" {
+            AskedSpan { from_us: self.span.from_us - 2 * DAY_US, to_us: self.span.to_us }
+        } else {
+            self.span
+        };
+        let number = ok(self.person(by).ask(&[YARD], span, "Hong Gildong")?)?["number"].clone();
+        if matches!(state, "identified" | "refused") {
+            ok(self.person(by).identify(&number)?)?;
+        }
+        if state == "refused" {
+            let body = json!({
+                "decision": "refuse", "ground": "harm-to-others", "reason": "a child is seen",
+                "password": self.password("officer"),
+            });
+            ok(self.person("officer").api.post(&format!("/v1/requests/{number}/decision"), &body)?)?;
+        }
+        Ok(number)
+    }
+
+    fn operation_by(&mut self, by: &str) -> Result<Value> {
+        self.end_operation()?;
+        let body = json!({"camera": THEATRE, "asked_by": "patient", "name": "Kim"});
+        let number = ok(self.person(by).api.post("/v1/operations", &body)?)?["operation"].clone();
+        self.operation = Some(number.clone());
+        Ok(number)
+    }
+
+    /// There is one at a time; whatever came before is over.
+    fn end_operation(&mut self) -> Result<()> {
+        let told = ok(self.person("officer").api.get("/v1/operations")?)?;
+        let all = told["operations"].as_array().cloned().unwrap_or_default();
+        for operation in all.iter().filter(|operation| operation["ended"].is_null()) {
+            let path = format!("/v1/operations/{}/end", operation["operation"]);
+            ok(self.person("officer").api.post(&path, &json!({}))?)?;
+        }
+        Ok(())
+    }
+
+    fn hold_by(&mut self, by: &str) -> Result<Value> {
+        let body = self.hold_order()?;
+        Ok(ok(self.person(by).api.post("/v1/holds", &body)?)?["hold"].clone())
+    }
+
+    fn hold_order(&self) -> Result<Value> {
+        let review = rfc_3339(now_us() + 7 * DAY_US)?;
+        Ok(json!({
+            "reason": "incident", "text": "a fall", "cameras": [YARD], "span": self.span.to_json()?, "review": review,
+        }))
+    }
+
+    /// The path of a route, with something fresh to put into it that is `who`'s own, or not.
+    pub fn fill(&mut self, path: &str, about: About, who: &str, whose: Whose) -> Result<String> {
+        let own = whose == Whose::Own;
+        let by = |own_name: &'static str, other: &'static str| if own { own_name } else { other };
+        let filled = match about {
+            About::Nothing | About::Login => path.to_owned(),
+            About::Session => {
+                let account =
+                    if own { self.people[who].account.clone() } else { self.people["colleague"].account.clone() };
+                let mut api = self.anybody();
+                ok(api.post("/v1/session", &json!({"name": account.name, "password": account.password}))?)?;
+                let sessions = ok(api.get("/v1/sessions")?)?["sessions"].clone();
+                let own = sessions.as_array().and_then(|all| all.iter().find(|session| session["is_own"] == true));
+                let id = own.and_then(|session| session["session"].as_str()).context("no session of one's own")?;
+                path.replace("{session}", id)
+            }
+            About::Account("oneself") if own => path.replace("{account}", &self.number(who).to_string()),
+            About::Account("oneself") => {
+                let (number, _) = self.fresh_account("officer")?;
+                self.approve_account("deputy", &number)?;
+                path.replace("{account}", &number.to_string())
+            }
+            About::Account(_) => {
+                let (number, _) = self.fresh_account(by("officer", "deputy"))?;
+                path.replace("{account}", &number.to_string())
+            }
+            About::Camera => {
+                let (from, to) = (rfc_3339(self.span.from_us)?, rfc_3339(self.span.to_us)?);
+                format!("{}?from={from}&to={to}", path.replace("{camera}", &YARD.to_string()))
+            }
+            About::Request(state) => {
+                let number = self.request(by("staff", "colleague"), state)?;
+                path.replace("{request}", &number.to_string())
+            }
+            About::Hold => path.replace("{hold}", &self.hold_by(by("officer", "deputy"))?.to_string()),
+            About::Operation => {
+                let own_name = if who == "officer" { "officer" } else { "staff" };
+                path.replace("{operation}", &self.operation_by(by(own_name, "colleague"))?.to_string())
+            }
+            About::Grant => path
+                .replace("{grant}", &self.grants[by("viewer", "other-viewer")].to_string())
+                .replace("{camera}", &YARD.to_string())
+                .replace("{segment}", &self.segment)
+                .replace("{part}", &self.part),
+            About::Day => path.replace("{day}", &self.day),
+        };
+        ensure!(!filled.contains('{'), "{filled}: nothing to put there");
+        Ok(filled)
+    }
+
+    fn fresh_account(&mut self, asker: &str) -> Result<(Value, String)> {
+        let name = format!("newcomer-{}", random_text(4)?);
+        self.ask_for_account(asker, &name, "viewer", &json!({}))
+    }
+
+    /// What is sent along: right in every way, so that only who sends it decides.
+    pub fn body(&mut self, method: &str, path: &str, who: &str, whose: Whose) -> Result<Option<Value>> {
+        let known = self.people.contains_key(who);
+        let password = if known { self.password(who) } else { "nobody's password".to_owned() };
+        let again = json!({"password": password});
+        let reason = json!({"reason": "as agreed", "password": password});
+        let login = match (whose, known) {
+            (Whose::Own, true) => self.people[who].account.name,
+            (Whose::Own, false) => "nobody",
+            (Whose::Other, _) => "colleague",
+        };
+        let later = rfc_3339(now_us() + 9 * DAY_US)?;
+        let body = match (method, path) {
+            ("GET" | "DELETE", _) => return Ok(None),
+            (_, "/v1/session") => json!({"name": login, "password": password}),
+            (_, "/v1/session/first") => {
+                json!({"name": "newcomer", "code": "AAAAA-AAAAA", "password": "a new password"})
+            }
+            (_, "/v1/session/password") => {
+                let next = format!("{who}-{}", random_text(8)?);
+                json!({"name": login, "password": password, "new_password": next})
+            }
+            (_, "/v1/account/second-factor") => {
+                json!({"secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", "code": "000000", "password": password})
+            }
+            (_, "/v1/accounts") => {
+                let name = format!("newcomer-{}", random_text(4)?);
+                json!({"name": name, "role": "viewer", "reason": "joins", "password": password})
+            }
+            (_, "/v1/accounts/{account}/change") => {
+                json!({"role": "staff", "reason": "as agreed", "password": password})
+            }
+            (_, "/v1/accounts/{account}/withdrawal") => json!({"reason": "not wanted any more"}),
+            (_, "/v1/accounts/{account}/removal" | "/v1/accounts/{account}/reset") => reason,
+            (_, "/v1/requests") => json!({
+                "kind": "viewing", "cameras": [YARD], "span": self.span.to_json()?, "purpose": "lost property",
+                "person": {"name": "Hong Gildong", "contact": "02-000-0000"},
+            }),
+            (_, "/v1/requests/{request}/identity") => json!({"document": "passport"}),
+            (_, "/v1/requests/{request}/decision") => {
+                json!({"decision": "approve", "viewer": self.number("viewer"), "password": password})
+            }
+            (_, "/v1/requests/{request}/objection" | "/v1/requests/{request}/close") => json!({}),
+            (_, "/v1/holds") => self.hold_order()?,
+            (_, "/v1/holds/{hold}/extension") => json!({"review": later}),
+            (_, "/v1/operations") => {
+                self.end_operation()?;
+                json!({"camera": THEATRE, "asked_by": "patient", "name": "Kim"})
+            }
+            (_, "/v1/operations/{operation}/end") => json!({}),
+            (_, "/v1/clock/confirmation") => json!({"time": rfc_3339(now_us())?, "password": password}),
+            (_, "/v1/destructions/days/{day}/confirmation") => json!({
+                "report": "0".repeat(64), "failures": 0, "time": rfc_3339(now_us())?, "password": password,
+            }),
+            (
+                _,
+                "/v1/accounts/{account}/approval"
+                | "/v1/requests/{request}/hold/confirmation"
+                | "/v1/holds/{hold}/confirmation"
+                | "/v1/holds/{hold}/release",
+            ) => again,
+            _ => anyhow::bail!("{method} {path}: tests/roles/stage.rs has no body for it"),
+        };
+        Ok(Some(body))
+    }
+
+    /// Of each name in a path, something that is there.
+    #[allow(dead_code, reason = "schemathesis wants it")]
+    pub fn places(&mut self) -> Result<Value> {
+        let request = self.request("staff", "identified")?;
+        Ok(json!({
+            "request": request,
+            "hold": self.hold_by("officer")?,
+            "operation": self.operation_by("staff")?,
+            "account": self.number("viewer"),
+            "camera": YARD,
+            "grant": self.grants["viewer"],
+            "segment": self.segment,
+            "part": self.part,
+            "day": self.day,
+        }))
+    }
+
+    /// Keeps what a call changed of the caller: a password, or that their session is over.
+    pub fn after(&mut self, path: &str, who: &str, body: Option<&Value>, status: u16) -> Result<()> {
+        if !self.people.contains_key(who) {
+            return Ok(());
+        }
+        if path == "/v1/session/password" && status == 204 {
+            let next = body.and_then(|body| body["new_password"].as_str()).context("no new password")?.to_owned();
+            self.person(who).account.password = next;
+        }
+        let is_over = path == "/v1/session" && status == 204;
+        if is_over {
+            let account = self.people[who].account.clone();
+            let mut api = self.anybody();
+            ok(api.post("/v1/session", &json!({"name": account.name, "password": account.password}))?)?;
+            self.person(who).api = api;
+        }
+        Ok(())
+    }
+}
