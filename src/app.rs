@@ -22,7 +22,7 @@ use crate::access::{Access, Periods, SecondFactorFor, SessionLimits, SiteFiles, 
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
 use crate::config::{CameraWatch, Recording, SITE_FILE, SecondFactor, Site, WatchError};
-use crate::disk::{SharedDisk, SiteLock};
+use crate::disk::{SharedDisk, SiteLock, return_freed_memory};
 use crate::http::{self, KnownCameras, Routes};
 use crate::ingest::{Backlog, Cameras, Limits, OperationsUnderWay, Receiving};
 use crate::ledger::{Act, ClosedManifests, ManifestCheckpoint, NewestKnown};
@@ -157,7 +157,8 @@ impl Daemon {
             },
             worker_program: doors.worker_program.clone(),
         };
-        let cameras = Cameras::new(receiving);
+        let cameras = Cameras::new(receiving)
+            .map_err(|source| AppError::Disk { what: "the thread that receives cameras".into(), source })?;
         let known = KnownCameras::default();
         let ages = AgeWatch::new(&site, &doors.disk, id, &time, &holds, &access);
         let desk = StatusDesk::new(
@@ -329,6 +330,7 @@ fn regular_work(
         if let Err(e) = catching.catch_up(&|| stopped.is_cancelled()) {
             tracing::error!(error = %e, "what an unclean stop left is not all made good; see `custodian verify`");
         }
+        return_freed_memory();
     });
     work.spawn(control::answer(desk.clone(), state_dir(site).join(CONTROL_NAME), stop.clone()));
     work

@@ -30,7 +30,7 @@ pub struct Progress {
     pub bytes: u64,
     /// When the last frame so far ends.
     pub end: Utc,
-    /// SHA-256 over all sealed bytes from the head on.
+    /// Over all sealed bytes from the head on, by the segment's version.
     pub digest: Digest,
     /// CRC-32C over the same bytes. Unlike the digest it can be carried on from one commit to the next, so that a start
     /// after a crash reads only what the last commit added, not all that is open.
@@ -75,7 +75,7 @@ impl SegmentWriter {
         let key = DataKey::random()?;
         let head = SegmentHead::seal(facts, day_key, &key)?;
         let block = head.to_block()?;
-        let mut digest = RunningDigest::new();
+        let mut digest = facts.version.digest();
         digest.update(&block);
         let mut writer = Self {
             facts,
