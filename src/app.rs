@@ -53,6 +53,8 @@ const CLOSING_EVERY: Duration = Duration::from_secs(2);
 const GRANTS_EVERY: Duration = Duration::from_secs(1);
 const ROOM_EVERY: Duration = Duration::from_secs(2);
 const RESERVE_EVERY: Duration = Duration::from_secs(5);
+/// What a burst, a check of everything or a new index needed is not kept for the next one.
+const MEMORY_EVERY: Duration = Duration::from_secs(60);
 /// Answers under way have this long to come to their end at a stop.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
@@ -325,12 +327,16 @@ fn regular_work(
         if indexing.index_waits() { indexing.catch_up(&stopped).map_err(|e| e.to_string()) } else { Ok(()) }
     };
     regularly(ANCHOR_EVERY, "the index", Box::new(index));
+    let return_memory = || {
+        return_freed_memory();
+        Ok(())
+    };
+    regularly(MEMORY_EVERY, "returning freed memory", Box::new(return_memory));
     let (catching, stopped) = (Arc::clone(vault), stop.clone());
     work.spawn_blocking(move || {
         if let Err(e) = catching.catch_up(&|| stopped.is_cancelled()) {
             tracing::error!(error = %e, "what an unclean stop left is not all made good; see `custodian verify`");
         }
-        return_freed_memory();
     });
     work.spawn(control::answer(desk.clone(), state_dir(site).join(CONTROL_NAME), stop.clone()));
     work

@@ -4,7 +4,7 @@ use super::status::StatusDesk;
 use crate::access::Access;
 use crate::clock::Clock;
 use crate::config::Site;
-use crate::disk::{SharedDisk, return_freed_memory};
+use crate::disk::SharedDisk;
 use crate::domain::{SiteId, Utc};
 use crate::vault::{AgeLook, AgeReport, Holds, TrustedClock, VaultError, inspect_age, inspect_state_age};
 use jiff::tz::TimeZone;
@@ -100,9 +100,7 @@ pub(super) async fn watch(watch: AgeWatch, zone: TimeZone, desk: StatusDesk, clo
                 runtime.block_on(pausing.sleep(PAUSE));
                 !stopped.is_cancelled()
             };
-            let told = walking.check(&goes_on, &|| runtime.block_on(pausing.sleep(LOOK_AGAIN_AFTER)));
-            return_freed_memory();
-            told
+            walking.check(&goes_on, &|| runtime.block_on(pausing.sleep(LOOK_AGAIN_AFTER)))
         };
         let told = match tokio::task::spawn_blocking(walk).await {
             Ok(Err(VaultError::BrokenOff)) => return,

@@ -190,8 +190,8 @@ pub fn bound_heaps() {
     }
 }
 
-/// Gives back to the kernel what lies free between things that are used. To be called after work that needed much, once:
-/// by itself the C library returns only what is free at a heap's end.
+/// Gives back to the kernel what lies free between things that are used: by itself the C library returns only what is free
+/// at a heap's end. Takes some milliseconds.
 pub fn return_freed_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim(3) changes nothing but what is free, and takes the heaps' own locks.
