@@ -94,6 +94,15 @@ impl Clock {
     }
 }
 
+/// What counts by time in a library counts by the house's.
+impl governor::clock::Clock for Clock {
+    type Instant = governor::nanos::Nanos;
+
+    fn now(&self) -> Self::Instant {
+        self.monotonic().into()
+    }
+}
+
 fn system_wall() -> Utc {
     let micros = match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),

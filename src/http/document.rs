@@ -22,15 +22,18 @@ pub(super) fn text(told: &OpenApi) -> Result<String, serde_json::Error> {
         "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "`POST /v1/session` sets it."},
     });
     let schemas = document["components"]["schemas"].clone();
+    let mut problems = Map::new();
     if let Some(paths) = document["paths"].as_object_mut() {
         for (path, item) in paths {
             for method in METHODS {
                 if let Some(operation) = item.get_mut(method) {
                     finish(operation, method, path, &schemas);
+                    share_problems(operation, &mut problems);
                 }
             }
         }
     }
+    document["components"]["responses"] = Value::Object(problems);
     let mut text = serde_json::to_string_pretty(&sorted(document))?;
     text.push('\n');
     Ok(text)
@@ -46,6 +49,18 @@ fn sorted(value: Value) -> Value {
         }
         Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
         other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => other,
+    }
+}
+
+/// A problem of one status is the same wherever it is answered.
+fn share_problems(operation: &mut Value, problems: &mut Map<String, Value>) {
+    let Some(answers) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
+    for (status, answer) in answers {
+        if answer["content"].get("application/problem+json").is_some() {
+            let name = format!("problem-{status}");
+            let shared = json!({"$ref": format!("#/components/responses/{name}")});
+            problems.insert(name, std::mem::replace(answer, shared));
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! runs wild from taking the machine away from the cameras.
 
 use crate::clock::Clock;
-use governor::clock::Clock as Ticks;
+use governor::clock::Clock as _;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::keyed::HashMapStateStore;
@@ -21,31 +21,18 @@ const CHANGES_AT_ONCE: NonZeroU32 = NonZeroU32::new(200).unwrap();
 /// Addresses that are remembered before those that came to rest are forgotten.
 const REMEMBERED: usize = 10_000;
 
-/// The house's clock, as the limiter reads it.
-#[derive(Clone, Debug)]
-struct HouseClock(Clock);
-
-impl Ticks for HouseClock {
-    type Instant = Nanos;
-
-    fn now(&self) -> Nanos {
-        self.0.monotonic().into()
-    }
-}
-
-type Limiter = RateLimiter<IpAddr, HashMapStateStore<IpAddr>, HouseClock, NoOpMiddleware<Nanos>>;
+type Limiter = RateLimiter<IpAddr, HashMapStateStore<IpAddr>, Clock, NoOpMiddleware<Nanos>>;
 
 /// The limits, and how far each address has used them.
 #[derive(Clone, Debug)]
 pub(super) struct Rates {
-    clock: HouseClock,
+    clock: Clock,
     all: Arc<Limiter>,
     changes: Arc<Limiter>,
 }
 
 impl Rates {
     pub fn new(clock: Clock) -> Self {
-        let clock = HouseClock(clock);
         let limiter = |per_s, at_once| {
             let quota = Quota::per_second(per_s).allow_burst(at_once);
             Arc::new(RateLimiter::new(quota, HashMapStateStore::default(), clock.clone()))

@@ -19,7 +19,7 @@ const FLOORS: [&[&str]; 11] = [
 ];
 
 /// Crates that appear in one room alone, as long as they are dependencies: of the two that write MP4, one is.
-const HOMES: [(&str, &str); 22] = [
+const HOMES: [(&str, &str); 21] = [
     ("notify", "config"),
     ("blahaj", "crypto"),
     ("bech32", "crypto"),
@@ -34,7 +34,6 @@ const HOMES: [(&str, &str); 22] = [
     ("retina", "ingest"),
     ("axum", "http"),
     ("aide", "http"),
-    ("governor", "http"),
     ("hyper", "http"),
     ("hyper_util", "http"),
     ("tower_service", "http"),
