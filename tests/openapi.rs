@@ -58,7 +58,10 @@ fn every_operation_is_described_whole() {
         assert!(answers.keys().any(|status| status.starts_with('2')), "{name}: no good answer is described");
         assert!(!answers.contains_key("default"), "{name}: each status is named");
         for (status, answer) in answers.iter().filter(|(status, _)| !status.starts_with('2')) {
-            assert!(answer["content"]["application/problem+json"].is_object(), "{name}: {status} is no problem");
+            let shared = format!("#/components/responses/problem-{status}");
+            assert_eq!(answer["$ref"], shared.as_str(), "{name}: {status} is no problem");
+            let problem = document.pointer(&shared[1..]).unwrap();
+            assert!(problem["content"]["application/problem+json"].is_object(), "{shared}");
         }
         for status in ["429", "500"].into_iter().filter(|_| path != "/v1/health") {
             assert!(answers.contains_key(status), "{name}: {status} is not declared");

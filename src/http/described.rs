@@ -70,7 +70,7 @@ impl OperationInput for SignedIn {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         operation.extensions.insert(SIGNED_IN.to_owned(), true.into());
         // 422: an `If-Match` that is none.
-        may_fail(ctx, operation, &[401, 403, 422]);
+        may_fail(ctx, operation, &[401, 403, 422, 500]);
     }
 }
 

@@ -307,14 +307,18 @@ impl Stage {
         let login = match (whose, known) {
             (Whose::Own, true) => self.people[who].account.name,
             (Whose::Own, false) => "nobody",
-            (Whose::Other, _) => "colleague",
+            // Each another one: of too many wrong passwords a name has to wait.
+            (Whose::Other, _) => {
+                let at = BEGINNERS.iter().position(|(name, _)| *name == who).unwrap_or(who.len());
+                BEGINNERS[(at + 1) % BEGINNERS.len()].0
+            }
         };
         let later = rfc_3339(now_us() + 9 * DAY_US)?;
         let body = match (method, path) {
             ("GET" | "DELETE", _) => return Ok(None),
             (_, "/v1/session") => json!({"name": login, "password": password}),
             (_, "/v1/session/first") => {
-                json!({"name": "newcomer", "code": "AAAAA-AAAAA", "password": "a new password"})
+                json!({"name": format!("newcomer-{who}"), "code": "AAAAA-AAAAA", "password": "a new password"})
             }
             (_, "/v1/session/password") => {
                 let next = format!("{who}-{}", random_text(8)?);

@@ -74,13 +74,14 @@ pub const TABLE: &[Row] = &[
     row(delete("/v1/sessions/{session}"), Session,                               ["401", "204 404", "204 404", "204 204", "204 404", "204 404", "204 404"]),
     row(get("/v1/account/second-factor"), Nothing,                               ["401", "200",     "200",     "200",     "200",     "200",     "200"]),
     // With a code that is wrong: a right one changes how they sign in from then on.
-    row(post("/v1/account/second-factor"), Nothing,                              ["401", "403",     "403",     "403",     "403",     "403",     "403"]),
+    row(post("/v1/account/second-factor"), Nothing,                              ["401", "422",     "422",     "422",     "422",     "422",     "422"]),
 
-    // Rights: one officer asks, another approves; nobody decides about their own. Each sees their own history.
+    // Rights: one officer asks, also for themselves; another approves; nobody decides about their own. Each sees their own
+    // history.
     row(get("/v1/accounts"), Nothing,                                            ["401", "403",     "403",     "200",     "403",     "200",     "403"]),
     row(post("/v1/accounts"), Nothing,                                           ["401", "403",     "403",     "201",     "403",     "403",     "403"]),
     row(get("/v1/accounts/{account}/history"), Account("oneself"),               ["401", "200 403", "200 403", "200 200", "200 403", "200 200", "200 403"]),
-    row(post("/v1/accounts/{account}/change"), Account("oneself"),               ["401", "403",     "403",     "403 200", "403",     "403",     "403"]),
+    row(post("/v1/accounts/{account}/change"), Account("oneself"),               ["401", "403",     "403",     "200 200", "403",     "403",     "403"]),
     row(post("/v1/accounts/{account}/approval"), Account("waits"),               ["401", "403",     "403",     "403 200", "403",     "403",     "403"]),
     row(post("/v1/accounts/{account}/withdrawal"), Account("waits"),             ["401", "403",     "403",     "200 200", "403",     "403",     "403"]),
     row(post("/v1/accounts/{account}/removal"), Account("oneself"),              ["401", "403",     "403",     "403 200", "403",     "403",     "403"]),
