@@ -48,7 +48,10 @@ type Place = Arc<tokio::sync::Mutex<Option<Kept>>>;
 
 /// The keys that were used, whose they are, and when.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Keys(Arc<Mutex<HashMap<(AccountId, String), (Duration, Place)>>>);
+pub(super) struct Keys(Arc<Mutex<Places>>);
+
+/// By whose key it is; with when it was used first.
+type Places = HashMap<(AccountId, String), (Duration, Place)>;
 
 impl Keys {
     fn place(&self, account: AccountId, key: &str, now: Duration) -> Place {
