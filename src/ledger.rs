@@ -16,8 +16,10 @@
 #[cfg(test)]
 mod tests;
 
+mod asked;
 mod checkpoint;
 mod closed;
+mod decision;
 mod destroyed;
 mod file;
 mod reserve;
@@ -25,14 +27,15 @@ mod row;
 mod shared;
 mod verify;
 
+pub use asked::{PapersSeen, ProposedDecision, ProvisionTerms, RequestTerms};
 pub use checkpoint::{Checkpoint, ManifestCheckpoint};
 pub use closed::ClosedManifests;
+pub use decision::{Decision, GrantConditions, GrantedView, KeptFor, KeptView};
 pub use destroyed::{DestroyedRow, DestroyedRows};
 pub use file::{Ledger, LedgerError, NewestKnown};
 pub use reserve::LedgerRoom;
 pub use row::{
-    Act, Actor, ClosedCamera, ClosedCoverage, ClosedGap, Decision, DestructionReceipt, GrantedView, KeptFor, KeptView,
-    ManifestClosed, Row, ViewRefusal,
+    Act, Actor, ClosedCamera, ClosedCoverage, ClosedGap, DestructionReceipt, ManifestClosed, Row, ViewRefusal,
 };
 pub use shared::SharedLedger;
 pub use verify::{Fault, Verified, verify_files, verify_rows};

@@ -17,7 +17,7 @@ pub struct Scenario {
     pub weight: u32,
 }
 
-pub const ALL: [Scenario; 31] = [
+pub const ALL: [Scenario; 32] = [
     Scenario { name: "a first start", play: first_start, weight: 2 },
     Scenario { name: "create, append, commit, seal, stop", play: recording, weight: 4 },
     Scenario { name: "expire: key, blocks, name, grant's slot, day key, receipt", play: erasing, weight: 3 },
@@ -39,6 +39,7 @@ pub const ALL: [Scenario; 31] = [
     Scenario { name: "who opens the day keys and the desk changes", play: hands_change, weight: 1 },
     Scenario { name: "an officer's hold: order, confirm, extend, release, lapse", play: officers_hold, weight: 5 },
     Scenario { name: "a refused request's hold lapses", play: refused_lapses, weight: 3 },
+    Scenario { name: "a part, an objection, a dispute, taken back", play: taken_back, weight: 3 },
     Scenario { name: "a day's destruction is confirmed", play: day_confirmed, weight: 2 },
     Scenario { name: "condemn, key, blocks, receipt", play: condemning, weight: 3 },
     Scenario { name: "a person wants it erased", play: erased_on_request, weight: 3 },
@@ -221,6 +222,29 @@ fn officers_hold(ground: &Ground, left_out: Option<Flush>) -> Played {
     play.round();
     play.advance(AFTER_EXPIRY);
     play.lapse(&[HeldFor::Hold(lapses)]);
+    play.promises.going = play.day_key_slots();
+    play.advance(Duration::ZERO);
+    play.round();
+    play.end()
+}
+
+/// A part is granted, the rest objected to, and then all of it is taken back: its keys and its hold go.
+fn taken_back(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    play.record(1, 0, 2);
+    play.commit();
+    play.advance(Duration::from_secs(20));
+    let desk = play.sign_in("desk");
+    let request = play.submit(&desk, 1, span(0, 2));
+    play.identify(&desk, request);
+    let officer = play.sign_in("officer");
+    play.begin();
+    let grant = play.approve_part(&officer, request, Some(span(0, 1)));
+    play.advance(AFTER_EXPIRY);
+    play.round();
+    let (desk, officer) = (play.sign_in("desk"), play.sign_in("officer"));
+    play.dispute(&officer, 1, span(1, 2));
+    play.object_and_withdraw(&desk, request, grant);
     play.promises.going = play.day_key_slots();
     play.advance(Duration::ZERO);
     play.round();
