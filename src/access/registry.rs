@@ -254,20 +254,20 @@ impl Registry {
             return;
         }
         match &row.act {
-            Act::RequestDecided { decision, .. } => {
-                if let Decision::Approved { grant, viewer, views, ends, conditions, .. } = decision {
-                    let new = Grant {
-                        number: *grant,
-                        request,
-                        viewer: *viewer,
-                        views: views.clone(),
-                        ends: *ends,
-                        conditions: conditions.clone(),
-                        decided_by: person_of(row.actor),
-                        state: GrantState::Open,
-                    };
-                    self.grants.insert(*grant, new);
-                }
+            Act::RequestDecided {
+                decision: Decision::Approved { grant, viewer, views, ends, conditions, .. }, ..
+            } => {
+                let new = Grant {
+                    number: *grant,
+                    request,
+                    viewer: *viewer,
+                    views: views.clone(),
+                    ends: *ends,
+                    conditions: conditions.clone(),
+                    decided_by: person_of(row.actor),
+                    state: GrantState::Open,
+                };
+                self.grants.insert(*grant, new);
             }
             Act::RequestClosed { .. } | Act::RequestWithdrawn { .. } | Act::RequestUnavailable { .. } => {
                 let theirs = self.grants.values_mut().filter(|grant| grant.request == request);

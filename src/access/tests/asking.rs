@@ -143,7 +143,8 @@ fn no_field_takes_an_identity_number() {
         new
     };
     let number = || NUMBER.to_owned();
-    let cases: [(&str, &dyn Fn(&mut NewRequest)); 11] = [
+    type Change<'a> = &'a dyn Fn(&mut NewRequest);
+    let cases: [(&str, Change<'_>); 11] = [
         ("purpose", &|new| new.purpose = number()),
         ("urgent", &|new| new.urgent = Some(number())),
         ("place", &|new| new.place = Some(number())),
