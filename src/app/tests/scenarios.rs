@@ -39,7 +39,6 @@ pub const ALL: [Scenario; 32] = [
     Scenario { name: "who opens the day keys and the desk changes", play: hands_change, weight: 1 },
     Scenario { name: "an officer's hold: order, confirm, extend, release, lapse", play: officers_hold, weight: 5 },
     Scenario { name: "a refused request's hold lapses", play: refused_lapses, weight: 3 },
-    Scenario { name: "a part, an objection, a dispute, taken back", play: taken_back, weight: 3 },
     Scenario { name: "a day's destruction is confirmed", play: day_confirmed, weight: 2 },
     Scenario { name: "condemn, key, blocks, receipt", play: condemning, weight: 3 },
     Scenario { name: "a person wants it erased", play: erased_on_request, weight: 3 },
@@ -50,6 +49,7 @@ pub const ALL: [Scenario; 32] = [
     Scenario { name: "a start after half an end of a manifest", play: start_after_half_an_end, weight: 3 },
     Scenario { name: "a day key of two manifests, of which one ends first", play: two_periods, weight: 5 },
     Scenario { name: "people join, change, reset and leave", play: people_change, weight: 2 },
+    Scenario { name: "a part, an objection, a dispute, taken back", play: taken_back, weight: 3 },
 ];
 
 const AFTER_EXPIRY: Duration = Duration::from_secs(86_400 + 60);
