@@ -13,27 +13,39 @@
 //! thread.
 
 mod accounts;
+mod checking;
 mod clock;
+mod copies;
 mod decisions;
 mod desk;
 mod destructions;
+mod disputes;
 mod duties;
+mod ending;
 mod entry;
 mod erasure;
+mod exports;
 mod facts;
+mod handing_over;
 mod holds;
 mod leaving;
-mod once;
+mod months;
 mod operations;
 mod passwords;
 mod people;
+mod proposals;
+mod reading;
+mod register;
 mod registry;
+mod requested;
 mod requests;
 mod rights;
 mod second_factor;
 mod sessions;
 mod site;
 mod states;
+mod submission;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -41,32 +53,41 @@ mod versions;
 mod viewing;
 
 pub use accounts::{AccountView, EndedGrant, NewMember, WithCode};
+pub use copies::{CopyEndView, NewCopyEnd};
 pub use decisions::{Approval, Postponement, Refusal, Steps};
 pub use desk::StoredPersons;
 pub use destructions::{
     DayConfirmation, DayConfirmed, DayLine, DestructionReport, ReportRow, ReportTotals, ReportView,
 };
+pub use disputes::{Dispute, NewDispute, Settled};
 pub use duties::Duties;
 pub use erasure::Erasure;
+pub use exports::{ExportedFile, RegisterPage};
 pub use facts::LedgerFacts;
 pub use holds::{HoldView, HoldsView, NewHold, RequestHold};
-pub use once::Once;
+pub use months::{MonthLine, MonthView, Reviewed};
 pub use operations::{NewOperation, OperationView};
 pub use passwords::WeakPassword;
 pub use people::{Account, NewAccount, Password, Person};
+pub use register::{Destroyed, RegisterAsked, RegisterEvent, RegisterKind, RegisterLine};
 pub use registry::GrantState;
-pub use requests::{NewRequest, PersonFields, RequestView};
+pub use requested::{Checked, DecidedBy, Delivered, Fee, Proposal};
+pub use requests::{Identity, RequestView};
 pub use rights::{RightsEvent, Standing, Terms, Wanted};
 pub use second_factor::{NewSecret, SecondFactorFor};
 pub use sessions::{Caller, SessionLimits, SessionLine};
 pub use site::{NewSite, SiteFiles, StartError};
 pub use states::RequestState;
-pub use versions::Thing;
+pub use submission::{NewRequest, PersonFields};
+pub use summary::{FailedSignIns, MonthSummary, Odd, OddRow, RightsRow};
 pub use viewing::{GrantView, Picture, Playlist, PlaylistEntry};
 
+use crate::config::LedgerKeeping;
 use crate::crypto::{SigningKey, Unopened};
-use crate::domain::{CameraClass, CameraNumber, GrantId, OperationId, Role, Utc};
-use crate::ledger::{Act, Actor, LedgerError, ManifestCheckpoint, Row, SharedLedger};
+use crate::disk::SharedDisk;
+use crate::domain::request::DisputeGround;
+use crate::domain::{CameraClass, CameraNumber, DisputeId, GrantId, OperationId, Utc};
+use crate::ledger::{Act, Actor, CheckpointMark, Elsewhere, LedgerError, Row, SharedLedger};
 use crate::vault::{ClockRefusal, GrantStore, Hold, Holds, TrustedClock, Vault, VaultError};
 use desk::Desk;
 use destructions::Destructions;
@@ -122,6 +143,41 @@ pub enum AccessError {
     Changed,
     #[error("who entered or asked for something does not decide it; ask another officer")]
     FourEyes,
+    #[error(
+        "who decided it does not watch it; another person does, or site.toml allows it ([requests] decider_may_view)"
+    )]
+    OwnDecision,
+    #[error("a decision takes two people of different roles here: {what}")]
+    SecondWanted { what: &'static str },
+    #[error(
+        "a person under 14 is represented by the legal guardian: enter the guardian as who asks, and the child as the subject"
+    )]
+    GuardianWanted,
+    #[error("{what} must be seen first")]
+    PaperWanted { what: &'static str },
+    #[error(
+        "only a public body provides on this basis (PIPA 18(2), last sentence), and this site is none: what is left is \
+         consent, another law, an urgent interest of life, body or property, or public safety"
+    )]
+    PublicBodiesOnly,
+    #[error(
+        "camera {camera} films an operating room: what it filmed is shown and handed over on three ways alone: {routes}"
+    )]
+    OperatingRoomRoutes { camera: CameraNumber, routes: &'static str },
+    #[error(
+        "camera {camera} is no camera of an operating room: this way is for those alone; ask for a viewing, a copy or a provision"
+    )]
+    NoOperatingRoom { camera: CameraNumber },
+    #[error(
+        "it is in dispute since {since} ({ground}; dispute {dispute}): nobody uses it, and nothing is decided over it, until that is settled"
+    )]
+    Disputed { dispute: DisputeId, ground: DisputeGround, since: Utc },
+    #[error("there is no such dispute")]
+    NoSuchDispute,
+    #[error("the dispute is settled already")]
+    DisputeSettled,
+    #[error("the copy costs {amount_krw} won, and that is not paid yet")]
+    FeeOpen { amount_krw: u32 },
     #[error("{} must stay: {kept}", if *all { "all of it" } else { "a part of it" })]
     MustStay { kept: String, all: bool },
     #[error("there is no such hold")]
@@ -148,6 +204,14 @@ pub enum AccessError {
     DayConfirmed,
     #[error("the report is not the one that you saw: open it again, and look at what has been added")]
     ReportChanged,
+    #[error("the ledger has no such month")]
+    NoSuchMonth,
+    #[error("the month is not over; it can be reviewed when it is")]
+    MonthNotOver,
+    #[error("the month is reviewed already")]
+    MonthReviewed,
+    #[error("the period has more than {limit} lines; choose a shorter one")]
+    PeriodTooLong { limit: usize },
     #[error("the system's clock says {trusted}; set right whichever is wrong, then confirm")]
     ClocksDisagree { trusted: Utc },
     #[error("there is no camera {camera}")]
@@ -206,6 +270,19 @@ impl From<crate::crypto::CryptoFailure> for AccessError {
     }
 }
 
+/// How requests are handled here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RequestRules {
+    /// The site is a public body: some bases of a provision are open to it alone (PIPA 18(2)).
+    pub public_body: bool,
+    /// Who asks shows the document in person. The ten days run from when the request arrived all the same.
+    pub identity_in_person: bool,
+    /// An officer may watch what an officer decided: for sites with few people.
+    pub decider_may_view: bool,
+    /// A decision takes two people of different roles.
+    pub second_approver: bool,
+}
+
 /// The periods and limits that the site's configuration sets.
 #[derive(Clone, Debug)]
 pub struct Periods {
@@ -218,12 +295,14 @@ pub struct Periods {
     pub due: Duration,
     /// How long a refusal can be objected to; what was asked for stays until then.
     pub objection: Duration,
+    pub requests: RequestRules,
     /// A share of the disks, from which on held footage is an alarm.
     pub held_warn_percent: u8,
     /// So many days that nobody confirmed what was destroyed on are an alarm.
     pub unconfirmed_days: u32,
     /// An operation that is under way for so long is an alarm: its end may have been forgotten.
     pub operation_warn: Duration,
+    pub ledger: LedgerKeeping,
     /// For reports: the site's name, and the time zone that its days are counted in.
     pub site_name: String,
     pub time_zone: jiff::tz::TimeZone,
@@ -255,6 +334,14 @@ pub struct Access {
     held_count: Mutex<Option<duties::HeldCount>>,
     said: Mutex<duties::Said>,
     destructions: Arc<Mutex<Destructions>>,
+    months: Arc<Mutex<months::Months>>,
+    /// Of the state directory, and whether overwriting reaches its files' blocks.
+    disk: SharedDisk,
+    is_proven: bool,
+    checked_months: Mutex<checking::CheckedMonths>,
+    elsewhere: Elsewhere,
+    /// The newest checkpoint, and its row.
+    newest_checkpoint: Mutex<Option<(u64, CheckpointMark)>>,
     periods: Periods,
 }
 
@@ -315,19 +402,6 @@ impl Access {
         Ok(row)
     }
 
-    /// Writes a signed checkpoint over the ledger and all manifests.
-    ///
-    /// # Errors
-    /// [`AccessError::NotRecorded`].
-    pub fn checkpoint(&self) -> Result<(), AccessError> {
-        let heads = self.vault.volumes().iter().flat_map(|volume| {
-            let heads = volume.flushed_heads().into_iter();
-            heads.map(|(manifest, head)| ManifestCheckpoint { volume: volume.id(), manifest, head })
-        });
-        self.ledger.checkpoint(self.now(), &self.signing_key, heads.collect())?;
-        Ok(())
-    }
-
     /// Grants that have keys, and that are over or never were.
     ///
     /// # Errors
@@ -346,38 +420,6 @@ impl Access {
     pub fn record_daemon(&self, act: Act) -> Result<(), AccessError> {
         self.tell_failures(true)?;
         self.record(Actor::Daemon, act).map(drop)
-    }
-
-    /// The ledger's newest row: sequence and digest, and whether it takes rows.
-    ///
-    /// # Errors
-    /// [`AccessError::Forbidden`] but for officers and auditors.
-    pub fn ledger_head(&self, caller: &Caller) -> Result<(u64, crate::domain::Digest, bool), AccessError> {
-        caller.must_be(&[Role::Officer, Role::Auditor])?;
-        let (sequence, head) = self.ledger.head();
-        Ok((sequence, head, self.ledger.is_writable()))
-    }
-
-    /// Rows after a sequence, oldest first, at most `limit` that `wanted` takes. Reading is itself a row.
-    ///
-    /// # Errors
-    /// [`AccessError::Forbidden`] but for officers and auditors; [`AccessError::NotRecorded`].
-    pub fn ledger_rows(
-        &self,
-        caller: &Caller,
-        after: u64,
-        limit: usize,
-        wanted: impl Fn(&Act) -> bool,
-    ) -> Result<Vec<Row>, AccessError> {
-        caller.must_be(&[Role::Officer, Role::Auditor])?;
-        self.record(caller.actor(), Act::LedgerRead)?;
-        let mut rows = Vec::new();
-        self.ledger.rows(|row| {
-            if row.sequence > after && rows.len() < limit && wanted(&row.act) {
-                rows.push(row);
-            }
-        })?;
-        Ok(rows)
     }
 
     /// Brings holds and grants into agreement with the ledger: the last step of a start (A5).

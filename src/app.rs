@@ -19,7 +19,7 @@ pub use capacity::{DiskLine, RoomLine};
 pub use control::{CONTROL_NAME, ask_status};
 pub use status::Status;
 
-use crate::access::{Access, Periods, SecondFactorFor, SessionLimits, SiteFiles, StartError};
+use crate::access::{Access, Periods, RequestRules, SecondFactorFor, SessionLimits, SiteFiles, StartError};
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
 use crate::config::{CameraWatch, Recording, SITE_FILE, SecondFactor, Site, WatchError};
@@ -44,7 +44,6 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
 const ANCHOR_EVERY: Duration = Duration::from_secs(60);
 /// What comes to its day is unreadable within a second.
 const KEYS_EVERY: Duration = Duration::from_millis(250);
@@ -53,6 +52,8 @@ const RECEIPTS_EVERY: Duration = Duration::from_secs(2);
 const CLOSING_EVERY: Duration = Duration::from_secs(2);
 const GRANTS_EVERY: Duration = Duration::from_secs(1);
 const ROOM_EVERY: Duration = Duration::from_secs(2);
+/// A month that is over takes about a third of a second: three years within twenty minutes, unnoticed.
+const MONTH_EVERY: Duration = Duration::from_secs(30);
 const RESERVE_EVERY: Duration = Duration::from_secs(5);
 /// What a burst, a check of everything or a new index needed is not kept for the next one.
 const MEMORY_EVERY: Duration = Duration::from_secs(60);
@@ -328,7 +329,17 @@ fn regular_work(
     let ending = Arc::clone(access);
     regularly(GRANTS_EVERY, "ending grants", Box::new(move || ending.end_what_is_over().map_err(|e| e.to_string())));
     let checking = Arc::clone(access);
-    regularly(CHECKPOINT_EVERY, "checkpoint", Box::new(move || checking.checkpoint().map_err(|e| e.to_string())));
+    regularly(
+        site.ledger.checkpoint_every,
+        "checkpoint",
+        Box::new(move || checking.checkpoint().map_err(|e| e.to_string())),
+    );
+    let verifying = Arc::clone(access);
+    let verify_month = move || verifying.check_next_month().map(drop).map_err(|e| e.to_string());
+    regularly(MONTH_EVERY, "verifying the ledger's months", Box::new(verify_month));
+    let ending_months = Arc::clone(access);
+    let end_month = move || ending_months.end_old_month().map(drop).map_err(|e| e.to_string());
+    regularly(MONTH_EVERY, "ending the ledger's months", Box::new(end_month));
     let reserving = desk.ledger();
     let keep_reserve = move || reserving.keep_reserve().map_err(|e| format!("the ledger's reserve: {e}"));
     regularly(RESERVE_EVERY, "keeping the ledger's reserve", Box::new(keep_reserve));
@@ -372,7 +383,7 @@ impl Built {
         files.check_private()?;
         let allow_unproven = site.volumes.iter().any(|volume| volume.allow_unproven);
         // Keys and grants are erased too: their disk must pass the same test as the volumes.
-        device_is_proven(&doors.disk, state, allow_unproven)?;
+        let files = &files.proven(device_is_proven(&doors.disk, state, allow_unproven)?);
         let known = NewestKnown::read(&doors.disk, &files.ledger_dir());
         let closed = ClosedManifests::new(Arc::clone(&doors.disk), files.ledger_dir());
         let time = Arc::new(TrustedClock::start(
@@ -419,9 +430,16 @@ impl Built {
             password_max: site.access.password_max,
             due: site.access.request_due,
             objection: site.access.objection,
+            requests: RequestRules {
+                public_body: site.requests.public_body,
+                identity_in_person: site.requests.identity_in_person,
+                decider_may_view: site.requests.decider_may_view,
+                second_approver: site.requests.second_approver,
+            },
             held_warn_percent: site.held_warn_percent,
             unconfirmed_days: site.unconfirmed_days,
             operation_warn: site.operation_warn,
+            ledger: site.ledger.clone(),
             site_name: site.name.clone(),
             time_zone: site.time_zone.clone(),
         };

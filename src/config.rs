@@ -11,7 +11,7 @@
 mod camera;
 mod document;
 mod error;
-mod listen;
+mod ledger;
 mod pace;
 mod private;
 mod set;
@@ -20,11 +20,12 @@ mod watch;
 
 pub use camera::Camera;
 pub use error::{ConfigError, ConfigErrors, Fault, KeyFileError, KeyFileFault, PasswordFault, Place};
-pub use listen::{Certificate, Listen};
+pub use ledger::LedgerKeeping;
 pub use pace::Pace;
 pub use private::{check_private, read_key_file};
 pub use set::{CameraChange, CameraSet};
 pub use site::{
-    AccessLimits, Erasing, FRAGMENT_LIMIT, Recording, SITE_FILE, SecondFactor, Site, VolumePlace, WhenFull,
+    AccessLimits, Erasing, FRAGMENT_LIMIT, LoopbackAddr, Recording, RequestRules, SITE_FILE, SecondFactor, Site,
+    VolumePlace, WhenFull,
 };
 pub use watch::{CameraWatch, WatchError};

@@ -1,12 +1,14 @@
 //! The words of the house: ids, spans of time, camera classes, roles. Pure; no input or output.
 
 pub mod camera;
+pub mod copies;
 pub mod destruction;
 pub mod doubt;
 pub mod hold;
 pub mod hours;
 pub mod ids;
 pub mod local_day;
+pub mod month;
 pub mod operation;
 pub mod people;
 pub mod request;
@@ -16,14 +18,17 @@ pub mod version;
 pub mod video;
 
 pub use camera::{CameraClass, FilmedArea, PUBLIC_CEILING, Retention, RetentionError};
+pub use copies::{CopyEnd, CopyKind};
 pub use destruction::{DestructionTrigger, ManifestHead, Overwrite};
 pub use doubt::{Correction, Dating, Doubt, Mark};
 pub use hold::{HeldFor, HoldEnd, HoldReason};
 pub use hours::{Filming, FilmingHours, NoHours};
 pub use ids::{
-    AccountId, CameraNumber, DayKeyId, Digest, GrantId, HoldId, OperationId, RequestId, SegmentId, SiteId, VolumeId,
+    AccountId, CameraNumber, DayKeyId, Digest, DisputeId, GrantId, HoldId, OperationId, RequestId, SegmentId, SiteId,
+    VolumeId,
 };
 pub use local_day::{LocalDay, NotADay};
+pub use month::{Month, NotAMonth};
 pub use operation::AskedBy;
 pub use people::Role;
 pub use source::{Credentials, Driver, Password, Source, Transport};

@@ -16,23 +16,39 @@
 #[cfg(test)]
 mod tests;
 
+mod asked;
 mod checkpoint;
 mod closed;
+mod decision;
 mod destroyed;
+mod elsewhere;
 mod file;
+mod lines;
+mod mark;
+mod pages;
+mod receipt;
 mod reserve;
+mod root;
 mod row;
 mod shared;
+mod sum;
+mod upkeep;
 mod verify;
 
+pub use asked::{PapersSeen, ProposedDecision, ProvisionTerms, RequestTerms};
 pub use checkpoint::{Checkpoint, ManifestCheckpoint};
 pub use closed::ClosedManifests;
+pub use decision::{Decision, GrantConditions, GrantedView, KeptFor, KeptView};
 pub use destroyed::{DestroyedRow, DestroyedRows};
+pub use elsewhere::Elsewhere;
 pub use file::{Ledger, LedgerError, NewestKnown};
+pub use mark::CheckpointMark;
+pub use pages::{LedgerPages, MonthFile, RowPage};
+pub use receipt::{ClosedCamera, ClosedCoverage, ClosedGap, DestructionReceipt, ManifestClosed};
 pub use reserve::LedgerRoom;
-pub use row::{
-    Act, Actor, ClosedCamera, ClosedCoverage, ClosedGap, Decision, DestructionReceipt, GrantedView, KeptFor, KeptView,
-    ManifestClosed, Row, ViewRefusal,
-};
+pub use root::{LedgerRoot, is_root_name};
+pub use row::{Act, Actor, Row, ViewRefusal};
 pub use shared::SharedLedger;
-pub use verify::{Fault, Verified, verify_files, verify_rows};
+pub use sum::{Adding, MonthSum, SumMaker};
+pub use upkeep::{CopyDestroyed, ExportForm, ExportedView, LedgerExport, MonthErased, MonthReview, MonthRoot};
+pub use verify::{Fault, Known, Verified, verify_against, verify_files, verify_rows};

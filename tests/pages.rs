@@ -1,12 +1,16 @@
 //! The pages, in a real Chromium, over the real program with real cameras.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "pages/asks.rs"]
+mod asks;
 #[path = "pages/browser.rs"]
 mod browser;
 #[path = "pages/checks.rs"]
 mod checks;
 #[path = "pages/duties.rs"]
 mod duties;
+#[path = "pages/ledger.rs"]
+mod ledger;
 #[path = "pages/people.rs"]
 mod people;
 #[path = "pages/site.rs"]
@@ -289,8 +293,18 @@ fn an_officer_confirms_what_was_destroyed_on_a_day_and_prints_it() -> Result<()>
 }
 
 #[test]
+fn an_officer_reviews_a_month_of_the_ledger_and_prints_the_management_ledger() -> Result<()> {
+    ledger::review_a_month_and_print_the_register()
+}
+
+#[test]
 fn an_operation_is_filmed_between_two_clicks() -> Result<()> {
     theatre::film_an_operation()
+}
+
+#[test]
+fn a_copy_is_provided_to_somebody_else_and_comes_into_dispute() -> Result<()> {
+    asks::provide_and_dispute()
 }
 
 #[test]

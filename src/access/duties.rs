@@ -2,7 +2,7 @@
 
 use super::states::HoldState;
 use super::{Access, AccessError};
-use crate::domain::{LocalDay, Utc};
+use crate::domain::{LocalDay, Month, Utc};
 use crate::vault::{HeldFootage, Hold};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -51,6 +51,11 @@ pub struct Duties {
     /// Segments that went before their day for want of room, on days not confirmed since.
     #[serde(default)]
     pub early_segments: u64,
+    /// Months of the ledger that are over and that no officer has reviewed, and the first of them.
+    #[serde(default)]
+    pub months_unreviewed: usize,
+    #[serde(default)]
+    pub first_unreviewed: Option<Month>,
     #[serde(skip)]
     pub alarms: Vec<String>,
 }
@@ -97,6 +102,11 @@ impl Access {
         }
         self.holds_that_wait(now, &mut duties);
         duties.alarms.extend(self.alarms_of_people());
+        if self.periods.requests.decider_may_view {
+            let alarm = "officers may watch what officers decided ([requests] decider_may_view): two pairs of eyes are missing; \
+                         appoint a viewer, and take it back";
+            duties.alarms.push(alarm.to_owned());
+        }
         let (under_way, alarms) = self.operations_that_wait(now);
         duties.operations_under_way = under_way;
         duties.alarms.extend(alarms);
@@ -127,7 +137,25 @@ impl Access {
                 unproven.segments()
             ));
         }
+        self.ledger_waits(now, &mut duties);
         duties
+    }
+
+    fn ledger_waits(&self, now: Utc, duties: &mut Duties) {
+        let (months, first, is_overdue) = self.months_that_wait(now);
+        (duties.months_unreviewed, duties.first_unreviewed) = (months, first);
+        if let Some(first) = first.filter(|_| is_overdue) {
+            duties.alarms.push(format!(
+                "{months} months of the ledger wait for an officer's review, from {first} on: open each under \"Ledger\", look at \
+                 what stands out, and review it"
+            ));
+        }
+        if let Some(failure) = self.elsewhere.failure() {
+            duties.alarms.push(format!(
+                "checkpoints of the ledger do not leave this machine ({failure}): whoever has its disks could cut the ledger \
+                 short. See that journald or a syslog daemon runs, or say in site.toml where checkpoints go"
+            ));
+        }
     }
 
     fn holds_that_wait(&self, now: Utc, duties: &mut Duties) {
@@ -154,9 +182,9 @@ impl Access {
         }
         for request in registry.requests.values().filter(|request| request.waits_for_confirmation()) {
             duties.holds_unconfirmed += 1;
-            let (number, received) = (request.number, request.received);
+            let (number, entered) = (request.number, request.entered);
             duties.alarms.push(format!(
-                "request {number} of {received} holds more than 24 camera-hours: an officer is to confirm that within 24 \
+                "request {number} of {entered} holds more than 24 camera-hours: an officer is to confirm that within 24 \
                  hours, or decide it; until then it stays"
             ));
         }

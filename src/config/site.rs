@@ -2,7 +2,7 @@
 
 use super::document::{Document, Section};
 use super::error::{ConfigError, ConfigErrors, Fault};
-use super::listen::{Listen, read_listen};
+use super::ledger::{LedgerKeeping, read_ledger};
 use super::pace::{Compression, Pace};
 use super::private::{check_private, read_text};
 use crate::domain::{CameraClass, Retention};
@@ -44,12 +44,14 @@ pub struct Site {
     pub recording: Recording,
     pub erasing: Erasing,
     pub access: AccessLimits,
+    pub requests: RequestRules,
     /// Held footage that takes so much of the disks is an alarm.
     pub held_warn_percent: u8,
     /// So many days that nobody confirmed what was destroyed on are an alarm.
     pub unconfirmed_days: u32,
     /// An operation that is under way for so long is an alarm.
     pub operation_warn: Duration,
+    pub ledger: LedgerKeeping,
     /// How far the clock may jump forward, in total, before an officer has to confirm the time.
     pub max_forward: Duration,
     /// Whether this is a demonstration: to be shown in the log, the API and on every page.
@@ -111,6 +113,19 @@ pub struct AccessLimits {
     pub request_due: Duration,
     /// A refusal can be objected to for so long, and what was asked for stays until then.
     pub objection: Duration,
+}
+
+/// How requests are handled here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RequestRules {
+    /// The site is a public body: some bases of a provision are open to those alone (PIPA 18(2)).
+    pub public_body: bool,
+    /// Who asks shows the document in person; the time to answer runs from when the request arrived all the same.
+    pub identity_in_person: bool,
+    /// An officer may watch what an officer decided.
+    pub decider_may_view: bool,
+    /// A decision takes two people of different roles.
+    pub second_approver: bool,
 }
 
 /// Who must have a second factor.
@@ -199,6 +214,7 @@ impl Site {
         let recording = read_recording(root.section("recording"), compression);
         let erasing = read_erasing(root.section("erasing"));
         let access = read_access(root.section("access"));
+        let requests = read_requests(root.section("requests"));
         let mut holds = root.section("holds");
         let held_warn_percent = holds.number("warn_percent", 1..=100, "percent").map_or(10, |found| found.value);
         holds.finish();
@@ -210,6 +226,7 @@ impl Site {
         let operation_warn_h = operations.number("warn_h", 1..=72, "hours").map_or(8, |found| found.value);
         operations.finish();
 
+        let ledger = read_ledger(root.section("ledger"), time_zone.as_ref());
         let mut clock = root.section("clock");
         let max_forward = clock.number("max_forward_h", 1..=168, "hours");
         clock.finish();
@@ -227,9 +244,11 @@ impl Site {
             recording,
             erasing,
             access,
+            requests,
             held_warn_percent: u8::try_from(held_warn_percent).unwrap_or(100),
             unconfirmed_days,
             operation_warn: hours(operation_warn_h),
+            ledger: ledger?,
             max_forward: hours(max_forward.map_or(72, |found| found.value)),
             pace,
             compression,
@@ -325,6 +344,18 @@ fn read_access(mut access: Section<'_>) -> AccessLimits {
     limits
 }
 
+fn read_requests(mut requests: Section<'_>) -> RequestRules {
+    let mut is_on = |key| requests.switch(key).is_some_and(|found| found.value);
+    let rules = RequestRules {
+        public_body: is_on("public_body"),
+        identity_in_person: is_on("identity_in_person"),
+        decider_may_view: is_on("decider_may_view"),
+        second_approver: is_on("second_approver"),
+    };
+    requests.finish();
+    rules
+}
+
 fn hours(count: u32) -> Duration {
     Duration::from_secs(u64::from(count) * 3600)
 }
@@ -366,8 +397,20 @@ mod tests {
         assert_eq!(site.access.session_max, Duration::from_secs(12 * 3600));
         assert_eq!(site.access.request_due, Duration::from_secs(10 * 86_400));
         assert_eq!(site.access.objection, Duration::from_secs(30 * 86_400));
+        let all = |is_on| RequestRules {
+            public_body: is_on,
+            identity_in_person: is_on,
+            decider_may_view: is_on,
+            second_approver: is_on,
+        };
+        assert_eq!(site.requests, all(false));
+        let text = "public_body = true\nidentity_in_person = true\ndecider_may_view = true\nsecond_approver = true";
+        assert_eq!(parse(&format!("[site]\nname = \"S\"\n[requests]\n{text}\n")).unwrap().requests, all(true));
         assert_eq!((site.held_warn_percent, site.unconfirmed_days), (10, 7));
         assert_eq!(site.operation_warn, hours(8));
+        assert_eq!(site.ledger.checkpoints_to.as_deref(), Some(Path::new("/dev/log")));
+        assert_eq!(site.ledger.checkpoint_every, Duration::from_secs(600));
+        assert_eq!((site.ledger.review_months, site.ledger.keep_months), (1, 36));
         assert_eq!(site.max_forward, Duration::from_secs(72 * 3600));
         assert_eq!(site.pace, Pace::Real);
     }
@@ -414,6 +457,11 @@ session_idle_min = 1
 session_max_h = 24
 request_due_days = 1
 objection_days = 7
+[requests]
+public_body = true
+identity_in_person = true
+decider_may_view = true
+second_approver = true
 [holds]
 warn_percent = 100
 [destruction]
@@ -479,9 +527,15 @@ max_forward_h = 1
             ("[access]\nsession_idle_min = 90\nsession_max_h = 1", (5, 17), "access.session_max_h", &["shorter"]),
             ("[access]\nrequest_due_days = 11", (4, 20), "access.request_due_days", &["from 1 to 10 days"]),
             ("[access]\nobjection_days = 6", (4, 18), "access.objection_days", &["from 7 to 180 days"]),
+            ("[requests]\npublic_body = 1", (4, 15), "requests.public_body", &["true or false"]),
             ("[operations]\nwarn_h = 0", (4, 10), "operations.warn_h", &["from 1 to 72 hours"]),
             ("[destruction]\nunconfirmed_days = 32", (4, 20), "destruction.unconfirmed_days", &["from 1 to 31 days"]),
             ("[holds]\nwarn_percent = 0", (4, 16), "holds.warn_percent", &["from 1 to 100 percent"]),
+            ("[ledger]\nkeep_months = 35", (4, 15), "ledger.keep_months", &["from 36 to 240 months"]),
+            ("[ledger]\nreview_months = 0", (4, 17), "ledger.review_months", &["from 1 to 12 months"]),
+            ("[ledger]\ncheckpoints_to = \"log\"", (4, 18), "ledger.checkpoints_to", &["/dev/log", "nowhere"]),
+            ("[ledger]\nopening_hours = \"always\"", (4, 17), "ledger.opening_hours", &["mon-fri"]),
+            ("[ledger]\nenabled = false", (4, 1), "ledger.enabled", &["no such field"]),
             ("[clock]\nmax_forward_h = 169", (4, 17), "clock.max_forward_h", &["hours"]),
             ("[clock]\nmax_forward_h = 1e3", (4, 17), "clock.max_forward_h", &["whole number", "float"]),
         ];

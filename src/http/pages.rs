@@ -24,17 +24,21 @@ const FILES: &[(&str, &str, &str)] = &[
     ("decision.js", JS, include_str!("pages/decision.js")),
     ("dom.js", JS, include_str!("pages/dom.js")),
     ("holds.js", JS, include_str!("pages/holds.js")),
+    ("months.js", JS, include_str!("pages/months.js")),
     ("new-request.js", JS, include_str!("pages/new-request.js")),
     ("operations.js", JS, include_str!("pages/operations.js")),
     ("password.js", JS, include_str!("pages/password.js")),
     ("people.js", JS, include_str!("pages/people.js")),
     ("player.js", JS, include_str!("pages/player.js")),
     ("records.js", JS, include_str!("pages/records.js")),
+    ("register.js", JS, include_str!("pages/register.js")),
     ("report.js", JS, include_str!("pages/report.js")),
+    ("request-acts.js", JS, include_str!("pages/request-acts.js")),
     ("requests.js", JS, include_str!("pages/requests.js")),
     ("times.js", JS, include_str!("pages/times.js")),
     ("watch.js", JS, include_str!("pages/watch.js")),
     ("words.js", JS, include_str!("pages/words.js")),
+    ("words-requests.js", JS, include_str!("pages/words-requests.js")),
 ];
 
 pub(super) async fn index() -> Response {

@@ -1,38 +1,87 @@
-//! Requests and their decisions; the ledger that they leave behind.
+//! Requests from the counter to their end, but for their decisions.
 
 use super::Routes;
-use super::answers::{SignedIn, ask, ask_with_password};
-use super::bodies::{Asked, Body, Ends, Place};
-use super::described::{Created, Tagged};
-use super::parts::Part;
+use super::answers::{SignedIn, ask};
+use super::bodies::{Body, Ends, Place};
 use super::problem::Problem;
-use crate::access::{
-    Access, Approval, Caller, Erasure, NewRequest, Password, PersonFields, Postponement, Refusal, RequestView, Steps,
-};
-use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
-use crate::domain::{AccountId, CameraNumber, Digest, RequestId, Utc};
-use crate::ledger::{Act, Row};
+use crate::access::{Identity, NewRequest, PersonFields, RequestView};
+use crate::domain::request::{Capacity, Channel, IdentityDocument, RequestKind};
+use crate::domain::{CameraNumber, RequestId, Utc};
+use crate::ledger::{PapersSeen, ProvisionTerms};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
-#[derive(Deserialize, schemars::JsonSchema)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Submission {
     kind: RequestKind,
+    /// Or none, where the place says which.
+    #[serde(default)]
     cameras: Vec<CameraNumber>,
     span: Ends,
     purpose: String,
     person: PersonFields,
+    /// Who it is about, where another one asks.
+    subject: Option<PersonFields>,
+    #[serde(default)]
+    capacity: Option<Capacity>,
+    #[serde(default)]
+    channel: Channel,
+    /// When it arrived; left out: just now.
+    received: Option<Utc>,
+    /// Whose life, body or property is at stake, and how.
+    urgent: Option<String>,
+    /// Where it was, in words: of cameras that are not named, those whose name or place says so are asked for.
+    place: Option<String>,
+    #[serde(default)]
+    signed: bool,
+    recipient: Option<String>,
+    provision: Option<ProvisionTerms>,
+}
+
+impl Submission {
+    /// As whom somebody asks who does not say so.
+    fn capacity(&self) -> Capacity {
+        self.capacity.unwrap_or(match self.kind {
+            RequestKind::OwnUse => Capacity::Staff,
+            RequestKind::OperatingRoomAuthority | RequestKind::OperatingRoomMediation => Capacity::Authority,
+            RequestKind::ExistenceCheck
+            | RequestKind::Viewing
+            | RequestKind::Copy
+            | RequestKind::Erasure
+            | RequestKind::Provision
+            | RequestKind::OperatingRoomConsent => Capacity::Own,
+        })
+    }
+}
+
+/// The cameras whose name or place has all of these words.
+fn cameras_at(routes: &Routes, place: &str) -> Vec<CameraNumber> {
+    let words: Vec<String> = place.split_whitespace().map(str::to_lowercase).collect();
+    let cameras = routes.cameras.get();
+    let is_there = |text: &str| !words.is_empty() && words.iter().all(|word| text.contains(word));
+    let there = cameras.iter().filter(|camera| is_there(&format!("{} {}", camera.name, camera.place).to_lowercase()));
+    there.map(|camera| camera.number).collect()
 }
 
 pub(super) async fn submit(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
     Body(asked): Body<Submission>,
-) -> Result<Created<RequestView>, Problem> {
-    let Submission { kind, cameras, span, purpose, person } = asked;
-    let new = NewRequest { kind, cameras, span: span.span()?, purpose, person };
+) -> Result<(StatusCode, Json<RequestView>), Problem> {
+    let capacity = asked.capacity();
+    let Submission { kind, mut cameras, span, purpose, person, channel, signed, provision, .. } = asked;
+    let Submission { subject, received, urgent, place, recipient, .. } = asked;
+    if let Some(place) = place.as_deref().filter(|_| cameras.is_empty()) {
+        cameras = cameras_at(&routes, place);
+        if cameras.is_empty() {
+            let detail = "no camera's name or place says so; name the cameras";
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "no-such-place", "No camera there", detail));
+        }
+    }
+    let own = NewRequest::own(kind, cameras, span.span()?, purpose, person);
+    let new = NewRequest { subject, capacity, channel, received, urgent, place, signed, recipient, provision, ..own };
     let view = ask(&routes.access, move |access| access.submit(&caller, new)).await?;
     Ok(Created(view))
 }
@@ -56,83 +105,21 @@ pub(super) async fn show(
 
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Identity {
+pub(super) struct IdentitySeen {
     document: IdentityDocument,
+    /// Papers besides it.
+    #[serde(default)]
+    seen: PapersSeen,
 }
 
 pub(super) async fn check_identity(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
     Place(request): Place<RequestId>,
-    Body(Identity { document }): Body<Identity>,
-) -> Result<Tagged<RequestView>, Problem> {
-    Ok(Tagged(ask(&routes.access, move |access| access.check_identity(&caller, request, document)).await?))
-}
-
-#[derive(Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case", tag = "decision", deny_unknown_fields)]
-pub(super) enum Decided {
-    Approve {
-        viewer: Option<AccountId>,
-        cameras: Option<Vec<CameraNumber>>,
-        span: Option<Ends>,
-        ends: Option<Utc>,
-        password: String,
-    },
-    Refuse {
-        ground: RefusalGround,
-        reason: String,
-        password: String,
-    },
-    Erase {
-        cameras: Option<Vec<CameraNumber>>,
-        span: Option<Ends>,
-        /// Decided as well where a part must stay.
-        #[serde(default)]
-        partly: bool,
-        password: String,
-    },
-    Postpone {
-        reason: String,
-        until: Utc,
-        password: String,
-    },
-}
-
-pub(super) async fn decide(
-    State(routes): State<Routes>,
-    SignedIn(caller): SignedIn,
-    Place(request): Place<RequestId>,
-    Body(decided): Body<Decided>,
-) -> Result<Tagged<RequestView>, Problem> {
-    let view = match decided {
-        Decided::Approve { viewer, cameras, span, ends, password } => {
-            let span = span.map(Ends::span).transpose()?;
-            let approval = Approval { viewer, cameras, span, ends };
-            let password = Password::new(password);
-            let question = move |access: &Access| access.approve(&caller, request, &approval, password.expose());
-            ask_with_password(&routes.access, question).await
-        }
-        Decided::Refuse { ground, reason, password } => {
-            let refusal = Refusal { ground, reason };
-            let password = Password::new(password);
-            let question = move |access: &Access| access.refuse(&caller, request, &refusal, password.expose());
-            ask_with_password(&routes.access, question).await
-        }
-        Decided::Erase { cameras, span, partly, password } => {
-            let erasure = Erasure { cameras, span: span.map(Ends::span).transpose()?, partly };
-            let password = Password::new(password);
-            let question = move |access: &Access| access.erase(&caller, request, &erasure, password.expose());
-            ask_with_password(&routes.access, question).await
-        }
-        Decided::Postpone { reason, until, password } => {
-            let postponement = Postponement { reason, until };
-            let password = Password::new(password);
-            let question = move |access: &Access| access.postpone(&caller, request, &postponement, password.expose());
-            ask_with_password(&routes.access, question).await
-        }
-    };
-    view.map(Tagged).map_err(Problem::not_a_sign_in)
+    Body(IdentitySeen { document, seen }): Body<IdentitySeen>,
+) -> Result<Json<RequestView>, Problem> {
+    let identity = Identity { document, seen };
+    Ok(Json(ask(&routes.access, move |access| access.check_identity(&caller, request, identity)).await?))
 }
 
 /// The person objects to a refusal.
@@ -145,23 +132,7 @@ pub(super) async fn object(
     Ok(Tagged(ask(&routes.access, move |access| access.object(&caller, request)).await?))
 }
 
-#[derive(Serialize, schemars::JsonSchema)]
-pub(super) struct DecisionUnderWay {
-    /// `null` while nobody decides.
-    steps: Option<Steps>,
-}
-
-/// How far a decision under way has come. What an approval hands over is read from the disk first.
-pub(super) async fn decision_steps(
-    State(routes): State<Routes>,
-    SignedIn(caller): SignedIn,
-    Place(request): Place<RequestId>,
-) -> Result<Json<DecisionUnderWay>, Problem> {
-    let steps = ask(&routes.access, move |access| access.decision_steps(&caller, request)).await?;
-    Ok(Json(DecisionUnderWay { steps }))
-}
-
-#[derive(Deserialize, schemars::JsonSchema)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
@@ -174,66 +145,45 @@ pub(super) async fn close(
     Ok(Tagged(ask(&routes.access, move |access| access.close(&caller, request)).await?))
 }
 
-#[derive(Serialize, schemars::JsonSchema)]
-pub(super) struct Head {
-    sequence: u64,
-    digest: Digest,
-    writable: bool,
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct By {
+    channel: Channel,
 }
 
-pub(super) async fn ledger_head(
+/// The answer reached who asked.
+pub(super) async fn deliver(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
-) -> Result<Json<Head>, Problem> {
-    let (sequence, digest, writable) = ask(&routes.access, move |access| access.ledger_head(&caller)).await?;
-    Ok(Json(Head { sequence, digest, writable }))
+    Place(request): Place<RequestId>,
+    Body(By { channel }): Body<By>,
+) -> Result<Json<RequestView>, Problem> {
+    Ok(Json(ask(&routes.access, move |access| access.deliver(&caller, request, channel)).await?))
 }
 
-#[derive(Serialize, schemars::JsonSchema)]
-pub(super) struct Rows {
-    rows: Vec<Row>,
-    /// What to send as `after` for the next part; null where this is the last.
-    next: Option<String>,
-}
-
-pub(super) async fn ledger(
+/// Who asked takes it back.
+pub(super) async fn withdraw(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
-    Asked(part): Asked<Part>,
-) -> Result<Json<Rows>, Problem> {
-    let (rows, next) = rows_of(&routes, caller, &part, |_| true).await?;
-    Ok(Json(Rows { rows, next }))
+    Place(request): Place<RequestId>,
+    Body(By { channel }): Body<By>,
+) -> Result<Json<RequestView>, Problem> {
+    Ok(Json(ask(&routes.access, move |access| access.withdraw(&caller, request, channel)).await?))
 }
 
-#[derive(Serialize, schemars::JsonSchema)]
-pub(super) struct Destructions {
-    destructions: Vec<Row>,
-    /// What to send as `after` for the next part; null where this is the last.
-    next: Option<String>,
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FeeOf {
+    amount_krw: u32,
+    paid: bool,
 }
 
-pub(super) async fn destructions(
+/// What a copy costs, and whether that was paid.
+pub(super) async fn note_fee(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
-    Asked(part): Asked<Part>,
-) -> Result<Json<Destructions>, Problem> {
-    let wanted = |act: &Act| matches!(act, Act::FootageDestroyed(_));
-    let (destructions, next) = rows_of(&routes, caller, &part, wanted).await?;
-    Ok(Json(Destructions { destructions, next }))
-}
-
-/// A part of the rows that are wanted, and what goes on behind it.
-async fn rows_of(
-    routes: &Routes,
-    caller: Caller,
-    part: &Part,
-    wanted: fn(&Act) -> bool,
-) -> Result<(Vec<Row>, Option<String>), Problem> {
-    let (after, limit) = (part.after()?.unwrap_or(0), part.limit()?);
-    // One more than is told says whether there are more.
-    let mut rows = ask(&routes.access, move |access| access.ledger_rows(&caller, after, limit + 1, wanted)).await?;
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(|last| last.sequence.to_string());
-    Ok((rows, next))
+    Place(request): Place<RequestId>,
+    Body(FeeOf { amount_krw, paid }): Body<FeeOf>,
+) -> Result<Json<RequestView>, Problem> {
+    Ok(Json(ask(&routes.access, move |access| access.note_fee(&caller, request, amount_krw, paid)).await?))
 }

@@ -112,7 +112,13 @@ impl Act {
     pub fn is_owed(&self) -> bool {
         !matches!(
             self,
-            Act::ViewIntended { .. } | Act::ViewRefused { .. } | Act::LedgerRead | Act::FootageRecovered { .. }
+            Act::ViewIntended { .. }
+                | Act::ViewRefused { .. }
+                | Act::LedgerRead
+                | Act::LedgerRefused
+                | Act::LedgerExported(_)
+                | Act::LedgerMonthEnding(_)
+                | Act::FootageRecovered { .. }
         )
     }
 }

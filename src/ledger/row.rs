@@ -1,16 +1,17 @@
 //! What a row says. The JSON of these types is the format: fields are added, never renamed.
 
+use super::asked::{PapersSeen, ProposedDecision, RequestTerms};
 use super::checkpoint::Checkpoint;
+use super::decision::Decision;
+use super::receipt::{DestructionReceipt, ManifestClosed};
+use super::upkeep::{CopyDestroyed, LedgerExport, MonthErased, MonthReview, MonthRoot};
 use crate::crypto::{PublicKey, VerifyingKey};
-use crate::disk::DeviceIdentity;
-use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
+use crate::domain::request::{Channel, DisputeGround, DisputeOutcome, IdentityDocument, RequestKind};
 use crate::domain::{
-    AccountId, AskedBy, CameraNumber, Day, DestructionTrigger, Digest, GapCause, GrantId, HeldFor, HoldEnd, HoldId,
-    HoldReason, LocalDay, ManifestHead, OperationId, Overwrite, RequestId, Retention, Role, SiteId, Span, Utc,
-    VolumeId,
+    AccountId, AskedBy, CameraNumber, Digest, DisputeId, GrantId, HeldFor, HoldEnd, HoldId, HoldReason, LocalDay,
+    OperationId, RequestId, Role, SiteId, Span, Utc,
 };
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::net::IpAddr;
 
 /// Who did it, and from where (Safety Measures Notice, article 8).
@@ -36,72 +37,6 @@ pub struct Row {
     pub act: Act,
 }
 
-/// What may be seen of one camera. It begins at the key frame at or before the moment asked for, since nothing can be
-/// decoded without that, and ends exactly where it was asked to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct GrantedView {
-    pub camera: CameraNumber,
-    pub span: Span,
-}
-
-/// Why footage that was to be erased stays.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case", tag = "kind")]
-pub enum KeptFor {
-    /// Something else holds it.
-    Held { by: HeldFor },
-    /// A law wants it kept until then.
-    Floor { until: Utc },
-    /// It was still being written.
-    Recording,
-}
-
-impl fmt::Display for KeptFor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            KeptFor::Held { by } => write!(f, "held for {by}"),
-            KeptFor::Floor { until } => write!(f, "a law wants it kept until {until}"),
-            KeptFor::Recording => f.write_str("it is still being written"),
-        }
-    }
-}
-
-/// What stays of a camera, and why.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct KeptView {
-    pub camera: CameraNumber,
-    pub span: Span,
-    pub why: KeptFor,
-}
-
-/// How a request was decided.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case", tag = "outcome")]
-pub enum Decision {
-    Approved {
-        grant: GrantId,
-        viewer: AccountId,
-        views: Vec<GrantedView>,
-        ends: Utc,
-        segments: u32,
-        /// Digest of the grant's slots as they were staged. Slots that no row names are erased at a start.
-        slots: Digest,
-    },
-    /// The answer to an existence check. Nothing is shown for it.
-    Confirmed { exists: bool },
-    Refused {
-        ground: RefusalGround,
-        reason: String,
-        /// Until when the person may object; what was asked for stays until then. Rows of before it was told have none.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        objection_until: Option<Utc>,
-    },
-    /// What was asked to be erased goes: all of it but what is kept. Whole segments.
-    Erased { erased: Vec<GrantedView>, segments: u32, kept: Vec<KeptView> },
-    /// Not decided yet, for a reason, and expected to be by then. The request stays open, and keeps what it asks for.
-    Postponed { reason: String, until: Utc },
-}
-
 /// Why a picture was not shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -110,89 +45,8 @@ pub enum ViewRefusal {
     OutsideGrant,
     GrantEnded,
     Expired,
-}
-
-/// Footage that was destroyed (Standard Guidelines, article 42; NIST SP 800-88r2).
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct DestructionReceipt {
-    pub volume: VolumeId,
-    pub day: Day,
-    pub camera: CameraNumber,
-    pub span: Span,
-    pub segments: u32,
-    pub bytes: u64,
-    /// SHA-256 over each segment's id and digest, in order.
-    pub digest: Digest,
-    pub trigger: DestructionTrigger,
-    pub technique: String,
-    pub overwrite: Overwrite,
-    /// When the hour begins that it is of; rows of the first days are of a whole day.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hour: Option<Utc>,
-    /// The least of them: how much of the overwritten bytes was read back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub read_back_percent: Option<u8>,
-    /// Segments of which overwriting should have been proven, and was not.
-    #[serde(default)]
-    pub failures: u32,
-    /// What they stood on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub device: Option<DeviceIdentity>,
-}
-
-impl DestructionReceipt {
-    /// Segments of which overwriting should have been proven, and was not. The first rows did not count them apart.
-    pub fn unproven_segments(&self) -> u32 {
-        if self.failures == 0 && self.overwrite.fails(self.trigger) { self.segments } else { self.failures }
-    }
-}
-
-/// A stretch of footage that a closed manifest told of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct ClosedCoverage {
-    pub span: Span,
-    /// When the last of it was destroyed; `None` for what is held, and was carried to a hold manifest.
-    pub destroyed: Option<Utc>,
-    /// Why; `None` for what is held.
-    pub trigger: Option<DestructionTrigger>,
-    /// It was dated while the clock was in doubt, and by how much that is wrong was never known.
-    pub in_doubt: bool,
-}
-
-/// A stretch without footage.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct ClosedGap {
-    pub span: Span,
-    pub cause: GapCause,
-}
-
-/// What a closed manifest told of one camera.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct ClosedCamera {
-    pub camera: CameraNumber,
-    /// Segments that came to their end.
-    pub segments: u32,
-    /// By start; what follows on each other and was destroyed on one day is one stretch.
-    pub coverage: Vec<ClosedCoverage>,
-    pub gaps: Vec<ClosedGap>,
-    /// The digests of its first segment and of its last; zeros where there was none.
-    pub first: Digest,
-    pub last: Digest,
-}
-
-/// A manifest whose end has come: every receipt in it is a row before this one. What it told of each camera stays known by
-/// this row alone.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct ManifestClosed {
-    pub volume: VolumeId,
-    pub manifest: String,
-    pub day: Day,
-    pub retention: Retention,
-    /// Its last head.
-    pub head: ManifestHead,
-    /// The hold manifest that carries on what is held of it.
-    pub carried_to: Option<String>,
-    pub cameras: Vec<ClosedCamera>,
+    /// It is in dispute.
+    Disputed,
 }
 
 fn once() -> u32 {
@@ -343,6 +197,9 @@ pub enum Act {
         span: Span,
         due: Utc,
         persons: Digest,
+        /// How it came, and for whom; rows of the first versions do not tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        terms: Option<RequestTerms>,
     },
     /// Nothing is left of what was asked for, or there never was.
     RequestUnavailable {
@@ -352,6 +209,18 @@ pub enum Act {
     IdentityChecked {
         request: RequestId,
         document: IdentityDocument,
+        #[serde(default, skip_serializing_if = "PapersSeen::are_none")]
+        seen: PapersSeen,
+    },
+    /// Somebody proposes a decision, where a site wants two people of different roles for one. Nothing comes of it alone.
+    DecisionProposed {
+        request: RequestId,
+        proposed: ProposedDecision,
+    },
+    /// Somebody of another role stands by the proposal of this row.
+    DecisionSeconded {
+        request: RequestId,
+        proposal: u64,
     },
     RequestDecided {
         request: RequestId,
@@ -361,8 +230,36 @@ pub enum Act {
     RequestObjected {
         request: RequestId,
     },
+    /// The answer, and what was granted, reached who asked.
+    RequestDelivered {
+        request: RequestId,
+        channel: Channel,
+    },
+    /// Who asked takes it back.
+    RequestWithdrawn {
+        request: RequestId,
+        channel: Channel,
+    },
+    /// What it costs at cost price, and whether that was paid (PIPA 38(3)).
+    FeeNoted {
+        request: RequestId,
+        amount_krw: u32,
+        paid: bool,
+    },
     RequestClosed {
         request: RequestId,
+    },
+    /// From here on nobody uses this footage, nor decides over it, until the dispute about it is settled.
+    FootageDisputed {
+        dispute: DisputeId,
+        request: Option<RequestId>,
+        cameras: Vec<CameraNumber>,
+        span: Span,
+        ground: DisputeGround,
+    },
+    DisputeSettled {
+        dispute: DisputeId,
+        outcome: DisputeOutcome,
     },
     /// A request's own hold: whatever it asks for.
     HoldPlaced {
@@ -457,6 +354,18 @@ pub enum Act {
         segments: u32,
     },
     LedgerRead,
+    /// Somebody who may not read the ledger tried to.
+    LedgerRefused,
+    /// A part of it left the system. Stands before the first byte does.
+    LedgerExported(LedgerExport),
+    /// An officer reviewed a month (Safety Measures Notice, article 8(2)).
+    LedgerReviewed(MonthReview),
+    /// A month past its period is going to be erased: what follows on it begins at this root. Stands before that.
+    LedgerMonthEnding(MonthRoot),
+    /// It is erased: the receipt.
+    LedgerMonthErased(MonthErased),
+    /// Prints, or copies that were handed out, were destroyed. Entered by hand.
+    CopyDestroyed(CopyDestroyed),
     /// At a start the wall clock was believed to have gone forward so far; `stepped_s` is how much of that there was
     /// since somebody last vouched for the time.
     ClockStepped {
