@@ -12,6 +12,7 @@ mod camera;
 mod document;
 mod error;
 mod ledger;
+mod listen;
 mod pace;
 mod private;
 mod set;
@@ -21,11 +22,12 @@ mod watch;
 pub use camera::Camera;
 pub use error::{ConfigError, ConfigErrors, Fault, KeyFileError, KeyFileFault, PasswordFault, Place};
 pub use ledger::LedgerKeeping;
+pub use listen::{Certificate, Listen};
 pub use pace::Pace;
 pub use private::{check_private, read_key_file};
 pub use set::{CameraChange, CameraSet};
 pub use site::{
-    AccessLimits, Erasing, FRAGMENT_LIMIT, LoopbackAddr, Recording, RequestRules, SITE_FILE, SecondFactor, Site,
-    VolumePlace, WhenFull,
+    AccessLimits, Erasing, FRAGMENT_LIMIT, Recording, RequestRules, SITE_FILE, SecondFactor, Site, VolumePlace,
+    WhenFull,
 };
 pub use watch::{CameraWatch, WatchError};

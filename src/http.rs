@@ -11,12 +11,15 @@ mod cameras;
 mod clock;
 mod connections;
 mod decisions;
+mod described;
 mod destructions;
 mod disputes;
+mod document;
 mod footage;
 mod guard;
 mod holds;
 mod ledger;
+mod once;
 mod operations;
 mod pages;
 mod parts;
@@ -74,74 +77,13 @@ async fn health(State(routes): State<Routes>) -> Json<Health> {
     Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION"), demo: routes.notice.is_some() })
 }
 
-/// All routes.
-pub fn router(routes: Routes) -> Router {
-    Router::new()
-        .route("/", get(pages::index))
-        .route("/{file}", get(pages::file))
-        .route("/v1/health", get(health))
-        .route("/v1/session", get(sessions::show).post(sessions::sign_in).delete(sessions::sign_out))
-        .route("/v1/session/first", post(accounts::choose_password))
-        .route("/v1/session/password", post(accounts::change_password))
-        .route("/v1/account/second-factor", get(accounts::new_second_factor).post(accounts::set_second_factor))
-        .route("/v1/sessions", get(accounts::sessions))
-        .route("/v1/sessions/{session}", delete(accounts::end_session))
-        .route("/v1/accounts", get(accounts::list).post(accounts::ask_for))
-        .route("/v1/accounts/{account}/history", get(accounts::history))
-        .route("/v1/accounts/{account}/change", post(accounts::change))
-        .route("/v1/accounts/{account}/approval", post(accounts::approve))
-        .route("/v1/accounts/{account}/withdrawal", post(accounts::withdraw))
-        .route("/v1/accounts/{account}/removal", post(accounts::remove))
-        .route("/v1/accounts/{account}/reset", post(accounts::reset))
-        .route("/v1/cameras", get(cameras::list))
-        .route("/v1/cameras/{camera}/availability", get(cameras::availability))
-        .route("/v1/requests", get(requests::list).post(requests::submit))
-        .route("/v1/requests/{request}", get(requests::show))
-        .route("/v1/requests/{request}/identity", post(requests::check_identity))
-        .route("/v1/requests/{request}/decision", post(decisions::decide).get(decisions::decision_steps))
-        .route("/v1/requests/{request}/proposal", post(decisions::propose))
-        .route("/v1/requests/{request}/proposal/second", post(decisions::second))
-        .route("/v1/requests/{request}/delivery", post(requests::deliver))
-        .route("/v1/requests/{request}/withdrawal", post(requests::withdraw))
-        .route("/v1/requests/{request}/fee", post(requests::note_fee))
-        .route("/v1/requests/{request}/objection", post(requests::object))
-        .route("/v1/requests/{request}/close", post(requests::close))
-        .route("/v1/requests/{request}/hold/confirmation", post(holds::confirm_of_request))
-        .route("/v1/disputes", get(disputes::list).post(disputes::mark))
-        .route("/v1/disputes/{dispute}/settlement", post(disputes::settle))
-        .route("/v1/holds", get(holds::list).post(holds::place))
-        .route("/v1/holds/{hold}", get(holds::show))
-        .route("/v1/holds/{hold}/confirmation", post(holds::confirm))
-        .route("/v1/holds/{hold}/extension", post(holds::extend))
-        .route("/v1/holds/{hold}/release", post(holds::release))
-        .route("/v1/operations", get(operations::list).post(operations::start))
-        .route("/v1/operations/{operation}", get(operations::show))
-        .route("/v1/operations/{operation}/end", post(operations::end))
-        .route("/v1/grants", get(footage::grants))
-        .route("/v1/grants/{grant}/cameras/{camera}/playlist.m3u8", get(footage::playlist))
-        .route("/v1/grants/{grant}/cameras/{camera}/{segment}/init.mp4", get(footage::init))
-        .route("/v1/grants/{grant}/cameras/{camera}/{segment}/{part}", get(footage::fragment))
-        .route("/v1/clock", get(clock::show))
-        .route("/v1/clock/confirmation", post(clock::confirm))
-        .route("/v1/ledger/head", get(ledger::head))
-        .route("/v1/ledger", get(ledger::rows))
-        .route("/v1/ledger/months", get(ledger::months))
-        .route("/v1/ledger/months/{month}", get(ledger::month))
-        .route("/v1/ledger/months/{month}/review", post(ledger::review))
-        .route("/v1/ledger/register", get(ledger::register))
-        .route("/v1/ledger/register.csv", get(ledger::register_file))
-        .route("/v1/ledger/access-log.csv", get(ledger::access_log_file))
-        .route("/v1/ledger/rights.csv", get(ledger::rights_file))
-        .route("/v1/copies/destructions", post(ledger::copy_destroyed))
-        .route("/v1/destructions", get(ledger::destructions))
-        .route("/v1/destructions/days", get(destructions::days))
-        .route("/v1/destructions/days/{day}", get(destructions::day))
-        .route("/v1/destructions/days/{day}/confirmation", post(destructions::confirm))
-        .fallback(problem::no_such_route)
-        .method_not_allowed_fallback(problem::no_such_method)
-        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
-        .layer(middleware::from_fn_with_state(routes.clone(), headers))
-        .with_state(routes)
+/// The OpenAPI document.
+struct Described;
+
+impl Kind for Described {
+    const NAME: &'static str = "application/json";
+    const DESCRIPTION: &'static str = "An OpenAPI 3.1 document";
+    const IS_TEXT: bool = false;
 }
 
 async fn openapi() -> Result<Bytes<Described>, Problem> {

@@ -22,7 +22,7 @@ pub struct NewCopyEnd {
 }
 
 /// As it stands on record.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct CopyEndView {
     /// The ledger's row.
     pub row: u64,

@@ -8,6 +8,7 @@ use super::requested::Request;
 use super::requests::A_VOLUME_IS_AWAY;
 use super::submission::check_basis;
 use super::texts::check_text;
+use super::versions::Thing;
 use super::{Access, AccessError, Caller, Person, RequestView};
 use crate::crypto::{DataKey, PrivateKey, Unopened};
 use crate::domain::request::{HandOverForm, PostponementCause, RefusalGround, RequestKind};
@@ -221,6 +222,7 @@ impl Access {
         let mut registry = self.registry();
         let found = registry.requests.get(&request).cloned().ok_or(AccessError::NoSuchRequest)?;
         caller.must_reach(&found.cameras)?;
+        registry.must_be_as_seen(caller, Thing::Request(request))?;
         let decided = Act::RequestDecided { request, decision: Decision::Confirmed { exists: false } };
         if found.state.apply(&decided, self.now()).is_none() {
             return Err(AccessError::WrongState { state: found.state.name() });

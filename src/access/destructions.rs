@@ -24,7 +24,7 @@ use std::time::Duration;
 const CLOCKS_AGREE: Duration = Duration::from_secs(600);
 
 /// A confirmation of a day.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DayConfirmed {
     pub by: Option<AccountId>,
     pub at: Utc,

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 const READS: [Role; 3] = [Role::Staff, Role::Officer, Role::Auditor];
 
 /// A dispute, as it is shown.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct Dispute {
     pub dispute: DisputeId,
     /// The request that it is about, where it is about one.
@@ -30,7 +30,7 @@ pub struct Dispute {
 }
 
 /// How it was settled, when and by whom.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct Settled {
     pub at: Utc,
     pub by: Option<AccountId>,

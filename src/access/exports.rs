@@ -28,7 +28,7 @@ pub struct ExportedFile {
 }
 
 /// A register as it is printed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct RegisterPage {
     pub site: String,
     pub time_zone: String,

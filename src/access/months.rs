@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
 
 /// A review that an officer made.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct Reviewed {
     pub by: Option<AccountId>,
     pub at: Utc,
@@ -84,7 +84,7 @@ impl Months {
 }
 
 /// A month as a list shows it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct MonthLine {
     pub month: Month,
     pub first: u64,
@@ -97,7 +97,7 @@ pub struct MonthLine {
 }
 
 /// A month with its summary: what an officer reviews.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct MonthView {
     pub site: String,
     pub summary: super::summary::MonthSummary,

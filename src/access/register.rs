@@ -25,7 +25,7 @@ pub(super) const LINES_LIMIT: usize = 200_000;
 const TOLD: [&str; 4] = ["request-decided", "view-intended", "footage-destroyed", "copy-destroyed"];
 
 /// What was done with footage.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RegisterKind {
     Use,
@@ -46,7 +46,7 @@ impl fmt::Display for RegisterKind {
 }
 
 /// How a line came to be.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RegisterEvent {
     Granted,
@@ -60,7 +60,7 @@ pub enum RegisterEvent {
 }
 
 /// One line of the form.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct RegisterLine {
     /// The ledger's row, the first where there are several; the last of them.
     pub row: u64,

@@ -2,9 +2,11 @@
 
 use super::decisions::Deciding;
 use super::disputes::Disputes;
+use super::once::OnceKeys;
 use super::requested::Request;
-use super::rights::Members;
+use super::rights::{Members, account_of};
 use super::states::{HoldState, OperationState};
+use super::versions::{Thing, Versions};
 use crate::crypto::{PublicKey, VerifyingKey};
 use crate::domain::{
     AccountId, AskedBy, CameraNumber, Digest, GrantId, HeldFor, HoldId, HoldReason, OperationId, RequestId, Span, Utc,
@@ -91,6 +93,8 @@ pub(super) struct Registry {
     /// Those that are under way: asked for by each operating room's camera several times a second.
     under_way: BTreeMap<CameraNumber, OperationId>,
     pub disputes: Disputes,
+    pub versions: Versions,
+    pub once: OnceKeys,
     /// Requests whose decision is being carried out: a second one is told to wait.
     pub deciding: BTreeMap<RequestId, Arc<Deciding>>,
 }
@@ -189,6 +193,7 @@ impl Registry {
 
     fn enter_request(&mut self, row: &Row) {
         if let Some(new) = Request::entered(row) {
+            self.versions.note(Thing::Request(new.number), row.sequence);
             self.requests.insert(new.number, new);
         }
     }
@@ -266,6 +271,7 @@ impl Registry {
     }
 
     fn apply_to_request(&mut self, request: RequestId, row: &Row) {
+        self.versions.note(Thing::Request(request), row.sequence);
         let role = person_of(row.actor).and_then(|by| self.members.get(by)?.role());
         let Some(known) = self.requests.get_mut(&request) else { return };
         if !known.apply(row, role) {

@@ -38,7 +38,7 @@ pub(super) struct Request {
 }
 
 /// An identity check.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct Checked {
     pub at: Utc,
     pub by: Option<AccountId>,
@@ -47,7 +47,7 @@ pub struct Checked {
 }
 
 /// A decision that waits for a second person.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct Proposal {
     /// The ledger's row.
     pub row: u64,
@@ -60,21 +60,21 @@ pub struct Proposal {
 }
 
 /// Who decided it, and when.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct DecidedBy {
     pub at: Utc,
     pub by: Option<AccountId>,
 }
 
 /// What it costs, and whether that was paid.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct Fee {
     pub amount_krw: u32,
     pub paid: bool,
 }
 
 /// When the answer reached who asked, and how.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct Delivered {
     pub at: Utc,
     pub by: Option<AccountId>,

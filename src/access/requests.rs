@@ -4,6 +4,7 @@ use super::decisions::Steps;
 use super::holds::RequestHold;
 use super::requested::{Checked, DecidedBy, Delivered, Fee, Proposal, Request};
 use super::submission::Persons;
+use super::versions::Thing;
 use super::{Access, AccessError, Caller, NewRequest, PersonFields};
 use crate::domain::request::{Capacity, IdentityDocument, ProvisionBasis, RequestKind};
 use crate::domain::{
@@ -172,7 +173,7 @@ impl Access {
         let due = terms.received.saturating_add(self.periods.due);
         let terms = Some(terms);
         let submitted = Act::RequestSubmitted { request, asked, cameras: cameras.clone(), span, due, persons, terms };
-        self.record(caller.actor(), submitted)?;
+        self.record_made(caller, submitted)?;
         match nothing_left {
             None => {
                 self.record(caller.actor(), Act::HoldPlaced { request, cameras, span })?;

@@ -18,7 +18,7 @@ const GUARDED_BELOW_YEARS: i16 = 14;
 const ADDRESS: &str = "address";
 
 /// What a request holds of a person. It is sealed to the desk; no identity number has a place here.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PersonFields {
     pub name: String,

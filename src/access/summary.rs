@@ -15,7 +15,7 @@ const MANY_FAILURES: u64 = 10;
 const HOUR_MICROS: i64 = 3_600_000_000;
 
 /// What stands out in a month.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Odd {
     /// Once an hour and grant.
@@ -36,7 +36,7 @@ pub enum Odd {
 }
 
 /// One such row.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct OddRow {
     pub row: u64,
     pub at: Utc,
@@ -49,7 +49,7 @@ pub struct OddRow {
 }
 
 /// Wrong passwords of an account, or of none, from an address.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct FailedSignIns {
     pub account: Option<AccountId>,
     pub address: Option<IpAddr>,
@@ -57,7 +57,7 @@ pub struct FailedSignIns {
 }
 
 /// A row that changed somebody's rights.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct RightsRow {
     pub row: u64,
     pub at: Utc,
@@ -66,7 +66,7 @@ pub struct RightsRow {
 }
 
 /// What a month's rows add up to.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct MonthSummary {
     pub month: Month,
     pub first: u64,

@@ -107,7 +107,13 @@ pub enum Fault {
     #[error(
         "{0} can be reached from other machines, which needs TLS; write tls = \"own-certificate\" or \"given-certificate\", or listen on a loopback address such as 127.0.0.1:8970"
     )]
-    NotLoopback(SocketAddr),
+    WantsTls(SocketAddr),
+    #[error("a given certificate wants two files; write certificate = \"…\" and private_key = \"…\"")]
+    CertificateMissing,
+    #[error(
+        "certificate and private_key are read with tls = \"given-certificate\" alone; write that, or take them out"
+    )]
+    CertificateUnused,
     #[error("is neither a socket's whole path, such as /dev/log, nor \"nowhere\"")]
     NoSocket,
     #[error("the same volume is named twice; name each volume once")]

@@ -3,6 +3,7 @@
 use super::document::{Document, Section};
 use super::error::{ConfigError, ConfigErrors, Fault};
 use super::ledger::{LedgerKeeping, read_ledger};
+use super::listen::{Listen, read_listen};
 use super::pace::{Compression, Pace};
 use super::private::{check_private, read_text};
 use crate::domain::{CameraClass, Retention};

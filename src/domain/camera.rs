@@ -23,7 +23,7 @@ pub enum CameraClass {
 }
 
 /// What a place is used for. Toilets and changing rooms can be named so that they can be refused (PIPA 25(2)).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FilmedArea {
     Lobby,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What a copy is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CopyKind {
     Print,
@@ -14,7 +14,7 @@ pub enum CopyKind {
 }
 
 /// How it was destroyed, so that it cannot be restored (Decree, article 16).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CopyEnd {
     Shredded,

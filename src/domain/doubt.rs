@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 /// A run of the daemon up to the moment where somebody vouched for the time, named by the trusted time at which it began.
 /// No two have the same name, and later ones have later names.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Doubt(pub Utc);
 
 /// What is recorded in a doubt bears it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mark {
     pub doubt: Doubt,
@@ -19,7 +19,7 @@ pub struct Mark {
 }
 
 /// By how much later than it says something happened: at least, and at most. Less than zero is earlier.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Correction {
     pub least_micros: i64,
@@ -56,7 +56,7 @@ impl Correction {
 }
 
 /// What is known of when something was filmed that says when: wholly to be believed by default.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dating {
     pub correction: Correction,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What a person asks for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RequestKind {
     /// Is there footage of me? (PIPA 35(1); Standard Guidelines, article 44)
@@ -128,7 +128,7 @@ pub enum IdentityDocument {
 }
 
 /// As what somebody asks (PIPA 38, Decree 45).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Capacity {
     /// It is about the one who asks.
@@ -165,7 +165,7 @@ impl Capacity {
 }
 
 /// How something came in, or went out.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Channel {
     #[default]
@@ -178,7 +178,7 @@ pub enum Channel {
 
 /// On what ground footage goes to a third party: PIPA 17(1)1 and 18(2). Number 4 was deleted; numbers 5 to 9 are for public
 /// bodies alone (18(2), its last sentence).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProvisionBasis {
     /// The person consents, for this one provision (17(1)1, 18(2)1).
@@ -231,7 +231,7 @@ impl ProvisionBasis {
 }
 
 /// In what form something is handed over.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HandOverForm {
     /// It is looked at here.
@@ -266,7 +266,7 @@ impl fmt::Display for RefusalGround {
 }
 
 /// Why a decision waits (PIPA 35(3)). That other people are seen is a reason to mask them first, and not one to refuse.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PostponementCause {
     /// Other people are seen, and are being made unrecognisable.
@@ -294,7 +294,7 @@ impl fmt::Display for PostponementCause {
 }
 
 /// Why footage, or a request, is in dispute.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DisputeGround {
     /// Whether it shows what, whom or when it is said to.
@@ -319,7 +319,7 @@ impl fmt::Display for DisputeGround {
 }
 
 /// How a dispute was settled: from then on it blocks nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DisputeOutcome {
     /// Who disputed it was right.

@@ -7,7 +7,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 /// What talks to the camera.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Driver {
     /// RTSP, in Rust, in this process.
@@ -18,7 +18,7 @@ pub enum Driver {
 }
 
 /// How RTP travels.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Transport {
     /// Inside the RTSP connection.

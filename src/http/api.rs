@@ -10,7 +10,8 @@
 
 use super::described::{TAKES_KEY, TAKES_VERSION, may_fail};
 use super::{
-    Routes, accounts, cameras, clock, destructions, footage, health, holds, openapi, operations, requests, sessions,
+    Routes, accounts, cameras, clock, decisions, destructions, disputes, footage, health, holds, ledger, openapi,
+    operations, requests, sessions,
 };
 use aide::axum::ApiRouter;
 use aide::axum::routing::{delete_with, get_with, post_with};
@@ -135,8 +136,34 @@ fn asking() -> ApiRouter<Routes> {
         )
         .api_route(
             "/v1/requests/{request}/decision",
-            get_with(requests::decision_steps, says("How far a decision under way has come", &[]))
-                .post_with(requests::decide, changes("Decide a request", &[410])),
+            get_with(decisions::decision_steps, says("How far a decision under way has come", &[]))
+                .post_with(decisions::decide, changes("Decide a request", &[410])),
+        )
+        .api_route(
+            "/v1/requests/{request}/proposal",
+            post_with(decisions::propose, changes("Propose a decision; somebody of another role stands by it", &[410])),
+        )
+        .api_route(
+            "/v1/requests/{request}/proposal/second",
+            post_with(decisions::second, changes("Stand by a proposed decision", &[])),
+        )
+        .api_route(
+            "/v1/requests/{request}/delivery",
+            post_with(requests::deliver, changes("The answer reached who asked", &[])),
+        )
+        .api_route(
+            "/v1/requests/{request}/withdrawal",
+            post_with(requests::withdraw, changes("Who asked took it back", &[])),
+        )
+        .api_route("/v1/requests/{request}/fee", post_with(requests::note_fee, changes("What it costs", &[])))
+        .api_route(
+            "/v1/disputes",
+            get_with(disputes::list, says("Disputes over footage", &[]))
+                .post_with(disputes::mark, makes("Footage is disputed: nobody uses it", &[404, 409])),
+        )
+        .api_route(
+            "/v1/disputes/{dispute}/settlement",
+            post_with(disputes::settle, says("A dispute is settled", &[409])),
         )
         .api_route("/v1/requests/{request}/objection", post_with(requests::object, changes("Object to a refusal", &[])))
         .api_route("/v1/requests/{request}/close", post_with(requests::close, changes("Close a request", &[])))
@@ -190,9 +217,23 @@ fn keeping() -> ApiRouter<Routes> {
     ApiRouter::new()
         .api_route("/v1/clock", get_with(clock::show, says("How the clock is", &[])))
         .api_route("/v1/clock/confirmation", post_with(clock::confirm, says("Vouch for date and time", &[409])))
-        .api_route("/v1/ledger/head", get_with(requests::ledger_head, says("The ledger's newest row", &[])))
-        .api_route("/v1/ledger", get_with(requests::ledger, says("Rows of the ledger; reading is a row", &[])))
-        .api_route("/v1/destructions", get_with(requests::destructions, says("Rows of destruction", &[])))
+        .api_route("/v1/ledger/head", get_with(ledger::head, says("The ledger's newest row", &[])))
+        .api_route("/v1/ledger", get_with(ledger::rows, says("Rows of the ledger; reading is a row", &[])))
+        .api_route("/v1/ledger/months", get_with(ledger::months, says("Months of the ledger, and their review", &[])))
+        .api_route("/v1/ledger/months/{month}", get_with(ledger::month, says("What a month adds up to", &[])))
+        .api_route(
+            "/v1/ledger/months/{month}/review",
+            post_with(ledger::review, says("Review a month that is over", &[409])),
+        )
+        .api_route("/v1/ledger/register", get_with(ledger::register, says("The management ledger", &[409])))
+        .api_route("/v1/ledger/register.csv", get_with(ledger::register_file, says("The same as a file", &[409])))
+        .api_route("/v1/ledger/access-log.csv", get_with(ledger::access_log_file, says("The access log", &[409])))
+        .api_route("/v1/ledger/rights.csv", get_with(ledger::rights_file, says("The history of rights", &[409])))
+        .api_route(
+            "/v1/copies/destructions",
+            post_with(ledger::copy_destroyed, makes("Prints or copies were destroyed", &[404, 409])),
+        )
+        .api_route("/v1/destructions", get_with(ledger::destructions, says("Rows of destruction", &[])))
         .api_route("/v1/destructions/days", get_with(destructions::days, says("Days, and whether confirmed", &[])))
         .api_route("/v1/destructions/days/{day}", get_with(destructions::day, says("What a day destroyed", &[])))
         .api_route(

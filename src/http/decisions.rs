@@ -3,6 +3,7 @@
 use super::Routes;
 use super::answers::{SignedIn, ask, ask_again};
 use super::bodies::{Body, Ends, Place};
+use super::described::Tagged;
 use super::problem::Problem;
 use crate::access::{Access, AccessError, Approval, Caller, Erasure, Postponement, Refusal, RequestView, Steps};
 use crate::domain::request::{PostponementCause, RefusalGround};
@@ -12,7 +13,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "decision", deny_unknown_fields)]
 pub(super) enum Decided {
     Approve {
@@ -127,10 +128,10 @@ pub(super) async fn decide(
     SignedIn(caller): SignedIn,
     Place(request): Place<RequestId>,
     Body(decided): Body<Decided>,
-) -> Result<Json<RequestView>, Problem> {
+) -> Result<Tagged<RequestView>, Problem> {
     let (decision, password) = decided.taken_apart()?;
     let question = move |access: &Access, password: &str| decision.take(access, &caller, request, password);
-    ask_again(&routes.access, password, question).await.map(Json)
+    ask_again(&routes.access, password, question).await.map(Tagged)
 }
 
 /// A decision that another person is to stand by.
@@ -139,15 +140,15 @@ pub(super) async fn propose(
     SignedIn(caller): SignedIn,
     Place(request): Place<RequestId>,
     Body(decided): Body<Decided>,
-) -> Result<Json<RequestView>, Problem> {
+) -> Result<Tagged<RequestView>, Problem> {
     let (decision, password) = decided.taken_apart()?;
     let question = move |access: &Access, password: &str| {
         access.propose(&caller, request, decision.proposed(access, request)?, password)
     };
-    ask_again(&routes.access, password, question).await.map(Json)
+    ask_again(&routes.access, password, question).await.map(Tagged)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Second {
     /// The proposal's row, as it was seen: another one since is not stood by.
@@ -161,12 +162,12 @@ pub(super) async fn second(
     SignedIn(caller): SignedIn,
     Place(request): Place<RequestId>,
     Body(Second { proposal, password }): Body<Second>,
-) -> Result<Json<RequestView>, Problem> {
+) -> Result<Tagged<RequestView>, Problem> {
     let question = move |access: &Access, password: &str| access.second(&caller, request, proposal, password);
-    ask_again(&routes.access, password, question).await.map(Json)
+    ask_again(&routes.access, password, question).await.map(Tagged)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct DecisionUnderWay {
     /// `null` while nobody decides.
     steps: Option<Steps>,

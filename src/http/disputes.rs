@@ -3,16 +3,16 @@
 use super::Routes;
 use super::answers::{SignedIn, ask};
 use super::bodies::{Body, Ends, Place};
+use super::described::Created;
 use super::problem::Problem;
 use crate::access::{Dispute, NewDispute};
 use crate::domain::request::{DisputeGround, DisputeOutcome};
 use crate::domain::{CameraNumber, DisputeId, RequestId};
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Disputed {
     /// What this request asks for, where no cameras or span are named.
@@ -26,13 +26,13 @@ pub(super) async fn mark(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
     Body(Disputed { request, cameras, span, ground }): Body<Disputed>,
-) -> Result<(StatusCode, Json<Dispute>), Problem> {
+) -> Result<Created<Dispute>, Problem> {
     let new = NewDispute { request, cameras, span: span.map(Ends::span).transpose()?, ground };
     let marked = ask(&routes.access, move |access| access.mark_disputed(&caller, new)).await?;
-    Ok((StatusCode::CREATED, Json(marked)))
+    Ok(Created(marked))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Settlement {
     outcome: DisputeOutcome,
@@ -47,7 +47,7 @@ pub(super) async fn settle(
     Ok(Json(ask(&routes.access, move |access| access.settle_dispute(&caller, dispute, outcome)).await?))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Disputes {
     disputes: Vec<Dispute>,
 }

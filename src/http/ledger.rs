@@ -3,6 +3,7 @@
 use super::Routes;
 use super::answers::{SignedIn, ask, ask_again};
 use super::bodies::{Asked, Body, Ends, Place};
+use super::described::{Bytes, Created, Kind};
 use super::problem::Problem;
 use crate::access::{
     CopyEndView, Destroyed, ExportedFile, MonthLine, MonthView, NewCopyEnd, RegisterAsked, RegisterKind, RegisterPage,
@@ -11,13 +12,13 @@ use crate::domain::{AccountId, CopyEnd, CopyKind, Digest, Month, RequestId, Utc}
 use crate::ledger::{Act, Row};
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 const PAGE_LIMIT: usize = 1_000;
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Head {
     sequence: u64,
     digest: Digest,
@@ -29,7 +30,7 @@ pub(super) async fn head(State(routes): State<Routes>, SignedIn(caller): SignedI
     Ok(Json(Head { sequence, digest, writable }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Page {
     #[serde(default)]
@@ -43,7 +44,7 @@ impl Page {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Rows {
     rows: Vec<Row>,
     /// Ask for what comes `after` this; `null` where nothing does.
@@ -60,7 +61,7 @@ pub(super) async fn rows(
     Ok(Json(Rows { rows: told.rows, next: told.next }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Destructions {
     destructions: Vec<Row>,
     /// As of the ledger's rows. A page may have less than it was asked for, and yet there is a next one.
@@ -77,7 +78,7 @@ pub(super) async fn destructions(
     Ok(Json(Destructions { destructions: told.rows, next: told.next }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Months {
     months: Vec<MonthLine>,
 }
@@ -94,7 +95,7 @@ pub(super) async fn month(
     Ok(Json(ask(&routes.access, move |access| access.ledger_month(&caller, month)).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Review {
     /// Of the summary, as it was shown.
@@ -117,7 +118,7 @@ pub(super) async fn review(
 }
 
 /// A period, and one kind of what was done.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Period {
     from: Utc,
@@ -141,6 +142,16 @@ pub(super) async fn register(
     Ok(Json(ask(&routes.access, move |access| access.register_page(&caller, asked)).await?))
 }
 
+/// A table as a file.
+pub(super) struct Csv;
+
+impl Kind for Csv {
+    const NAME: &'static str = "text/csv; charset=utf-8; header=present";
+    const DESCRIPTION: &'static str =
+        "A table (RFC 4180); `Custodian-Row` says which row tells of it, `Custodian-SHA256` its digest";
+    const IS_TEXT: bool = true;
+}
+
 /// What a browser saves.
 pub(super) struct Download(ExportedFile);
 
@@ -149,7 +160,7 @@ impl IntoResponse for Download {
         let Self(ExportedFile { name, bytes, digest, row }) = self;
         let mut response = bytes.into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(Csv::NAME));
         let saved = format!("attachment; filename=\"{name}\"");
         for (field, value) in [
             (header::CONTENT_DISPOSITION, saved),
@@ -161,6 +172,17 @@ impl IntoResponse for Download {
             }
         }
         response
+    }
+}
+
+impl aide::OperationOutput for Download {
+    type Inner = ();
+
+    fn inferred_responses(
+        ctx: &mut aide::generate::GenContext,
+        operation: &mut aide::openapi::Operation,
+    ) -> Vec<(Option<u16>, aide::openapi::Response)> {
+        Bytes::<Csv>::inferred_responses(ctx, operation)
     }
 }
 
@@ -192,7 +214,7 @@ pub(super) async fn rights_file(
 }
 
 /// Prints or copies that were destroyed.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CopyDestroyed {
     request: Option<RequestId>,
@@ -207,8 +229,8 @@ pub(super) async fn copy_destroyed(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
     Body(CopyDestroyed { request, copy, count, how, destroyed, by }): Body<CopyDestroyed>,
-) -> Result<(StatusCode, Json<CopyEndView>), Problem> {
+) -> Result<Created<CopyEndView>, Problem> {
     let new = NewCopyEnd { request, copy, count, how, destroyed, by };
     let view = ask(&routes.access, move |access| access.enter_copy_end(&caller, new)).await?;
-    Ok((StatusCode::CREATED, Json(view)))
+    Ok(Created(view))
 }

@@ -34,12 +34,6 @@ impl Part {
         }
     }
 
-    /// What `next` said, read as what it stands for.
-    pub fn after<T: std::str::FromStr>(&self) -> Result<Option<T>, Problem> {
-        let unknown = |_| Problem::bad_input("after: write what `next` said, or leave it out to begin");
-        self.after.as_deref().map(str::parse).transpose().map_err(unknown)
-    }
-
     /// That part of a whole list, and what goes on behind it: the name of its last, where there are more.
     pub fn of<T, N: Display>(&self, all: Vec<T>, name: impl Fn(&T) -> N) -> Result<(Vec<T>, Option<String>), Problem> {
         let limit = self.limit()?;
@@ -86,7 +80,5 @@ mod tests {
             assert!(Part { after: None, limit: Some(limit) }.of(all(), |one| *one).is_err());
         }
         assert!(Part { after: Some("9".into()), limit: None }.of(all(), |one| *one).is_err());
-        let gone = Part { after: Some("x".into()), limit: None };
-        assert!(gone.after::<u64>().is_err());
     }
 }

@@ -3,6 +3,7 @@
 use super::Routes;
 use super::answers::{SignedIn, ask};
 use super::bodies::{Body, Ends, Place};
+use super::described::{Created, Tagged};
 use super::problem::Problem;
 use crate::access::{Identity, NewRequest, PersonFields, RequestView};
 use crate::domain::request::{Capacity, Channel, IdentityDocument, RequestKind};
@@ -10,9 +11,10 @@ use crate::domain::{CameraNumber, RequestId, Utc};
 use crate::ledger::{PapersSeen, ProvisionTerms};
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Submission {
     kind: RequestKind,
@@ -69,7 +71,7 @@ pub(super) async fn submit(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
     Body(asked): Body<Submission>,
-) -> Result<(StatusCode, Json<RequestView>), Problem> {
+) -> Result<Created<RequestView>, Problem> {
     let capacity = asked.capacity();
     let Submission { kind, mut cameras, span, purpose, person, channel, signed, provision, .. } = asked;
     let Submission { subject, received, urgent, place, recipient, .. } = asked;
@@ -117,9 +119,9 @@ pub(super) async fn check_identity(
     SignedIn(caller): SignedIn,
     Place(request): Place<RequestId>,
     Body(IdentitySeen { document, seen }): Body<IdentitySeen>,
-) -> Result<Json<RequestView>, Problem> {
+) -> Result<Tagged<RequestView>, Problem> {
     let identity = Identity { document, seen };
-    Ok(Json(ask(&routes.access, move |access| access.check_identity(&caller, request, identity)).await?))
+    Ok(Tagged(ask(&routes.access, move |access| access.check_identity(&caller, request, identity)).await?))
 }
 
 /// The person objects to a refusal.
@@ -132,7 +134,7 @@ pub(super) async fn object(
     Ok(Tagged(ask(&routes.access, move |access| access.object(&caller, request)).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
@@ -145,7 +147,7 @@ pub(super) async fn close(
     Ok(Tagged(ask(&routes.access, move |access| access.close(&caller, request)).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct By {
     channel: Channel,
@@ -157,8 +159,8 @@ pub(super) async fn deliver(
     SignedIn(caller): SignedIn,
     Place(request): Place<RequestId>,
     Body(By { channel }): Body<By>,
-) -> Result<Json<RequestView>, Problem> {
-    Ok(Json(ask(&routes.access, move |access| access.deliver(&caller, request, channel)).await?))
+) -> Result<Tagged<RequestView>, Problem> {
+    Ok(Tagged(ask(&routes.access, move |access| access.deliver(&caller, request, channel)).await?))
 }
 
 /// Who asked takes it back.
@@ -167,11 +169,11 @@ pub(super) async fn withdraw(
     SignedIn(caller): SignedIn,
     Place(request): Place<RequestId>,
     Body(By { channel }): Body<By>,
-) -> Result<Json<RequestView>, Problem> {
-    Ok(Json(ask(&routes.access, move |access| access.withdraw(&caller, request, channel)).await?))
+) -> Result<Tagged<RequestView>, Problem> {
+    Ok(Tagged(ask(&routes.access, move |access| access.withdraw(&caller, request, channel)).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FeeOf {
     amount_krw: u32,
@@ -184,6 +186,6 @@ pub(super) async fn note_fee(
     SignedIn(caller): SignedIn,
     Place(request): Place<RequestId>,
     Body(FeeOf { amount_krw, paid }): Body<FeeOf>,
-) -> Result<Json<RequestView>, Problem> {
-    Ok(Json(ask(&routes.access, move |access| access.note_fee(&caller, request, amount_krw, paid)).await?))
+) -> Result<Tagged<RequestView>, Problem> {
+    Ok(Tagged(ask(&routes.access, move |access| access.note_fee(&caller, request, amount_krw, paid)).await?))
 }

@@ -9,7 +9,7 @@ use crate::domain::{AccountId, CameraNumber, LocalDay, Span, Utc};
 use serde::{Deserialize, Serialize};
 
 /// How a request came, and for whom.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RequestTerms {
     /// When it arrived, however it did: from then on the ten days run. It may lie before the row.
     pub received: Utc,
@@ -25,7 +25,7 @@ pub struct RequestTerms {
 }
 
 /// On what footage goes to a third party (PIPA 17, 18).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ProvisionTerms {
     pub basis: ProvisionBasis,
     pub form: HandOverForm,
@@ -34,7 +34,7 @@ pub struct ProvisionTerms {
 }
 
 /// Which papers were seen besides the requester's own document, and how. Numbers in them are never taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PapersSeen {
     /// The person stood before whoever checked.
@@ -61,7 +61,7 @@ impl PapersSeen {
 }
 
 /// A decision as it is proposed. What is carried out must be this.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "outcome", deny_unknown_fields)]
 pub enum ProposedDecision {
     Approve {

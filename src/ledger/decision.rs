@@ -7,14 +7,14 @@ use std::fmt;
 
 /// What may be seen of one camera. It begins at the key frame at or before the moment asked for, since nothing can be
 /// decoded without that, and ends exactly where it was asked to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct GrantedView {
     pub camera: CameraNumber,
     pub span: Span,
 }
 
 /// Why footage that was to be erased stays.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum KeptFor {
     /// Something else holds it.
@@ -36,7 +36,7 @@ impl fmt::Display for KeptFor {
 }
 
 /// What stays of a camera, and why.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct KeptView {
     pub camera: CameraNumber,
     pub span: Span,
@@ -44,7 +44,7 @@ pub struct KeptView {
 }
 
 /// Within what a grant may be used, besides its end, which its row tells apart. Whatever is left out is not limited.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GrantConditions {
     /// How often it may be watched.
@@ -75,7 +75,7 @@ impl GrantConditions {
 }
 
 /// How a request was decided.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "outcome")]
 pub enum Decision {
     Approved {

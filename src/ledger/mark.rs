@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// A checkpoint without the manifests' heads. Those stand in the ledger's own row, which the digest leads to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CheckpointMark {
     /// Where the line tells it.
     pub site: Option<SiteId>,

@@ -7,7 +7,7 @@ use crate::domain::{
 use serde::{Deserialize, Serialize};
 
 /// Footage that was destroyed (Standard Guidelines, article 42; NIST SP 800-88r2).
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DestructionReceipt {
     pub volume: VolumeId,
     pub day: Day,
@@ -42,7 +42,7 @@ impl DestructionReceipt {
 }
 
 /// A stretch of footage that a closed manifest told of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ClosedCoverage {
     pub span: Span,
     /// When the last of it was destroyed; `None` for what is held, and was carried to a hold manifest.
@@ -54,14 +54,14 @@ pub struct ClosedCoverage {
 }
 
 /// A stretch without footage.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ClosedGap {
     pub span: Span,
     pub cause: GapCause,
 }
 
 /// What a closed manifest told of one camera.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ClosedCamera {
     pub camera: CameraNumber,
     /// Segments that came to their end.
@@ -76,7 +76,7 @@ pub struct ClosedCamera {
 
 /// A manifest whose end has come: every receipt in it is a row before this one. What it told of each camera stays known by
 /// this row alone.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ManifestClosed {
     pub volume: VolumeId,
     pub manifest: String,

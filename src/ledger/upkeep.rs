@@ -4,7 +4,7 @@ use crate::domain::{AccountId, CopyEnd, CopyKind, Digest, Month, Overwrite, Requ
 use serde::{Deserialize, Serialize};
 
 /// An officer's review of a month that is over.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MonthReview {
     pub month: Month,
     /// The month's first row and its last.
@@ -19,7 +19,7 @@ pub struct MonthReview {
 }
 
 /// Which view of the ledger left the system.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExportedView {
     /// The ministry's management ledger of use, provision, viewing and destruction.
@@ -28,7 +28,7 @@ pub enum ExportedView {
     RightsHistory,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExportForm {
     Csv,
@@ -37,7 +37,7 @@ pub enum ExportForm {
 }
 
 /// What left.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LedgerExport {
     pub view: ExportedView,
     pub form: ExportForm,
@@ -50,7 +50,7 @@ pub struct LedgerExport {
 }
 
 /// Prints or handed-out copies that were destroyed.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CopyDestroyed {
     pub request: Option<RequestId>,
     pub copy: CopyKind,
@@ -63,7 +63,7 @@ pub struct CopyDestroyed {
 }
 
 /// Where the ledger begins when a month is erased.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MonthRoot {
     pub month: Month,
     /// The month's first row and its last, and the digest of that one.
@@ -76,7 +76,7 @@ pub struct MonthRoot {
 }
 
 /// The receipt of a month's erasing.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MonthErased {
     pub month: Month,
     pub bytes: u64,

@@ -236,6 +236,17 @@ impl Stage {
         Ok(ok(self.person(by).api.post("/v1/holds", &body)?)?["hold"].clone())
     }
 
+    /// Over footage that nothing else here is about.
+    fn dispute_by(&mut self, by: &str) -> Result<Value> {
+        let body = self.dispute()?;
+        Ok(ok(self.person(by).api.post("/v1/disputes", &body)?)?["dispute"].clone())
+    }
+
+    fn dispute(&self) -> Result<Value> {
+        let span = AskedSpan { from_us: self.span.from_us - DAY_US, to_us: self.span.from_us - DAY_US / 2 };
+        Ok(json!({"cameras": [OTHER_CAMERA], "span": span.to_json()?, "ground": "accuracy"}))
+    }
+
     fn hold_order(&self) -> Result<Value> {
         let review = rfc_3339(now_us() + 7 * DAY_US)?;
         Ok(json!({
@@ -287,6 +298,9 @@ impl Stage {
                 .replace("{camera}", &YARD.to_string())
                 .replace("{segment}", &self.segment)
                 .replace("{part}", &self.part),
+            About::Dispute => path.replace("{dispute}", &self.dispute_by(by("officer", "deputy"))?.to_string()),
+            About::Month => path.replace("{month}", &rfc_3339(now_us())?[..7]),
+            About::Period => format!("{path}?from={}&to={}", rfc_3339(now_us() - DAY_US)?, rfc_3339(now_us())?),
             About::Day => path.replace("{day}", &self.day),
         };
         ensure!(!filled.contains('{'), "{filled}: nothing to put there");
@@ -345,6 +359,18 @@ impl Stage {
                 json!({"decision": "approve", "viewer": self.number("viewer"), "password": password})
             }
             (_, "/v1/requests/{request}/objection" | "/v1/requests/{request}/close") => json!({}),
+            (_, "/v1/requests/{request}/proposal") => json!({
+                "decision": "refuse", "ground": "harm-to-others", "reason": "a child is seen", "password": password,
+            }),
+            (_, "/v1/requests/{request}/proposal/second") => json!({"proposal": 1, "password": password}),
+            (_, "/v1/requests/{request}/delivery" | "/v1/requests/{request}/withdrawal") => json!({"channel": "visit"}),
+            (_, "/v1/requests/{request}/fee") => json!({"amount_krw": 1000, "paid": false}),
+            (_, "/v1/disputes") => self.dispute()?,
+            (_, "/v1/disputes/{dispute}/settlement") => json!({"outcome": "rejected"}),
+            (_, "/v1/ledger/months/{month}/review") => json!({"summary": "0".repeat(64), "password": password}),
+            (_, "/v1/copies/destructions") => json!({
+                "copy": "print", "count": 1, "how": "shredded", "destroyed": rfc_3339(now_us() - 1_000_000)?,
+            }),
             (_, "/v1/holds") => self.hold_order()?,
             (_, "/v1/holds/{hold}/extension") => json!({"review": later}),
             (_, "/v1/operations") => {

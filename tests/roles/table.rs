@@ -25,6 +25,12 @@ pub enum About {
     /// A grant to oneself, or to another viewer.
     Grant,
     Day,
+    /// A dispute that was entered by oneself, or by another officer.
+    Dispute,
+    /// The month that is not over.
+    Month,
+    /// A period that has been.
+    Period,
 }
 
 /// A row.
@@ -54,7 +60,7 @@ const fn delete(path: &'static str) -> (&'static str, &'static str) {
     ("DELETE", path)
 }
 
-use About::{Account, Camera, Day, Grant, Hold, Login, Nothing, Operation, Request, Session};
+use About::{Account, Camera, Day, Dispute, Grant, Hold, Login, Month, Nothing, Operation, Period, Request, Session};
 
 #[rustfmt::skip]
 pub const TABLE: &[Row] = &[
@@ -102,6 +108,16 @@ pub const TABLE: &[Row] = &[
     row(post("/v1/requests/{request}/close"), Request("refused"),                ["401", "200 200", "403",     "- 200",   "403",     "403",     "403"]),
     row(post("/v1/requests/{request}/hold/confirmation"), Request("big"),        ["401", "403",     "403",     "- 200",   "403",     "403",     "403"]),
 
+    // A proposal is made and stood by where a site wants two people of different roles; here one officer decides.
+    row(post("/v1/requests/{request}/proposal"), Request("identified"),          ["401", "200 200", "403",     "- 200",   "403",     "403",     "403"]),
+    row(post("/v1/requests/{request}/proposal/second"), Request("identified"),   ["401", "409",     "403",     "- 409",   "403",     "403",     "403"]),
+    row(post("/v1/requests/{request}/delivery"), Request("refused"),             ["401", "200 200", "403",     "- 200",   "403",     "403",     "403"]),
+    row(post("/v1/requests/{request}/withdrawal"), Request("submitted"),         ["401", "200 200", "403",     "- 200",   "403",     "403",     "403"]),
+    row(post("/v1/requests/{request}/fee"), Request("identified"),               ["401", "200 200", "403",     "- 200",   "403",     "403",     "403"]),
+    row(get("/v1/disputes"), Nothing,                                            ["401", "200",     "200",     "200",     "403",     "200",     "403"]),
+    row(post("/v1/disputes"), Nothing,                                           ["401", "403",     "403",     "201",     "403",     "403",     "403"]),
+    row(post("/v1/disputes/{dispute}/settlement"), Dispute,                      ["401", "403",     "403",     "200 200", "403",     "403",     "403"]),
+
     // Holds: officers, each confirmed and ended by another one than who placed it. Auditors read.
     row(get("/v1/holds"), Nothing,                                               ["401", "403",     "403",     "200",     "403",     "200",     "403"]),
     row(post("/v1/holds"), Nothing,                                              ["401", "403",     "403",     "201",     "403",     "403",     "403"]),
@@ -129,6 +145,15 @@ pub const TABLE: &[Row] = &[
     // The ledger and what was destroyed: officers and auditors read. The day is not over, so nobody confirms it yet.
     row(get("/v1/ledger/head"), Nothing,                                         ["401", "403",     "403",     "200",     "403",     "200",     "403"]),
     row(get("/v1/ledger"), Nothing,                                              ["401", "403",     "403",     "200",     "403",     "200",     "403"]),
+    row(get("/v1/ledger/months"), Nothing,                                       ["401", "403",     "403",     "200",     "403",     "200",     "403"]),
+    row(get("/v1/ledger/months/{month}"), Month,                                 ["401", "403",     "403",     "200",     "403",     "200",     "403"]),
+    row(post("/v1/ledger/months/{month}/review"), Month,                         ["401", "403",     "403",     "409",     "403",     "403",     "403"]),
+    row(get("/v1/ledger/register"), Period,                                      ["401", "403",     "403",     "200",     "403",     "200",     "403"]),
+    row(get("/v1/ledger/register.csv"), Period,                                  ["401", "403",     "403",     "200",     "403",     "200",     "403"]),
+    row(get("/v1/ledger/access-log.csv"), Period,                                ["401", "403",     "403",     "200",     "403",     "200",     "403"]),
+    row(get("/v1/ledger/rights.csv"), Period,                                    ["401", "403",     "403",     "200",     "403",     "200",     "403"]),
+    // Prints and copies that were handed out: whoever hands over enters that they were destroyed.
+    row(post("/v1/copies/destructions"), Nothing,                                ["401", "201",     "201",     "201",     "403",     "403",     "403"]),
     row(get("/v1/destructions"), Nothing,                                        ["401", "403",     "403",     "200",     "403",     "200",     "403"]),
     row(get("/v1/destructions/days"), Nothing,                                   ["401", "403",     "403",     "200",     "403",     "200",     "403"]),
     row(get("/v1/destructions/days/{day}"), Day,                                 ["401", "403",     "403",     "200",     "403",     "200",     "403"]),

@@ -1,6 +1,6 @@
 // The form for a new request.
 
-import { post, Problem } from './api.js';
+import { onceKey, post, Problem } from './api.js';
 import { choices, field, form, h, heading, note, section, select, ticked, typed } from './dom.js';
 import { t, word } from './words.js';
 import { fromLocalInput, toLocalInput, zoneText } from './times.js';
