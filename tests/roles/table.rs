@@ -108,9 +108,10 @@ pub const TABLE: &[Row] = &[
     row(post("/v1/requests/{request}/close"), Request("refused"),                ["401", "200 200", "403",     "- 200",   "403",     "403",     "403"]),
     row(post("/v1/requests/{request}/hold/confirmation"), Request("big"),        ["401", "403",     "403",     "- 200",   "403",     "403",     "403"]),
 
-    // A proposal is made and stood by where a site wants two people of different roles; here one officer decides.
-    row(post("/v1/requests/{request}/proposal"), Request("identified"),          ["401", "409",     "403",     "- 409",   "403",     "403",     "403"]),
-    row(post("/v1/requests/{request}/proposal/second"), Request("identified"),   ["401", "409",     "403",     "- 409",   "403",     "403",     "403"]),
+    // A proposal is made and stood by where a site wants two people of different roles; here one officer decides,
+    // and whoever could propose is told so.
+    row(post("/v1/requests/{request}/proposal"), Request("identified"),          ["401", "409",     "409",     "409",     "403",     "409",     "403"]),
+    row(post("/v1/requests/{request}/proposal/second"), Request("identified"),   ["401", "409",     "409",     "409",     "403",     "409",     "403"]),
     row(post("/v1/requests/{request}/delivery"), Request("refused"),             ["401", "200 200", "403",     "- 200",   "403",     "403",     "403"]),
     row(post("/v1/requests/{request}/withdrawal"), Request("submitted"),         ["401", "200 200", "403",     "- 200",   "403",     "403",     "403"]),
     row(post("/v1/requests/{request}/fee"), Request("identified"),               ["401", "200 200", "403",     "- 200",   "403",     "403",     "403"]),
