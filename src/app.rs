@@ -6,6 +6,7 @@
 //! last row.
 
 mod capacity;
+mod console;
 mod control;
 mod encryption;
 mod follow;
@@ -16,6 +17,7 @@ mod status;
 mod tests;
 
 pub use capacity::{DiskLine, RoomLine};
+pub use console::{ReinstateAnswer, reinstate};
 pub use control::{CONTROL_NAME, ask_status};
 pub use status::Status;
 
@@ -24,7 +26,7 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
 use crate::config::{CameraWatch, Recording, SITE_FILE, SecondFactor, Site, WatchError};
 use crate::disk::{SharedDisk, SiteLock, return_freed_memory};
-use crate::http::{self, KnownCameras, Routes, Tls, TlsError};
+use crate::http::{self, Connections, KnownCameras, Routes, Tls, TlsError};
 use crate::ingest::{Backlog, Cameras, Limits, OperationsUnderWay, Receiving};
 use crate::ledger::{Act, ClosedManifests, ManifestCheckpoint, NewestKnown};
 use crate::retention::{Eraser, Fullness};
@@ -241,10 +243,13 @@ impl Daemon {
 
         work.spawn(nightly::watch(ages, site.time_zone.clone(), desk.clone(), clock.clone(), inner.clone()));
         encryption::keep_renewed(tls.as_ref(), &mut work, (&clock, &inner), &desk);
+        let console = state_dir(&site).join(console::CONSOLE_NAME);
+        work.spawn(console::answer(Arc::clone(&access), clock.clone(), console, inner.clone()));
         let routes = Routes {
             access: Arc::clone(&access),
             watchers: cameras.watchers(),
             cameras: known.clone(),
+            connections: Connections::default(),
             clock: clock.clone(),
             is_encrypted: tls.is_some(),
             notice,
@@ -439,6 +444,8 @@ impl Built {
             held_warn_percent: site.held_warn_percent,
             unconfirmed_days: site.unconfirmed_days,
             operation_warn: site.operation_warn,
+            viewing_idle: site.access.viewing_idle,
+            terminals: site.terminals.clone(),
             ledger: site.ledger.clone(),
             site_name: site.name.clone(),
             time_zone: site.time_zone.clone(),

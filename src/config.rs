@@ -17,6 +17,7 @@ mod pace;
 mod private;
 mod set;
 mod site;
+mod terminals;
 mod watch;
 
 pub use camera::Camera;

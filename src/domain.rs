@@ -4,6 +4,7 @@ pub mod camera;
 pub mod copies;
 pub mod destruction;
 pub mod doubt;
+pub mod grant;
 pub mod hold;
 pub mod hours;
 pub mod ids;
@@ -13,6 +14,7 @@ pub mod operation;
 pub mod people;
 pub mod request;
 pub mod source;
+pub mod terminal;
 pub mod time;
 pub mod version;
 pub mod video;
@@ -21,17 +23,19 @@ pub use camera::{CameraClass, FilmedArea, PUBLIC_CEILING, Retention, RetentionEr
 pub use copies::{CopyEnd, CopyKind};
 pub use destruction::{DestructionTrigger, ManifestHead, Overwrite};
 pub use doubt::{Correction, Dating, Doubt, Mark};
+pub use grant::{GrantEnd, RevocationGround, ViewingEnd};
 pub use hold::{HeldFor, HoldEnd, HoldReason};
 pub use hours::{Filming, FilmingHours, NoHours};
 pub use ids::{
     AccountId, CameraNumber, DayKeyId, Digest, DisputeId, GrantId, HoldId, OperationId, RequestId, SegmentId, SiteId,
-    VolumeId,
+    ViewingId, VolumeId,
 };
 pub use local_day::{LocalDay, NotADay};
 pub use month::{Month, NotAMonth};
 pub use operation::AskedBy;
 pub use people::Role;
 pub use source::{Credentials, Driver, Password, Source, Transport};
+pub use terminal::{Network, NotANetwork, Terminal};
 pub use time::{Day, Span, SpanError, Utc};
 pub use version::{StateFault, StateVersion};
 pub use video::{Codec, Frame, GapCause, VideoParameters};

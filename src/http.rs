@@ -31,6 +31,7 @@ mod sessions;
 mod tls;
 
 pub use cameras::KnownCameras;
+pub use connections::Connections;
 pub use server::serve;
 pub use tls::{Names, Tls, TlsError};
 
@@ -58,6 +59,7 @@ pub struct Routes {
     pub access: Arc<Access>,
     pub watchers: CameraWatchers,
     pub cameras: KnownCameras,
+    pub connections: Connections,
     pub clock: Clock,
     /// Whether connections are under TLS.
     pub is_encrypted: bool,

@@ -70,8 +70,23 @@ async fn ask_in_turn<T: Send + 'static>(
 
 /// Where a request comes from.
 pub(super) fn address_of(parts: &Parts) -> Result<IpAddr, Problem> {
+    peer_of(parts).map(|peer| peer.ip())
+}
+
+fn peer_of(parts: &Parts) -> Result<SocketAddr, Problem> {
     let found = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    found.map(|ConnectInfo(address)| address.ip()).ok_or_else(|| Problem::inside(&"a connection without an address"))
+    found.map(|ConnectInfo(peer)| *peer).ok_or_else(|| Problem::inside(&"a connection without an address"))
+}
+
+/// The connection that a request came over, by its other end.
+pub(super) struct Peer(pub SocketAddr);
+
+impl FromRequestParts<Routes> for Peer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Routes) -> Result<Self, Problem> {
+        peer_of(parts).map(Self)
+    }
 }
 
 /// The session's token, if the request carries one.
@@ -92,6 +107,18 @@ impl FromRequestParts<Routes> for SignedIn {
         let caller = routes.access.caller(&token, address_of(parts)?)?;
         let once = parts.extensions.get::<Once>().copied();
         Ok(Self(caller.with_code(code_of(parts)).having_seen(seen_of(parts)?).under(once)))
+    }
+}
+
+/// The same of a page that asks by itself: nobody's session is kept from becoming idle.
+pub(super) struct AsksByItself(pub Caller);
+
+impl FromRequestParts<Routes> for AsksByItself {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, routes: &Routes) -> Result<Self, Problem> {
+        let token = token_of(parts).ok_or(AccessError::NotSignedIn)?;
+        Ok(Self(routes.access.caller_by_itself(&token, address_of(parts)?)?))
     }
 }
 

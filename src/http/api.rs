@@ -199,6 +199,24 @@ fn watching() -> ApiRouter<Routes> {
     ApiRouter::new()
         .api_route("/v1/grants", get_with(footage::grants, says("A viewer's own grants; all for officers", &[])))
         .api_route(
+            "/v1/grants/{grant}/viewing",
+            get_with(footage::viewing, says("The viewing that goes on in this session", &[409]))
+                .post_with(footage::begin_viewing, makes("A viewing begins, and counts", &[409])),
+        )
+        .api_route(
+            "/v1/grants/{grant}/viewing/end",
+            post_with(footage::end_viewing, says("The viewing is over: nothing more of it is shown", &[409])),
+        )
+        .api_route(
+            "/v1/grants/{grant}/revocation",
+            post_with(footage::revoke, says("Take a grant back, at once, also while it is watched", &[409])),
+        )
+        .api_route("/v1/terminals", get_with(footage::terminals, says("Places where footage may be watched", &[])))
+        .api_route(
+            "/v1/grants/{grant}/cameras/{camera}/film.mp4",
+            get_with(footage::film, says("A film to keep, where a copy may be taken", &[409, 410])),
+        )
+        .api_route(
             "/v1/grants/{grant}/cameras/{camera}/playlist.m3u8",
             get_with(footage::playlist, says("What may be seen of a camera, as HLS", &[410])),
         )
@@ -220,7 +238,7 @@ fn keeping() -> ApiRouter<Routes> {
         .api_route("/v1/ledger/head", get_with(ledger::head, says("The ledger's newest row", &[])))
         .api_route("/v1/ledger", get_with(ledger::rows, says("Rows of the ledger; reading is a row", &[])))
         .api_route("/v1/ledger/months", get_with(ledger::months, says("Months of the ledger, and their review", &[])))
-        .api_route("/v1/ledger/months/{month}", get_with(ledger::month, says("What a month adds up to", &[])))
+        .api_route("/v1/ledger/months/{month}", get_with(ledger::month, says("What a month adds up to", &[409])))
         .api_route(
             "/v1/ledger/months/{month}/review",
             post_with(ledger::review, says("Review a month that is over", &[409])),

@@ -110,3 +110,8 @@ impl MaybeEnds {
 pub(super) struct Again {
     pub password: String,
 }
+
+/// A body in which there is nothing to say.
+#[derive(Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}

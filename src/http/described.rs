@@ -1,7 +1,7 @@
 //! What the OpenAPI document says of each part of a request and of each answer. A handler is described by its types: what it
 //! takes, what it gives, and with which statuses either may fail.
 
-use super::answers::{Code, Entered, Origin, SignedIn, Token};
+use super::answers::{AsksByItself, Code, Entered, Origin, Peer, SignedIn, Token};
 use super::bodies::{Asked, Body, Place};
 use super::problem::Problem;
 use crate::access::{AccountView, HoldView, OperationView, RequestView};
@@ -80,6 +80,13 @@ impl OperationInput for Entered {
     }
 }
 
+impl OperationInput for AsksByItself {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        SignedIn::operation_input(ctx, operation);
+    }
+}
+
+impl OperationInput for Peer {}
 impl OperationInput for Token {}
 impl OperationInput for Origin {}
 impl OperationInput for Code {}

@@ -2,7 +2,7 @@
 
 use super::Routes;
 use super::answers::{SignedIn, ask};
-use super::bodies::{Asked, Body, Place};
+use super::bodies::{Asked, Body, Nothing, Place};
 use super::described::{Created, Tagged};
 use super::parts::Part;
 use super::problem::Problem;
@@ -32,10 +32,6 @@ pub(super) async fn start(
     let view = ask(&routes.access, move |access| access.start_operation(&caller, new)).await?;
     Ok(Created(view))
 }
-
-#[derive(Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Nothing {}
 
 pub(super) async fn end(
     State(routes): State<Routes>,

@@ -2,7 +2,7 @@
 
 use super::Routes;
 use super::answers::{SignedIn, ask};
-use super::bodies::{Body, Ends, Place};
+use super::bodies::{Body, Ends, Nothing, Place};
 use super::described::{Created, Tagged};
 use super::problem::Problem;
 use crate::access::{Identity, NewRequest, PersonFields, RequestView};
@@ -133,10 +133,6 @@ pub(super) async fn object(
 ) -> Result<Tagged<RequestView>, Problem> {
     Ok(Tagged(ask(&routes.access, move |access| access.object(&caller, request)).await?))
 }
-
-#[derive(Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Nothing {}
 
 pub(super) async fn close(
     State(routes): State<Routes>,

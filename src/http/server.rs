@@ -37,9 +37,9 @@ pub async fn serve(
     tls: Option<Arc<Tls>>,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let clock = routes.clock.clone();
+    let (open, clock) = (routes.connections.clone(), routes.clock.clone());
     let app = router(routes);
-    let bounded = Bounded::new(listener, clock.clone());
+    let bounded = Bounded::new(listener, open, clock.clone());
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     loop {

@@ -150,17 +150,48 @@ impl Stage {
 
     fn grant_footage(&mut self) -> Result<()> {
         for viewer in ["viewer", "other-viewer"] {
-            let request = self.request("colleague", "identified")?;
-            let number = self.number(viewer);
-            let told = ok(self.person("officer").approve(&request, &number)?)?;
-            self.grants.insert(viewer, told["grant"].clone());
+            let grant = self.grant_to(viewer)?;
+            self.grants.insert(viewer, grant);
         }
+        self.grant_in(true, "watched")?;
         let path = Person::playlist(&self.grants["viewer"], YARD);
         let playlist = self.person("viewer").api.get(&path)?.expect_status(200)?.text();
         let first = playlist.lines().find(|line| line.ends_with(".m4s")).context("an empty playlist")?;
         let (segment, part) = first.split_once('/').context("an odd playlist")?;
         (self.segment, self.part) = (segment.to_owned(), part.to_owned());
         Ok(())
+    }
+
+    /// A grant of which a copy may be taken, too.
+    fn grant_to(&mut self, viewer: &str) -> Result<Value> {
+        let asked = json!({
+            "kind": "copy", "cameras": [YARD], "span": self.span.to_json()?, "purpose": "lost property",
+            "person": {"name": "Hong Gildong", "contact": "02-000-0000"},
+        });
+        let request = ok(self.person("colleague").api.post("/v1/requests", &asked)?)?["number"].clone();
+        ok(self.person("colleague").identify(&request)?)?;
+        let body = json!({
+            "decision": "approve", "viewer": self.number(viewer), "conditions": {"copy": true},
+            "password": self.password("officer"),
+        });
+        let told = ok(self.person("officer").api.post(&format!("/v1/requests/{request}/decision"), &body)?)?;
+        Ok(told["grant"].clone())
+    }
+
+    /// A viewer's grant, or another one's, that is being watched, or not, or was not there before.
+    fn grant_in(&mut self, own: bool, state: &str) -> Result<Value> {
+        let viewer = if own { "viewer" } else { "other-viewer" };
+        if state == "fresh" {
+            return self.grant_to(viewer);
+        }
+        let grant = self.grants[viewer].clone();
+        // That of before, if there is one: 409 says that there is none.
+        let ended = self.person(viewer).end_viewing(&grant)?;
+        ensure!(matches!(ended.status, 200 | 409), "{}", ended.text());
+        if state == "watched" {
+            self.person(viewer).begin_viewing(&grant)?.expect_status(201)?;
+        }
+        Ok(grant)
     }
 
     /// Somebody has a picture erased that nobody holds; its receipt is a row a moment later.
@@ -293,8 +324,8 @@ impl Stage {
                 let own_name = if who == "officer" { "officer" } else { "staff" };
                 path.replace("{operation}", &self.operation_by(by(own_name, "colleague"))?.to_string())
             }
-            About::Grant => path
-                .replace("{grant}", &self.grants[by("viewer", "other-viewer")].to_string())
+            About::Grant(state) => path
+                .replace("{grant}", &self.grant_in(own, state)?.to_string())
                 .replace("{camera}", &YARD.to_string())
                 .replace("{segment}", &self.segment)
                 .replace("{part}", &self.part),
@@ -358,6 +389,9 @@ impl Stage {
             (_, "/v1/requests/{request}/decision") => {
                 json!({"decision": "approve", "viewer": self.number("viewer"), "password": password})
             }
+            (_, "/v1/grants/{grant}/viewing") => json!({"present": true}),
+            (_, "/v1/grants/{grant}/revocation") => json!({"ground": "no-longer-needed"}),
+            (_, "/v1/grants/{grant}/viewing/end") => json!({}),
             (_, "/v1/requests/{request}/objection" | "/v1/requests/{request}/close") => json!({}),
             (_, "/v1/requests/{request}/proposal") => json!({
                 "decision": "refuse", "ground": "harm-to-others", "reason": "a child is seen", "password": password,
@@ -398,13 +432,14 @@ impl Stage {
     #[allow(dead_code, reason = "schemathesis wants it")]
     pub fn places(&mut self) -> Result<Value> {
         let request = self.request("staff", "identified")?;
+        let grant = self.grant_in(true, "watched")?;
         Ok(json!({
             "request": request,
             "hold": self.hold_by("officer")?,
             "operation": self.operation_by("staff")?,
             "account": self.number("viewer"),
             "camera": YARD,
-            "grant": self.grants["viewer"],
+            "grant": grant,
             "segment": self.segment,
             "part": self.part,
             "day": self.day,

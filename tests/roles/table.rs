@@ -22,8 +22,8 @@ pub enum About {
     Hold,
     /// An operation that oneself began, or a colleague.
     Operation,
-    /// A grant to oneself, or to another viewer.
-    Grant,
+    /// A grant to oneself, or to another viewer: watched in one's own session, or not watched yet, or given this moment.
+    Grant(&'static str),
     Day,
     /// A dispute that was entered by oneself, or by another officer.
     Dispute,
@@ -133,11 +133,19 @@ pub const TABLE: &[Row] = &[
     row(get("/v1/operations/{operation}"), Operation,                            ["401", "200 200", "403",     "200 200", "403",     "- 200",   "403"]),
     row(post("/v1/operations/{operation}/end"), Operation,                       ["401", "200 200", "403",     "200 200", "403",     "403",     "403"]),
 
-    // Footage: the viewer's own grants, and no role but the viewer's, however high.
+    // Footage: the viewer's own grants, and no role but the viewer's, however high. It is shown in a viewing alone; whoever
+    // ends one of somebody else's has none under way. Officers take any grant back.
     row(get("/v1/grants"), Nothing,                                              ["401", "403",     "403",     "200",     "200",     "403",     "403"]),
-    row(get("/v1/grants/{grant}/cameras/{camera}/playlist.m3u8"), Grant,         ["401", "403",     "403",     "403",     "200 403", "403",     "403"]),
-    row(get("/v1/grants/{grant}/cameras/{camera}/{segment}/init.mp4"), Grant,    ["401", "403",     "403",     "403",     "200 403", "403",     "403"]),
-    row(get("/v1/grants/{grant}/cameras/{camera}/{segment}/{part}"), Grant,      ["401", "403",     "403",     "403",     "200 403", "403",     "403"]),
+    row(post("/v1/grants/{grant}/viewing"), Grant("waits"),                      ["401", "403",     "403",     "403",     "201 403", "403",     "403"]),
+    row(get("/v1/grants/{grant}/viewing"), Grant("watched"),                     ["401", "403",     "403",     "403",     "200 403", "403",     "403"]),
+    row(post("/v1/grants/{grant}/viewing/end"), Grant("watched"),                ["401", "403",     "403",     "403",     "200 409", "403",     "403"]),
+    row(get("/v1/grants/{grant}/cameras/{camera}/playlist.m3u8"), Grant("watched"), ["401", "403",     "403",     "403",     "200 403", "403",     "403"]),
+    row(get("/v1/grants/{grant}/cameras/{camera}/{segment}/init.mp4"), Grant("watched"), ["401", "403",     "403",     "403",     "200 403", "403",     "403"]),
+    row(get("/v1/grants/{grant}/cameras/{camera}/{segment}/{part}"), Grant("watched"), ["401", "403",     "403",     "403",     "200 403", "403",     "403"]),
+    row(get("/v1/grants/{grant}/cameras/{camera}/film.mp4"), Grant("watched"),   ["401", "403",     "403",     "403",     "200 403", "403",     "403"]),
+    row(post("/v1/grants/{grant}/revocation"), Grant("fresh"),                   ["401", "403",     "403",     "204",     "403",     "403",     "403"]),
+    // Where it may be watched is asked by whoever decides and by whoever watches; it is no secret.
+    row(get("/v1/terminals"), Nothing,                                           ["401", "200",     "200",     "200",     "200",     "200",     "200"]),
 
     // The clock is everybody's to see and an officer's to vouch for.
     row(get("/v1/clock"), Nothing,                                               ["401", "200",     "200",     "200",     "200",     "200",     "200"]),
@@ -147,7 +155,8 @@ pub const TABLE: &[Row] = &[
     row(get("/v1/ledger/head"), Nothing,                                         ["401", "403",     "403",     "200",     "403",     "200",     "403"]),
     row(get("/v1/ledger"), Nothing,                                              ["401", "403",     "403",     "200",     "403",     "200",     "403"]),
     row(get("/v1/ledger/months"), Nothing,                                       ["401", "403",     "403",     "200",     "403",     "200",     "403"]),
-    row(get("/v1/ledger/months/{month}"), Month,                                 ["401", "403",     "403",     "200",     "403",     "200",     "403"]),
+    // A month is summed up, and reviewed, when it is over.
+    row(get("/v1/ledger/months/{month}"), Month,                                 ["401", "403",     "403",     "409",     "403",     "409",     "403"]),
     row(post("/v1/ledger/months/{month}/review"), Month,                         ["401", "403",     "403",     "409",     "403",     "403",     "403"]),
     row(get("/v1/ledger/register"), Period,                                      ["401", "403",     "403",     "200",     "403",     "200",     "403"]),
     row(get("/v1/ledger/register.csv"), Period,                                  ["401", "403",     "403",     "200",     "403",     "200",     "403"]),
