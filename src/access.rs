@@ -13,7 +13,9 @@
 //! thread.
 
 mod accounts;
+mod answers;
 mod clock;
+mod correspondence;
 mod decisions;
 mod desk;
 mod destructions;
@@ -23,7 +25,10 @@ mod erasure;
 mod facts;
 mod holds;
 mod leaving;
+mod letters;
+mod listing;
 mod operations;
+mod papers;
 mod passwords;
 mod people;
 mod registry;
@@ -48,6 +53,8 @@ pub use duties::Duties;
 pub use erasure::Erasure;
 pub use facts::LedgerFacts;
 pub use holds::{HoldView, HoldsView, NewHold, RequestHold};
+pub use letters::{BrokenTemplate, Delivery, DeliveryLine, LetterLine, LetterTemplates, LetterView, NewLetter};
+pub use listing::{PAGE_LARGEST, RequestFilter, RequestPage};
 pub use operations::{NewOperation, OperationView};
 pub use passwords::WeakPassword;
 pub use people::{Account, NewAccount, Password, Person};
@@ -61,7 +68,7 @@ pub use states::RequestState;
 pub use viewing::{GrantView, Picture, Playlist, PlaylistEntry};
 
 use crate::crypto::{SigningKey, Unopened};
-use crate::domain::{CameraClass, CameraNumber, GrantId, OperationId, Role, Utc};
+use crate::domain::{CameraClass, CameraNumber, DayCount, GrantId, LocalDay, OperationId, Role, Utc};
 use crate::ledger::{Act, Actor, LedgerError, ManifestCheckpoint, Row, SharedLedger};
 use crate::vault::{ClockRefusal, GrantStore, Hold, Holds, TrustedClock, Vault, VaultError};
 use desk::Desk;
@@ -70,7 +77,7 @@ use entry::FailuresOfMinute;
 use people::People;
 use registry::Registry;
 use sessions::Sessions;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -84,6 +91,10 @@ pub enum AccessError {
     WrongCredentials,
     #[error("too many wrong passwords; try again in {retry_s} seconds")]
     TooManyAttempts { retry_s: u64 },
+    #[error("too many searches by name; try again in {retry_s} seconds")]
+    TooManySearches { retry_s: u64 },
+    #[error("there is no such letter of this request")]
+    NoSuchLetter,
     #[error("your role does not allow this")]
     Forbidden,
     #[error("your account waits for another officer's approval; ask one")]
@@ -208,8 +219,17 @@ pub struct Periods {
     pub second_factor: SecondFactorFor,
     /// A password is to be changed after this; `None`: never.
     pub password_max: Option<Duration>,
-    /// In which a request must be answered (PIPA 35, Decree 41: ten days).
-    pub due: Duration,
+    /// In so many days a request must be answered (PIPA 35, Decree 41: ten).
+    pub due_days: u32,
+    /// So many days after it arrived somebody is reminded of it.
+    pub remind_days: Vec<u32>,
+    /// On these days, besides Saturdays and Sundays, no period ends.
+    pub holidays: BTreeSet<LocalDay>,
+    /// What is written of persons is kept so long after it was cited last.
+    pub papers: Duration,
+    /// For letters: where footage is watched, and whom to ask.
+    pub viewing_place: Option<String>,
+    pub contact: Option<String>,
     /// How long a refusal can be objected to; what was asked for stays until then.
     pub objection: Duration,
     /// A share of the disks, from which on held footage is an alarm.
@@ -221,6 +241,13 @@ pub struct Periods {
     /// For reports: the site's name, and the time zone that its days are counted in.
     pub site_name: String,
     pub time_zone: jiff::tz::TimeZone,
+}
+
+impl Periods {
+    /// How days are counted here.
+    fn day_count(&self) -> DayCount {
+        DayCount { zone: self.time_zone.clone(), holidays: self.holidays.clone() }
+    }
 }
 
 /// Everything between a person and the footage.
@@ -247,6 +274,10 @@ pub struct Access {
     /// A step that a row had announced failed; holds and grants are to be brought into agreement with the ledger.
     untidy: AtomicBool,
     held_count: Mutex<Option<duties::HeldCount>>,
+    /// When it was looked last whether something written of persons has come to its end.
+    papers_looked: Mutex<Option<Duration>>,
+    searches: listing::Searches,
+    templates: LetterTemplates,
     said: Mutex<duties::Said>,
     destructions: Arc<Mutex<Destructions>>,
     periods: Periods,
@@ -394,6 +425,7 @@ impl Access {
             holds.place(hold)?;
         }
         drop(holds);
+        self.tidy_papers()?;
         self.carry_on_erasures()?;
         for grant in self.grants.list()?.into_iter().filter(|grant| !open_grants.contains(grant)) {
             tracing::warn!(grant = %grant, "keys that no open grant names are destroyed");
@@ -426,10 +458,11 @@ impl Access {
         }
         self.say_what_waits();
         self.lapse_holds()?;
+        self.erase_papers_that_are_over()?;
         if self.untidy.swap(false, Ordering::Relaxed) {
             let _turn = self.turn();
             self.reconcile().inspect_err(|_| self.untidy.store(true, Ordering::Relaxed))?;
         }
-        Ok(())
+        self.remind_of_requests()
     }
 }

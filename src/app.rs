@@ -350,7 +350,7 @@ impl Built {
         files.check_private()?;
         let allow_unproven = site.volumes.iter().any(|volume| volume.allow_unproven);
         // Keys and grants are erased too: their disk must pass the same test as the volumes.
-        device_is_proven(&doors.disk, state, allow_unproven)?;
+        let files = &files.proven(device_is_proven(&doors.disk, state, allow_unproven)?);
         let known = NewestKnown::read(&doors.disk, &files.ledger_dir());
         let closed = ClosedManifests::new(Arc::clone(&doors.disk), files.ledger_dir());
         let time = Arc::new(TrustedClock::start(
@@ -395,7 +395,12 @@ impl Built {
                 SecondFactor::Everybody => SecondFactorFor::Everybody,
             },
             password_max: site.access.password_max,
-            due: site.access.request_due,
+            due_days: site.access.request_due_days,
+            remind_days: site.requests.remind_days.clone(),
+            holidays: site.requests.holidays.clone(),
+            papers: site.requests.keep_persons,
+            viewing_place: site.requests.viewing_place.clone(),
+            contact: site.requests.contact.clone(),
             objection: site.access.objection,
             held_warn_percent: site.held_warn_percent,
             unconfirmed_days: site.unconfirmed_days,

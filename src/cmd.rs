@@ -5,6 +5,7 @@ mod check;
 mod identity;
 mod init;
 mod ledger;
+mod letters;
 mod plan;
 mod progress;
 mod recover;
@@ -44,6 +45,7 @@ enum Command {
     /// Work with ledger files.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    Letters(letters::Letters),
     /// The confined process that opens odd cameras. Started by the daemon.
     #[command(hide = true)]
     Worker,
@@ -90,6 +92,7 @@ pub fn run() -> ExitCode {
         Command::Recover(recover) => recover.run(),
         Command::Cameras(cameras) => cameras.run(),
         Command::Ledger(ledger) => ledger.run(),
+        Command::Letters(letters) => letters.run(),
     };
     match told {
         Ok(code) => code,

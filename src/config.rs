@@ -13,6 +13,7 @@ mod document;
 mod error;
 mod pace;
 mod private;
+mod requests;
 mod set;
 mod site;
 mod watch;
@@ -21,6 +22,7 @@ pub use camera::Camera;
 pub use error::{ConfigError, ConfigErrors, Fault, KeyFileError, KeyFileFault, PasswordFault, Place};
 pub use pace::Pace;
 pub use private::{check_private, read_key_file};
+pub use requests::RequestKeeping;
 pub use set::{CameraChange, CameraSet};
 pub use site::{
     AccessLimits, Erasing, FRAGMENT_LIMIT, LoopbackAddr, Recording, SITE_FILE, SecondFactor, Site, VolumePlace,

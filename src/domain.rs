@@ -1,13 +1,16 @@
 //! The words of the house: ids, spans of time, camera classes, roles. Pure; no input or output.
 
 pub mod camera;
+pub mod deadline;
 pub mod destruction;
 pub mod doubt;
 pub mod hold;
 pub mod hours;
 pub mod ids;
+pub mod letter;
 pub mod local_day;
 pub mod operation;
+pub mod paper;
 pub mod people;
 pub mod request;
 pub mod source;
@@ -16,6 +19,7 @@ pub mod version;
 pub mod video;
 
 pub use camera::{CameraClass, FilmedArea, PUBLIC_CEILING, Retention, RetentionError};
+pub use deadline::DayCount;
 pub use destruction::{DestructionTrigger, ManifestHead, Overwrite};
 pub use doubt::{Correction, Dating, Doubt, Mark};
 pub use hold::{HeldFor, HoldEnd, HoldReason};
@@ -23,8 +27,10 @@ pub use hours::{Filming, FilmingHours, NoHours};
 pub use ids::{
     AccountId, CameraNumber, DayKeyId, Digest, GrantId, HoldId, OperationId, RequestId, SegmentId, SiteId, VolumeId,
 };
+pub use letter::{DeliveryWay, Language, LetterKind};
 pub use local_day::{LocalDay, NotADay};
 pub use operation::AskedBy;
+pub use paper::PaperOf;
 pub use people::Role;
 pub use source::{Credentials, Driver, Password, Source, Transport};
 pub use time::{Day, Span, SpanError, Utc};

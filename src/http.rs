@@ -12,6 +12,7 @@ mod connections;
 mod destructions;
 mod footage;
 mod holds;
+mod letters;
 mod operations;
 mod pages;
 mod problem;
@@ -88,6 +89,10 @@ pub fn router(routes: Routes) -> Router {
         .route("/v1/requests/{request}/decision", post(requests::decide).get(requests::decision_steps))
         .route("/v1/requests/{request}/objection", post(requests::object))
         .route("/v1/requests/{request}/close", post(requests::close))
+        .route("/v1/requests/{request}/letters", get(letters::list).post(letters::produce))
+        .route("/v1/requests/{request}/letters/{letter}/delivery", post(letters::deliver))
+        .route("/v1/requests/search", post(letters::search))
+        .route("/v1/duties", get(letters::duties))
         .route("/v1/requests/{request}/hold/confirmation", post(holds::confirm_of_request))
         .route("/v1/holds", get(holds::list).post(holds::place))
         .route("/v1/holds/{hold}", get(holds::show))

@@ -20,6 +20,8 @@ mod checkpoint;
 mod closed;
 mod destroyed;
 mod file;
+mod papers;
+mod receipt;
 mod reserve;
 mod row;
 mod shared;
@@ -29,10 +31,9 @@ pub use checkpoint::{Checkpoint, ManifestCheckpoint};
 pub use closed::ClosedManifests;
 pub use destroyed::{DestroyedRow, DestroyedRows};
 pub use file::{Ledger, LedgerError, NewestKnown};
+pub use papers::{LetterDelivered, LetterProduced, PaperErased, RequestReminded, SealedSheet};
+pub use receipt::{ClosedCamera, ClosedCoverage, ClosedGap, DestructionReceipt, ManifestClosed};
 pub use reserve::LedgerRoom;
-pub use row::{
-    Act, Actor, ClosedCamera, ClosedCoverage, ClosedGap, Decision, DestructionReceipt, GrantedView, KeptFor, KeptView,
-    ManifestClosed, Row, ViewRefusal,
-};
+pub use row::{Act, Actor, Decision, GrantedView, KeptFor, KeptView, Row, ViewRefusal};
 pub use shared::SharedLedger;
 pub use verify::{Fault, Verified, verify_files, verify_rows};

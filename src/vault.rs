@@ -105,7 +105,7 @@ pub use inspect::{
     VolumeFault, count_segments, granted_segments, inspect, inspect_age, inspect_grants, inspect_holds, inspect_index,
     inspect_state_age,
 };
-pub use overwrite::{READ_BACK_LEAST_PERCENT, UnprovenFiles};
+pub use overwrite::{READ_BACK_LEAST_PERCENT, UnprovenFiles, overwrite_state_file};
 pub use pace::Pacing;
 pub use receipts::Receipts;
 pub use recipients::{DayKeyRound, overwrite_slot, seal_again};

@@ -1,8 +1,8 @@
 //! What waits for an officer, counted for whoever looks after the site: an alarm repeats until somebody acts.
 
 use super::states::HoldState;
-use super::{Access, AccessError};
-use crate::domain::{LocalDay, Utc};
+use super::{Access, AccessError, Caller};
+use crate::domain::{LocalDay, Role, Utc};
 use crate::vault::{HeldFootage, Hold};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -51,6 +51,13 @@ pub struct Duties {
     /// Segments that went before their day for want of room, on days not confirmed since.
     #[serde(default)]
     pub early_segments: u64,
+    /// Requests that wait for an answer, those of them that should have one by now, and when the next one must have it.
+    #[serde(default)]
+    pub requests_unanswered: usize,
+    #[serde(default)]
+    pub requests_overdue: usize,
+    #[serde(default)]
+    pub next_due: Option<Utc>,
     #[serde(skip)]
     pub alarms: Vec<String>,
 }
@@ -78,6 +85,15 @@ impl Access {
         Some(u8::try_from(percent.min(100)).unwrap_or(100))
     }
 
+    /// The same, for people of the site.
+    ///
+    /// # Errors
+    /// [`AccessError::Forbidden`] for others than staff, officers and auditors.
+    pub fn duties_for(&self, caller: &Caller) -> Result<Duties, AccessError> {
+        caller.must_be(&[Role::Staff, Role::Officer, Role::Auditor])?;
+        Ok(self.duties())
+    }
+
     /// What waits for an officer now.
     pub fn duties(&self) -> Duties {
         let now = self.now();
@@ -96,6 +112,8 @@ impl Access {
             ));
         }
         self.holds_that_wait(now, &mut duties);
+        self.answers_that_wait(now, &mut duties);
+        duties.alarms.extend(self.templates.alarms());
         duties.alarms.extend(self.alarms_of_people());
         let (under_way, alarms) = self.operations_that_wait(now);
         duties.operations_under_way = under_way;

@@ -1,12 +1,15 @@
 //! What the rows add up to: requests, grants, holds, rights. Built by applying every row at a start, and each new one.
 
+use super::correspondence::Correspondence;
 use super::decisions::Deciding;
+use super::papers::Papers;
 use super::rights::Members;
 use super::states::{HoldState, OperationState, RequestState};
 use crate::crypto::{PublicKey, VerifyingKey};
 use crate::domain::request::RequestKind;
 use crate::domain::{
-    AccountId, AskedBy, CameraNumber, Digest, GrantId, HeldFor, HoldId, HoldReason, OperationId, RequestId, Span, Utc,
+    AccountId, AskedBy, CameraNumber, Digest, GrantId, HeldFor, HoldId, HoldReason, OperationId, PaperOf, RequestId,
+    Span, Utc,
 };
 use crate::ledger::{Act, Actor, Decision, GrantedView, KeptView, Row};
 use crate::vault::Hold;
@@ -112,12 +115,22 @@ pub(super) struct Registry {
     pub operations: BTreeMap<OperationId, Operation>,
     /// Those that are under way: asked for by each operating room's camera several times a second.
     under_way: BTreeMap<CameraNumber, OperationId>,
+    /// What is written of persons, and when it was cited last.
+    pub papers: Papers,
+    /// What was written to who asked, and whether it was in time.
+    pub correspondence: Correspondence,
     /// Requests whose decision is being carried out: a second one is told to wait.
     pub deciding: BTreeMap<RequestId, Arc<Deciding>>,
 }
 
 impl Registry {
     pub fn apply(&mut self, row: &Row) {
+        let cited = match &row.act {
+            Act::GrantEnded { grant, .. } => self.grants.get(grant).map(|grant| PaperOf::Request(grant.request)),
+            act => act.cites(),
+        };
+        self.papers.apply(row, cited);
+        self.correspondence.apply(row);
         match &row.act {
             Act::SiteMade { signer, desk, recovery } => {
                 self.site = Some(SiteKeys { signer: *signer, recovery: *recovery });
@@ -171,6 +184,11 @@ impl Registry {
             | Act::SignedOut
             | Act::SessionsEnded { .. }
             | Act::HoldPlaced { .. }
+            | Act::LetterProduced(_)
+            | Act::LetterDelivered(_)
+            | Act::RequestReminded(_)
+            | Act::RequestsSearched { .. }
+            | Act::PaperErased(_)
             | Act::ViewIntended { .. }
             | Act::ViewServed { .. }
             | Act::ViewRefused { .. }

@@ -44,9 +44,9 @@ impl std::fmt::Debug for PersonFields {
 /// What is stored of persons, with the purpose: it may name people too.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Persons {
-    person: PersonFields,
-    purpose: String,
+pub(super) struct Persons {
+    pub person: PersonFields,
+    pub purpose: String,
 }
 
 /// A request as it is entered.
@@ -91,6 +91,9 @@ pub struct RequestView {
     pub deciding: Option<Steps>,
     pub purpose: Option<String>,
     pub person: Option<PersonFields>,
+    /// When what it held of persons was erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub persons_erased: Option<Utc>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub availability: BTreeMap<CameraNumber, Vec<Availability>>,
 }
@@ -138,7 +141,7 @@ impl Access {
         let _turn = self.turn();
         let request = self.registry().next_request();
         let persons = Persons { person: new.person, purpose: new.purpose };
-        let committed = self.desk.store(&self.requests_dir, HeldFor::Request(request), &persons)?;
+        let committed = self.desk.store(&self.requests_dir, request, &persons)?;
         let hold = Hold::of_request(request, new.cameras.clone(), new.span);
         self.holds().place(hold.clone())?;
         let entered = self.enter(caller, (request, &hold), new.kind, committed, now);
@@ -169,7 +172,7 @@ impl Access {
     ) -> Result<bool, AccessError> {
         let Hold { cameras, span, .. } = hold.clone();
         let nothing_left = self.nothing_left(&cameras, span, now)?;
-        let due = self.now().saturating_add(self.periods.due);
+        let due = self.due_of(self.now());
         let submitted = Act::RequestSubmitted { request, asked, cameras: cameras.clone(), span, due, persons };
         self.record(caller.actor(), submitted)?;
         match nothing_left {
@@ -291,15 +294,22 @@ impl Access {
         caller.must_be(&[Role::Staff, Role::Officer, Role::Auditor])?;
         let within = |request: &&Request| caller.must_reach(&request.cameras).is_ok();
         let all: Vec<Request> = self.registry().requests.values().rev().filter(within).cloned().collect();
-        let view = |request: &Request| {
-            // One file that is damaged must not take the list of all the others away.
-            let persons = self.persons(caller, request).unwrap_or_else(|e| {
-                tracing::error!(request = %request.number, error = ?e, "what a request holds of persons cannot be read");
-                None
-            });
-            self.view(request, persons)
-        };
-        Ok(all.iter().map(view).collect())
+        Ok(all.iter().map(|request| self.line_of(caller, request)).collect())
+    }
+
+    /// A request as it stands in a list.
+    pub(super) fn line_of(&self, caller: &Caller, request: &Request) -> RequestView {
+        // One file that is damaged must not take the list of all the others away.
+        let persons = self.persons(caller, request).unwrap_or_else(|e| {
+            tracing::error!(request = %request.number, error = ?e, "what a request holds of persons cannot be read");
+            None
+        });
+        self.view(request, persons)
+    }
+
+    /// The names of everybody whom a request tells of; none where the reader may not know them, or they are erased.
+    pub(super) fn names_in(&self, caller: &Caller, request: &Request) -> Result<Vec<String>, AccessError> {
+        Ok(self.persons(caller, request)?.map(|persons| vec![persons.person.name]).unwrap_or_default())
     }
 
     /// What there is of a camera in a span.
@@ -335,9 +345,12 @@ impl Access {
         }
     }
 
-    fn persons(&self, caller: &Caller, request: &Request) -> Result<Option<Persons>, AccessError> {
+    pub(super) fn persons(&self, caller: &Caller, request: &Request) -> Result<Option<Persons>, AccessError> {
         let Some(desk) = caller.desk() else { return Ok(None) };
-        self.desk.read(&self.requests_dir, HeldFor::Request(request.number), request.persons, desk).map(Some)
+        if self.paper_erased(request.number).is_some() {
+            return Ok(None);
+        }
+        self.desk.read(&self.requests_dir, request.number, request.persons, desk).map(Some)
     }
 
     fn deciding(&self, request: RequestId) -> Option<Steps> {
@@ -388,7 +401,7 @@ impl Access {
             span: request.span,
             state: request.state.name(),
             received: request.received,
-            due: request.due,
+            due: self.due_now(request),
             entered_by: request.entered_by,
             document,
             answer,
@@ -402,6 +415,7 @@ impl Access {
             hold: request.holds().then(|| RequestHold::of(request)),
             purpose,
             person,
+            persons_erased: self.paper_erased(request.number),
             availability: BTreeMap::new(),
         }
     }

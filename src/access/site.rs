@@ -5,11 +5,12 @@
 
 use super::desk::{self, Desk};
 use super::destructions::Destructions;
+use super::listing::Searches;
 use super::passwords::{WeakPassword, check_password};
 use super::people::{Account, People};
 use super::registry::Registry;
 use super::sessions::Sessions;
-use super::{Access, AccessError, NewAccount, Password, Periods};
+use super::{Access, AccessError, LetterTemplates, NewAccount, Password, Periods};
 use crate::clock::Clock;
 use crate::crypto::{
     CryptoFailure, PrivateKey, PublicKey, Secret, SigningKey, Strength, Unopened, generate_pair, random_array,
@@ -186,6 +187,7 @@ pub struct SiteFiles {
     disk: SharedDisk,
     state: PathBuf,
     site: SiteId,
+    is_proven: bool,
 }
 
 impl SiteFiles {
@@ -199,7 +201,13 @@ impl SiteFiles {
         })?;
         let mut id = [0; 16];
         hex::decode_to_slice(bytes.trim_ascii(), &mut id).map_err(|_| StartError::DamagedSite { file })?;
-        Ok(Self { disk, state: state.to_path_buf(), site: SiteId(id) })
+        Ok(Self { disk, state: state.to_path_buf(), site: SiteId(id), is_proven: false })
+    }
+
+    /// Overwriting was shown to reach the blocks of these files.
+    #[must_use]
+    pub fn proven(&self, is_proven: bool) -> Self {
+        Self { is_proven, ..self.clone() }
     }
 
     pub fn site(&self) -> SiteId {
@@ -314,7 +322,8 @@ impl Access {
             holds,
             grants: GrantStore::new(Arc::clone(&disk), files.path("grants")),
             people,
-            desk: Desk::new(Arc::clone(&disk), files.state.clone(), registry.desks.clone()),
+            desk: Desk::new(Arc::clone(&disk), (files.state.clone(), files.is_proven), registry.desks.clone()),
+            templates: LetterTemplates::beside(Arc::clone(&disk), &files.state),
             requests_dir: files.path("requests"),
             registry: Mutex::new(registry),
             sessions: Sessions::new(time.clock().clone(), periods.session),
@@ -325,6 +334,8 @@ impl Access {
             failed: Mutex::default(),
             untidy: AtomicBool::default(),
             held_count: Mutex::default(),
+            papers_looked: Mutex::default(),
+            searches: Searches::default(),
             said: Mutex::default(),
             destructions,
             periods,

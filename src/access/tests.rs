@@ -27,7 +27,10 @@ mod destructions;
 mod erasure;
 mod forgeries;
 mod holds;
+mod letters;
+mod listing;
 mod operations;
+mod papers;
 mod second_factor;
 
 const START: Utc = Utc::from_micros(1_795_341_600_000_000);
@@ -140,7 +143,12 @@ impl Clinic {
             session,
             second_factor: self.second_factor,
             password_max: self.password_max,
-            due: DAY * 10,
+            due_days: 10,
+            remind_days: vec![3, 7, 9],
+            holidays: BTreeSet::new(),
+            papers: DAY * 1_096,
+            viewing_place: Some("Server room".into()),
+            contact: Some("02-123-4567".into()),
             objection: DAY * 30,
             held_warn_percent: 10,
             unconfirmed_days: 2,

@@ -4,6 +4,7 @@ use super::document::{Document, Section};
 use super::error::{ConfigError, ConfigErrors, Fault};
 use super::pace::{Compression, Pace};
 use super::private::{check_private, read_text};
+use super::requests::{RequestKeeping, read_requests};
 use crate::domain::{CameraClass, Retention};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -45,6 +46,7 @@ pub struct Site {
     pub recording: Recording,
     pub erasing: Erasing,
     pub access: AccessLimits,
+    pub requests: RequestKeeping,
     /// Held footage that takes so much of the disks is an alarm.
     pub held_warn_percent: u8,
     /// So many days that nobody confirmed what was destroyed on are an alarm.
@@ -108,8 +110,8 @@ pub struct AccessLimits {
     pub second_factor: SecondFactor,
     /// A password is to be changed after so long; `None`: never (NIST SP 800-63B wants no age).
     pub password_max: Option<Duration>,
-    /// A request is to be decided within this (PIPA 35(3), Decree 41(4): ten days; it can only be shortened).
-    pub request_due: Duration,
+    /// A request is to be decided within so many days (PIPA 35(3), Decree 41(4): ten; it can only be shortened).
+    pub request_due_days: u32,
     /// A refusal can be objected to for so long, and what was asked for stays until then.
     pub objection: Duration,
 }
@@ -224,6 +226,7 @@ impl Site {
         let recording = read_recording(root.section("recording"), compression);
         let erasing = read_erasing(root.section("erasing"));
         let access = read_access(root.section("access"));
+        let requests = read_requests(root.section("requests"));
         let mut holds = root.section("holds");
         let held_warn_percent = holds.number("warn_percent", 1..=100, "percent").map_or(10, |found| found.value);
         holds.finish();
@@ -252,6 +255,7 @@ impl Site {
             recording,
             erasing,
             access,
+            requests,
             held_warn_percent: u8::try_from(held_warn_percent).unwrap_or(100),
             unconfirmed_days,
             operation_warn: hours(operation_warn_h),
@@ -351,7 +355,7 @@ fn read_access(mut access: Section<'_>) -> AccessLimits {
         session_max: hours(max),
         second_factor: second_factor.unwrap_or(SecondFactor::Officers),
         password_max: (password > 0).then(|| hours(password * 24)),
-        request_due: hours(due * 24),
+        request_due_days: due,
         objection: hours(objection * 24),
     };
     if limits.session_max < limits.session_idle {
@@ -400,7 +404,10 @@ mod tests {
         assert_eq!(site.erasing, Erasing { read_back_percent: 5, discard: true });
         assert_eq!(site.access.session_idle, Duration::from_secs(600));
         assert_eq!(site.access.session_max, Duration::from_secs(12 * 3600));
-        assert_eq!(site.access.request_due, Duration::from_secs(10 * 86_400));
+        assert_eq!(site.access.request_due_days, 10);
+        assert_eq!(site.requests.remind_days, [3, 7, 9]);
+        assert!(site.requests.holidays.is_empty() && site.requests.viewing_place.is_none());
+        assert_eq!(site.requests.keep_persons, Duration::from_secs(1_096 * 86_400));
         assert_eq!(site.access.objection, Duration::from_secs(30 * 86_400));
         assert_eq!((site.held_warn_percent, site.unconfirmed_days), (10, 7));
         assert_eq!(site.operation_warn, hours(8));
@@ -450,6 +457,12 @@ session_idle_min = 1
 session_max_h = 24
 request_due_days = 1
 objection_days = 7
+[requests]
+remind_days = [5, 2, 5]
+holidays = ["2027-01-01", "2026-12-25"]
+keep_persons_years = 1
+viewing_place = "Server room, 2nd floor"
+contact = "02-123-4567"
 [holds]
 warn_percent = 100
 [destruction]
@@ -472,7 +485,12 @@ max_forward_h = 1
             Recording { segment: ten, commit: ten, waiting_bytes: 8 << 20, when_full, warn_ahead: sixty_days };
         assert_eq!(site.recording, recording);
         assert_eq!(site.erasing, Erasing { read_back_percent: 100, discard: false });
-        assert_eq!(site.access.request_due, Duration::from_secs(86_400));
+        assert_eq!(site.access.request_due_days, 1);
+        assert_eq!(site.requests.remind_days, [2, 5], "sorted, each once");
+        let holidays: Vec<String> = site.requests.holidays.iter().map(ToString::to_string).collect();
+        assert_eq!(holidays, ["2026-12-25", "2027-01-01"]);
+        assert_eq!(site.requests.keep_persons, Duration::from_secs(366 * 86_400));
+        assert_eq!(site.requests.contact.as_deref(), Some("02-123-4567"));
         assert_eq!((site.access.objection, site.held_warn_percent), (Duration::from_secs(7 * 86_400), 100));
         assert_eq!(site.unconfirmed_days, 1);
         assert_eq!(site.operation_warn, hours(24));
@@ -511,6 +529,10 @@ max_forward_h = 1
             ("[access]\nsession_idle_min = 90\nsession_max_h = 1", (5, 17), "access.session_max_h", &["shorter"]),
             ("[access]\nrequest_due_days = 11", (4, 20), "access.request_due_days", &["from 1 to 10 days"]),
             ("[access]\nobjection_days = 6", (4, 18), "access.objection_days", &["from 7 to 180 days"]),
+            ("[requests]\nremind_days = [3, 11]", (4, 19), "requests.remind_days[2]", &["from 1 to 10 days"]),
+            ("[requests]\nremind_days = 3", (4, 15), "requests.remind_days", &["whole numbers of days", "integer"]),
+            ("[requests]\nholidays = [\"2026-02-30\"]", (4, 13), "requests.holidays[1]", &["2026-12-25"]),
+            ("[requests]\nkeep_persons_years = 0", (4, 22), "requests.keep_persons_years", &["from 1 to 10 years"]),
             ("[operations]\nwarn_h = 0", (4, 10), "operations.warn_h", &["from 1 to 72 hours"]),
             ("[destruction]\nunconfirmed_days = 32", (4, 20), "destruction.unconfirmed_days", &["from 1 to 31 days"]),
             ("[holds]\nwarn_percent = 0", (4, 16), "holds.warn_percent", &["from 1 to 100 percent"]),

@@ -24,6 +24,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("decision.js", JS, include_str!("pages/decision.js")),
     ("dom.js", JS, include_str!("pages/dom.js")),
     ("holds.js", JS, include_str!("pages/holds.js")),
+    ("letters.js", JS, include_str!("pages/letters.js")),
     ("new-request.js", JS, include_str!("pages/new-request.js")),
     ("operations.js", JS, include_str!("pages/operations.js")),
     ("password.js", JS, include_str!("pages/password.js")),
@@ -34,6 +35,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("requests.js", JS, include_str!("pages/requests.js")),
     ("times.js", JS, include_str!("pages/times.js")),
     ("watch.js", JS, include_str!("pages/watch.js")),
+    ("words-letters.js", JS, include_str!("pages/words-letters.js")),
     ("words.js", JS, include_str!("pages/words.js")),
 ];
 

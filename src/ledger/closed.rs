@@ -4,7 +4,8 @@
 //! is not there that should be. What is read here was verified when the ledger was opened, or is about to be.
 
 use super::file::{FILE_LIMIT_BYTES, file_names};
-use super::row::{Act, ManifestClosed};
+use super::receipt::ManifestClosed;
+use super::row::Act;
 use super::verify::read_line;
 use crate::disk::{SharedDisk, read_file};
 use crate::domain::{Day, VolumeId};

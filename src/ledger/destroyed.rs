@@ -2,7 +2,8 @@
 //! rows and are kept for years: nobody holds them in memory, and who reads them keeps nobody from writing.
 
 use super::file::{FILE_LIMIT_BYTES, LedgerError, file_names};
-use super::row::{Act, DestructionReceipt};
+use super::receipt::DestructionReceipt;
+use super::row::Act;
 use super::verify::read_line;
 use crate::disk::{Access, SharedDisk, read_file};
 use crate::domain::Utc;

@@ -112,7 +112,12 @@ impl Act {
     pub fn is_owed(&self) -> bool {
         !matches!(
             self,
-            Act::ViewIntended { .. } | Act::ViewRefused { .. } | Act::LedgerRead | Act::FootageRecovered { .. }
+            Act::ViewIntended { .. }
+                | Act::ViewRefused { .. }
+                | Act::LedgerRead
+                | Act::RequestsSearched { .. }
+                | Act::LetterProduced(_)
+                | Act::FootageRecovered { .. }
         )
     }
 }

@@ -1,13 +1,13 @@
 //! What a row says. The JSON of these types is the format: fields are added, never renamed.
 
 use super::checkpoint::Checkpoint;
+use super::papers::{LetterDelivered, LetterProduced, PaperErased, RequestReminded};
+use super::receipt::{DestructionReceipt, ManifestClosed};
 use crate::crypto::{PublicKey, VerifyingKey};
-use crate::disk::DeviceIdentity;
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
 use crate::domain::{
-    AccountId, AskedBy, CameraNumber, Day, DestructionTrigger, Digest, GapCause, GrantId, HeldFor, HoldEnd, HoldId,
-    HoldReason, LocalDay, ManifestHead, OperationId, Overwrite, RequestId, Retention, Role, SiteId, Span, Utc,
-    VolumeId,
+    AccountId, AskedBy, CameraNumber, Digest, GrantId, HeldFor, HoldEnd, HoldId, HoldReason, LocalDay, OperationId,
+    RequestId, Role, SiteId, Span, Utc,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -110,89 +110,6 @@ pub enum ViewRefusal {
     OutsideGrant,
     GrantEnded,
     Expired,
-}
-
-/// Footage that was destroyed (Standard Guidelines, article 42; NIST SP 800-88r2).
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct DestructionReceipt {
-    pub volume: VolumeId,
-    pub day: Day,
-    pub camera: CameraNumber,
-    pub span: Span,
-    pub segments: u32,
-    pub bytes: u64,
-    /// SHA-256 over each segment's id and digest, in order.
-    pub digest: Digest,
-    pub trigger: DestructionTrigger,
-    pub technique: String,
-    pub overwrite: Overwrite,
-    /// When the hour begins that it is of; rows of the first days are of a whole day.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hour: Option<Utc>,
-    /// The least of them: how much of the overwritten bytes was read back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub read_back_percent: Option<u8>,
-    /// Segments of which overwriting should have been proven, and was not.
-    #[serde(default)]
-    pub failures: u32,
-    /// What they stood on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub device: Option<DeviceIdentity>,
-}
-
-impl DestructionReceipt {
-    /// Segments of which overwriting should have been proven, and was not. The first rows did not count them apart.
-    pub fn unproven_segments(&self) -> u32 {
-        if self.failures == 0 && self.overwrite.fails(self.trigger) { self.segments } else { self.failures }
-    }
-}
-
-/// A stretch of footage that a closed manifest told of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ClosedCoverage {
-    pub span: Span,
-    /// When the last of it was destroyed; `None` for what is held, and was carried to a hold manifest.
-    pub destroyed: Option<Utc>,
-    /// Why; `None` for what is held.
-    pub trigger: Option<DestructionTrigger>,
-    /// It was dated while the clock was in doubt, and by how much that is wrong was never known.
-    pub in_doubt: bool,
-}
-
-/// A stretch without footage.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ClosedGap {
-    pub span: Span,
-    pub cause: GapCause,
-}
-
-/// What a closed manifest told of one camera.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ClosedCamera {
-    pub camera: CameraNumber,
-    /// Segments that came to their end.
-    pub segments: u32,
-    /// By start; what follows on each other and was destroyed on one day is one stretch.
-    pub coverage: Vec<ClosedCoverage>,
-    pub gaps: Vec<ClosedGap>,
-    /// The digests of its first segment and of its last; zeros where there was none.
-    pub first: Digest,
-    pub last: Digest,
-}
-
-/// A manifest whose end has come: every receipt in it is a row before this one. What it told of each camera stays known by
-/// this row alone.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ManifestClosed {
-    pub volume: VolumeId,
-    pub manifest: String,
-    pub day: Day,
-    pub retention: Retention,
-    /// Its last head.
-    pub head: ManifestHead,
-    /// The hold manifest that carries on what is held of it.
-    pub carried_to: Option<String>,
-    pub cameras: Vec<ClosedCamera>,
 }
 
 fn once() -> u32 {
@@ -413,6 +330,14 @@ pub enum Act {
     GrantEnded {
         grant: GrantId,
     },
+    LetterProduced(LetterProduced),
+    LetterDelivered(LetterDelivered),
+    RequestReminded(RequestReminded),
+    /// Requests were searched by a name. Which one is told nowhere.
+    RequestsSearched {
+        hits: u32,
+    },
+    PaperErased(PaperErased),
     /// Stands before the first byte of a picture leaves.
     ViewIntended {
         grant: GrantId,

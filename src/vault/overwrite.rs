@@ -1,9 +1,12 @@
 //! A file's blocks: overwritten, flushed, read back, and what that proves.
 
 use super::VaultError;
+use super::pace::Pace;
 use super::volume::Volume;
 use crate::crypto::random_u64;
-use crate::disk::{Access, AlignedBuffer, BLOCK_BYTES, DeviceIdentity, DiskFile, Extents, PhysicalRange, STRIDE_BYTES};
+use crate::disk::{
+    Access, AlignedBuffer, BLOCK_BYTES, DeviceIdentity, DiskFile, Extents, PhysicalRange, STRIDE_BYTES, SharedDisk,
+};
 use crate::domain::Overwrite;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -47,37 +50,19 @@ impl Volume {
         &self.device
     }
 
-    /// Overwrites a file's whole allocation and proves it where that can be done. `recorded` are the physical ranges
-    /// noted when the segment was sealed; `None` where it never was.
+    fn overwriter(&self) -> Overwriter<'_> {
+        let Self { disk, is_proven, read_back_percent, pace, .. } = self;
+        Overwriter { disk, is_proven: *is_proven, read_back_percent: *read_back_percent, pace: Some(pace) }
+    }
+
+    /// As [`Overwriter::overwrite`].
     #[track_caller]
     pub(super) fn overwrite_blocks(
         &self,
         path: &Path,
         recorded: Option<&[PhysicalRange]>,
     ) -> Result<Overwritten, VaultError> {
-        let file = match self.disk.open(path, Access::Direct) {
-            Ok(file) => file,
-            Err(e) if e.kind() == ErrorKind::NotFound => {
-                return Ok(Overwritten { overwrite: Overwrite::NothingThere, bytes: 0, read_back_percent: 0 });
-            }
-            Err(e) => return Err(self.on(path)(e)),
-        };
-        let on = self.on(path);
-        let length = file.len_bytes().map_err(&on)?;
-        let before = file.extents().map_err(&on)?;
-        self.write_zeros(&*file, length).map_err(&on)?;
-        let after = file.extents().map_err(&on)?;
-        let same = stood_still(&before, &after, length)
-            && matches!(&before, Extents::Known(ranges) if recorded.is_none_or(|recorded| recorded == ranges));
-        let (overwrite, read_back_bytes) = match (self.read_back(path, &*file, length), self.is_proven, same) {
-            (ReadBack::Differs, _, _) => (Overwrite::ReadBackDiffers, 0),
-            (ReadBack::Failed, _, _) => (Overwrite::ReadBackFailed, 0),
-            (ReadBack::Blank { bytes }, false, _) => (Overwrite::DeviceUnproven, bytes),
-            (ReadBack::Blank { bytes }, true, false) => (Overwrite::RangesDiffer, bytes),
-            (ReadBack::Blank { bytes }, true, true) => (Overwrite::Proven, bytes),
-        };
-        let share = (u128::from(read_back_bytes) * 100).checked_div(u128::from(length)).unwrap_or(0);
-        Ok(Overwritten { overwrite, bytes: length, read_back_percent: u8::try_from(share).unwrap_or(100) })
+        self.overwriter().overwrite(path, recorded).map_err(self.on(path))
     }
 
     /// Takes a name away. One that is gone already is no error. Not flushed: it leads to zeros, and where a power cut brings
@@ -116,6 +101,51 @@ impl Volume {
     pub fn unproven_files(&self) -> UnprovenFiles {
         self.unproven_files.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// Overwrites files on one file system.
+struct Overwriter<'a> {
+    disk: &'a SharedDisk,
+    is_proven: bool,
+    read_back_percent: u8,
+    /// Whom it gives way to.
+    pace: Option<&'a Pace>,
+}
+
+impl Overwriter<'_> {
+    /// Overwrites a file's whole allocation and proves it where that can be done. `recorded` are the physical ranges
+    /// noted when the segment was sealed; `None` where it never was.
+    #[track_caller]
+    fn overwrite(&self, path: &Path, recorded: Option<&[PhysicalRange]>) -> io::Result<Overwritten> {
+        let file = match self.disk.open(path, Access::Direct) {
+            Ok(file) => file,
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                return Ok(Overwritten { overwrite: Overwrite::NothingThere, bytes: 0, read_back_percent: 0 });
+            }
+            Err(e) => return Err(e),
+        };
+        let length = file.len_bytes()?;
+        let before = file.extents()?;
+        self.write_zeros(&*file, length)?;
+        let after = file.extents()?;
+        let same = stood_still(&before, &after, length)
+            && matches!(&before, Extents::Known(ranges) if recorded.is_none_or(|recorded| recorded == ranges));
+        let (overwrite, read_back_bytes) = match (self.read_back(path, &*file, length), self.is_proven, same) {
+            (ReadBack::Differs, _, _) => (Overwrite::ReadBackDiffers, 0),
+            (ReadBack::Failed, _, _) => (Overwrite::ReadBackFailed, 0),
+            (ReadBack::Blank { bytes }, false, _) => (Overwrite::DeviceUnproven, bytes),
+            (ReadBack::Blank { bytes }, true, false) => (Overwrite::RangesDiffer, bytes),
+            (ReadBack::Blank { bytes }, true, true) => (Overwrite::Proven, bytes),
+        };
+        let share = (u128::from(read_back_bytes) * 100).checked_div(u128::from(length)).unwrap_or(0);
+        Ok(Overwritten { overwrite, bytes: length, read_back_percent: u8::try_from(share).unwrap_or(100) })
+    }
+
+    fn give_way(&self, waited_for: &mut u64) {
+        if let Some(pace) = self.pace {
+            pace.give_way(waited_for);
+        }
+    }
 
     #[track_caller]
     fn write_zeros(&self, file: &dyn DiskFile, length: u64) -> io::Result<()> {
@@ -123,7 +153,7 @@ impl Volume {
         let end = length.next_multiple_of(BLOCK_BYTES as u64);
         let (mut at, mut waited_for) = (0, 0);
         while at < end {
-            self.pace.give_way(&mut waited_for);
+            self.give_way(&mut waited_for);
             let part = usize::try_from((end - at).min(STRIDE_BYTES as u64)).unwrap_or(STRIDE_BYTES);
             file.write_all_at(&zeros.as_slice()[..part], at)?;
             at += part as u64;
@@ -135,7 +165,7 @@ impl Volume {
         let told = self.read_back_blank(file, length);
         if let Err(e) = &told {
             // It is destroyed as far as can be, and not proven: that is on its receipt, and no reason to begin again.
-            tracing::error!(volume = %self.id, file = %path.display(), error = %e,
+            tracing::error!(file = %path.display(), error = %e,
                 "what was overwritten cannot be read back: the receipt says so; check the disk");
         }
         told.unwrap_or(ReadBack::Failed)
@@ -147,7 +177,7 @@ impl Volume {
         let mut buffer = AlignedBuffer::zeroed(STRIDE_BYTES);
         let (mut waited_for, mut bytes) = (0, 0);
         for stride in chosen(strides, self.read_back_percent)? {
-            self.pace.give_way(&mut waited_for);
+            self.give_way(&mut waited_for);
             buffer.as_mut_slice().fill(0xFF);
             let got = file.read_at(buffer.as_mut_slice(), stride * STRIDE_BYTES as u64)?;
             if buffer.as_slice()[..got] != zeros.as_slice()[..got] {
@@ -157,6 +187,18 @@ impl Volume {
         }
         Ok(ReadBack::Blank { bytes })
     }
+}
+
+/// Overwrites a small file of the state directory, all of it is read back, and tells what that proves. Its name stays: it
+/// leads to zeros. `is_proven` is what the device's test said.
+///
+/// # Errors
+/// What the disk says.
+#[track_caller]
+pub fn overwrite_state_file(disk: &SharedDisk, path: &Path, is_proven: bool) -> Result<Overwrite, VaultError> {
+    let overwriter = Overwriter { disk, is_proven, read_back_percent: 100, pace: None };
+    let failed = |source| VaultError::Disk { what: path.display().to_string(), source };
+    Ok(overwriter.overwrite(path, None).map_err(failed)?.overwrite)
 }
 
 /// Whether all blocks with bytes of the file were where they had been. Where blocks are smaller than what is written at once,

@@ -208,6 +208,8 @@ pub struct Promises {
     pub passwords: BTreeMap<String, Vec<String>>,
     /// Nobody signs in with these.
     pub refused: Vec<(String, String)>,
+    /// Requests of which the persons' period has ended: what stood of them goes with the next round.
+    pub ending: Vec<(RequestId, Trace)>,
 }
 
 /// A site at work, and everything that was noted of it.
@@ -261,6 +263,7 @@ impl<'a> Play<'a> {
             admitted: None,
             passwords: BTreeMap::new(),
             refused: Vec::new(),
+            ending: Vec::new(),
         };
         let hands = ManualClock::standing(START);
         let (recorders, timeline) = (BTreeMap::new(), Vec::new());

@@ -1,5 +1,6 @@
 //! What a site does, once each: everything in the program that writes takes part in one of these.
 
+use super::papers::persons_end;
 use super::people::people_change;
 use super::play::{DAY, Ground, Play, Played, Promises, THEATRE, Trace, span};
 use crate::crypto::{PrivateKey, PublicKey, generate_pair};
@@ -17,7 +18,7 @@ pub struct Scenario {
     pub weight: u32,
 }
 
-pub const ALL: [Scenario; 31] = [
+pub const ALL: [Scenario; 32] = [
     Scenario { name: "a first start", play: first_start, weight: 2 },
     Scenario { name: "create, append, commit, seal, stop", play: recording, weight: 4 },
     Scenario { name: "expire: key, blocks, name, grant's slot, day key, receipt", play: erasing, weight: 3 },
@@ -49,6 +50,7 @@ pub const ALL: [Scenario; 31] = [
     Scenario { name: "a start after half an end of a manifest", play: start_after_half_an_end, weight: 3 },
     Scenario { name: "a day key of two manifests, of which one ends first", play: two_periods, weight: 5 },
     Scenario { name: "people join, change, reset and leave", play: people_change, weight: 2 },
+    Scenario { name: "what is written of persons comes to its end", play: persons_end, weight: 1 },
 ];
 
 const AFTER_EXPIRY: Duration = Duration::from_secs(86_400 + 60);
