@@ -22,7 +22,7 @@ use crate::access::{Access, Periods, SecondFactorFor, SessionLimits, SiteFiles, 
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
 use crate::config::{CameraWatch, Recording, SITE_FILE, SecondFactor, Site, WatchError};
-use crate::disk::{SharedDisk, SiteLock};
+use crate::disk::{SharedDisk, SiteLock, return_freed_memory};
 use crate::http::{self, KnownCameras, Routes};
 use crate::ingest::{Backlog, Cameras, Limits, OperationsUnderWay, Receiving};
 use crate::ledger::{Act, ClosedManifests, ManifestCheckpoint, NewestKnown};
@@ -53,6 +53,8 @@ const CLOSING_EVERY: Duration = Duration::from_secs(2);
 const GRANTS_EVERY: Duration = Duration::from_secs(1);
 const ROOM_EVERY: Duration = Duration::from_secs(2);
 const RESERVE_EVERY: Duration = Duration::from_secs(5);
+/// What a burst, a check of everything or a new index needed is not kept for the next one.
+const MEMORY_EVERY: Duration = Duration::from_secs(60);
 /// Answers under way have this long to come to their end at a stop.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
@@ -157,7 +159,8 @@ impl Daemon {
             },
             worker_program: doors.worker_program.clone(),
         };
-        let cameras = Cameras::new(receiving);
+        let cameras = Cameras::new(receiving)
+            .map_err(|source| AppError::Disk { what: "the thread that receives cameras".into(), source })?;
         let known = KnownCameras::default();
         let ages = AgeWatch::new(&site, &doors.disk, id, &time, &holds, &access);
         let desk = StatusDesk::new(
@@ -324,6 +327,11 @@ fn regular_work(
         if indexing.index_waits() { indexing.catch_up(&stopped).map_err(|e| e.to_string()) } else { Ok(()) }
     };
     regularly(ANCHOR_EVERY, "the index", Box::new(index));
+    let return_memory = || {
+        return_freed_memory();
+        Ok(())
+    };
+    regularly(MEMORY_EVERY, "returning freed memory", Box::new(return_memory));
     let (catching, stopped) = (Arc::clone(vault), stop.clone());
     work.spawn_blocking(move || {
         if let Err(e) = catching.catch_up(&|| stopped.is_cancelled()) {

@@ -10,6 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
+/// Two readings this far apart are one moment.
+const HANDS_APART: Duration = Duration::from_millis(1);
+const HANDS_TRIES: u32 = 8;
+
 /// A source of time, cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
@@ -44,6 +48,20 @@ impl Clock {
             Source::System => system_monotonic(),
             Source::Manual(hands) => hands.monotonic(),
         }
+    }
+
+    /// Both hands at one moment. Between two readings this thread may lose its processor for milliseconds, which would look
+    /// as if somebody had set the clock.
+    pub fn hands(&self) -> (Utc, Duration) {
+        let mut before = self.monotonic();
+        for _ in 0..HANDS_TRIES {
+            let (wall, after) = (self.wall(), self.monotonic());
+            if after.saturating_sub(before) <= HANDS_APART {
+                return (wall, before);
+            }
+            before = after;
+        }
+        (self.wall(), before)
     }
 
     /// Waits on the monotonic hand.

@@ -24,7 +24,7 @@ mod stack;
 mod stream;
 mod totp;
 
-pub use digest::{RunningDigest, commitment, sha256};
+pub use digest::{RunningDigest, blake3, commitment, sha256};
 pub use password::{PasswordSealed, Strength};
 pub use people::{Label, PrivateKey, PublicKey, Sealed, generate_pair};
 pub use secret::{DataKey, Secret, random_array, random_u64};

@@ -15,7 +15,7 @@ mod simulated;
 
 pub use aligned::AlignedBuffer;
 pub use device::DeviceIdentity;
-pub use kernel::{bound_heaps, clock_is_synchronised};
+pub use kernel::{bound_heaps, clock_is_synchronised, return_freed_memory};
 pub use layers::Layer;
 pub use lock::SiteLock;
 pub use probe::{DeviceCheck, DeviceRefusal, DeviceReport, RawLook, check_device, examine_device};
@@ -134,6 +134,11 @@ pub trait Disk: Send + Sync + Debug {
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// File names in a directory, sorted. Sub-directories are left out.
     fn list_files(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Shows the name of each file in a directory, in no order: there may be 140,000, too many to hold all at once.
+    fn each_file(&self, dir: &Path, each: &mut dyn FnMut(&str)) -> io::Result<()> {
+        self.list_files(dir)?.iter().for_each(|name| each(name));
+        Ok(())
+    }
     /// Names of sub-directories, sorted.
     fn list_dirs(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// Removes an empty directory.

@@ -32,7 +32,7 @@ pub use carried::CarriedSegment;
 pub use chunk::{CHUNK_HEADER_BYTES, CHUNK_LIMIT_BYTES, ChunkHeader, ChunkKind};
 pub use commits::{COMMIT_REGION_BYTES, CommitEntry, CommitTable};
 pub use footer::{FragmentEntry, FragmentTable};
-pub use head::{HEAD_BYTES, SegmentFacts, SegmentHead};
+pub use head::{HEAD_BYTES, SegmentFacts, SegmentHead, SegmentVersion};
 pub use identity::VolumeIdentity;
 pub use manifest::{CarriesOn, MANIFEST_HEADER_BYTES, ManifestHeader, ManifestRecord};
 pub use reader::{ChunkAt, Ending, FragmentAt, SegmentReader};
@@ -43,14 +43,14 @@ pub use writer::{FragmentFacts, Progress, SegmentWriter};
 use crate::crypto::{CryptoFailure, Unopened};
 use std::io;
 
-/// The version of every format here. A reader refuses a newer one.
+/// The version of every format here but the segment's, which has its own. A reader refuses a newer one.
 pub const FORMAT_VERSION: u16 = 1;
 
 /// Why stored bytes could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum SegmentError {
-    #[error("{what} is of format version {found}, this program reads up to {FORMAT_VERSION}; use a newer Custodian")]
-    NewerVersion { what: &'static str, found: u16 },
+    #[error("{what} is of format version {found}, this program reads up to {newest}; use a newer Custodian")]
+    NewerVersion { what: &'static str, found: u16, newest: u16 },
     #[error("{what} is damaged at byte {at_bytes}")]
     Damaged { what: &'static str, at_bytes: u64 },
     #[error("a segment ends after {found} chunks, {committed} were committed")]

@@ -10,7 +10,7 @@ mod told;
 
 use cctv_custodian::crypto::{KeyShare, PrivateKey, Secret, StreamOpener, read_key_text};
 use cctv_custodian::disk::{Access, Disk, RealDisk};
-use cctv_custodian::domain::SiteId;
+use cctv_custodian::domain::{Digest, SiteId};
 use cctv_custodian::segment::{Ending, SegmentError, SegmentReader};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -215,8 +215,8 @@ fn vectors_dir() -> PathBuf {
     repository().join("tests/vectors")
 }
 
-/// What the program's own reader makes of a vector.
-fn open_vector(vector: &Value, day_key: &PrivateKey) -> Result<Vec<u8>, SegmentError> {
+/// What the program's own reader makes of a vector: its plaintext, and its digest.
+fn open_vector(vector: &Value, day_key: &PrivateKey) -> Result<(Vec<u8>, Digest), SegmentError> {
     let path = vectors_dir().join(format!("{}.segment", vector["name"].as_str().unwrap()));
     let chunks = u32::try_from(vector["chunks"].as_u64().unwrap()).unwrap();
     let has_footer = vector["footer"].as_bool().unwrap();
@@ -230,7 +230,7 @@ fn open_vector(vector: &Value, day_key: &PrivateKey) -> Result<Vec<u8>, SegmentE
     if has_footer {
         reader.check_footer(&opener)?;
     }
-    Ok(plain)
+    Ok((plain, reader.digest()?.0))
 }
 
 #[test]
@@ -241,14 +241,17 @@ fn both_readers_refuse_every_fault_and_open_what_is_whole() {
     let day_key = PrivateKey::from_secret(Secret::new(day_key));
     let theirs = read(&["vectors", text(&vectors_dir())], "").1;
     let vectors = told["segments"].as_array().unwrap();
-    assert!(vectors.len() > 40 && vectors.iter().filter(|vector| vector["opens"] == true).count() == 5);
+    assert!(vectors.len() > 40 && vectors.iter().filter(|vector| vector["opens"] == true).count() == 6);
     for vector in vectors {
         let name = vector["name"].as_str().unwrap();
         let ours = open_vector(vector, &day_key);
-        let our_plain = ours.as_ref().map_or(Value::Null, |plain| json!(hex::encode(plain)));
-        assert_eq!(our_plain, vector["plain"], "the program, {name}: {ours:?}");
+        let (plain, digest) = ours.as_ref().map_or((Value::Null, Value::Null), |(plain, digest)| {
+            (json!(hex::encode(plain)), json!(digest.to_string()))
+        });
+        assert_eq!((&plain, &digest), (&vector["plain"], &vector["digest"]), "the program, {name}: {ours:?}");
         let their = &theirs["segments"][name];
         assert_eq!(their["plain"], vector["plain"], "the second reader, {name}: {their}");
+        assert_eq!(their["digest"], vector["digest"], "the second reader, {name}: {their}");
     }
     let others = told["others"].as_array().unwrap();
     assert!(others.len() > 100, "{}", others.len());

@@ -415,7 +415,7 @@ fn attacks_on_the_volume(site: &Site) {
 
 /// Writes a copy of a segment under another number, with a head and records that fit: all keys in it are public ones.
 fn slip_in(volume: &Path, manifest: &Path, segment: &Path) {
-    use cctv_custodian::crypto::sha256;
+    use cctv_custodian::crypto::{blake3, sha256};
     use cctv_custodian::segment::{ManifestRecord, RecordReader};
     let whole = std::fs::read(manifest).unwrap();
     let (header, records) = RecordReader::new(&whole).unwrap();
@@ -439,7 +439,7 @@ fn slip_in(volume: &Path, manifest: &Path, segment: &Path) {
             ManifestRecord::Sealed { segment, chunks, bytes: end, allocated_bytes, end: at, has_footer, .. }
                 if segment == of =>
             {
-                let digest = sha256(&bytes[..usize::try_from(end).unwrap()]);
+                let digest = blake3(&bytes[..usize::try_from(end).unwrap()]);
                 let ranges = Vec::new();
                 let sealed = ManifestRecord::Sealed {
                     segment: number,

@@ -10,7 +10,8 @@ use cctv_custodian::crypto::{Label, PublicKey, Sealed, generate_pair, random_u64
 use cctv_custodian::disk::{Disk, RealDisk};
 use cctv_custodian::domain::{CameraNumber, Day, DayKeyId, Digest, Retention, VolumeId};
 use cctv_custodian::segment::{
-    FragmentFacts, ManifestHeader, ManifestRecord, SegmentFacts, SegmentHead, SegmentWriter, SlotFile, SlotPurpose,
+    FragmentFacts, ManifestHeader, ManifestRecord, SegmentFacts, SegmentHead, SegmentVersion, SegmentWriter, SlotFile,
+    SlotPurpose,
 };
 use cctv_custodian::vault::RECIPIENTS_LIMIT;
 use rustix::fs::{Mode, OFlags};
@@ -164,6 +165,7 @@ impl Segments<'_> {
             _ => plan.digest_before(camera, number),
         };
         let facts = SegmentFacts {
+            version: SegmentVersion::default(),
             camera: planned.camera,
             volume: self.maker.volume,
             segment: planned.id,

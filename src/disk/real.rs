@@ -28,14 +28,19 @@ fn open_with(path: &Path, flags: OFlags) -> io::Result<Box<dyn DiskFile>> {
 
 fn names(dir: &Path, is_wanted: impl Fn(&std::fs::FileType) -> bool) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
+    each_name(dir, is_wanted, &mut |name| names.push(name.to_owned()))?;
+    names.sort();
+    Ok(names)
+}
+
+fn each_name(dir: &Path, is_wanted: impl Fn(&std::fs::FileType) -> bool, each: &mut dyn FnMut(&str)) -> io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
         if is_wanted(&entry.file_type()?) {
-            names.push(entry.file_name().to_string_lossy().into_owned());
+            each(&entry.file_name().to_string_lossy());
         }
     }
-    names.sort();
-    Ok(names)
+    Ok(())
 }
 
 impl Disk for RealDisk {
@@ -60,6 +65,10 @@ impl Disk for RealDisk {
 
     fn list_files(&self, dir: &Path) -> io::Result<Vec<String>> {
         names(dir, std::fs::FileType::is_file)
+    }
+
+    fn each_file(&self, dir: &Path, each: &mut dyn FnMut(&str)) -> io::Result<()> {
+        each_name(dir, std::fs::FileType::is_file, each)
     }
 
     fn list_dirs(&self, dir: &Path) -> io::Result<Vec<String>> {

@@ -24,6 +24,9 @@ use tokio::sync::Notify;
 pub const MOST_SHARES: u64 = 4;
 /// What an event takes beside its frame's bytes, about.
 const EVENT_BYTES: u64 = 192;
+/// A frame within a GOP wakes the recorder only this long after the frame that woke it last: it could write nothing before
+/// the GOP, or four seconds of it, are whole, and to be woken 1,500 times a second for nothing cost a tenth of all work.
+const WAKE_EVERY: Duration = Duration::from_millis(500);
 
 /// The lines of all cameras, and their budget. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -77,6 +80,8 @@ struct Line {
     /// The session is over: nothing more comes.
     is_ended: bool,
     wake: Arc<Notify>,
+    /// On the clock's monotonic hand; `None` until the first event.
+    woken_at: Option<Duration>,
 }
 
 /// A session's end of a line.
@@ -112,6 +117,7 @@ impl Backlog {
             drops_until_sync: false,
             is_ended: false,
             wake: Arc::clone(&wake),
+            woken_at: None,
         };
         state.lines.insert(line, empty);
         (Intake { backlog: self.clone(), line }, Events { backlog: self.clone(), line, wake })
@@ -145,6 +151,7 @@ impl Intake {
         let shared = &self.backlog.0;
         let mut state = self.backlog.lock();
         let number = state.next_event;
+        let is_within_gop = matches!(&event, SourceEvent::Frame(frame) if !frame.sync);
         let line = state.lines.get_mut(&self.line).ok_or(SourceError::RecorderGone)?;
         let (before, camera) = (line.bytes, line.camera);
         let frames = line.push(number, event);
@@ -158,8 +165,8 @@ impl Intake {
             let known = state.dropped.entry(camera).or_insert(Dropping { frames: 0, newest_at: now });
             *known = Dropping { frames: known.frames + u64::from(frames), newest_at: now };
         }
-        if let Some(line) = state.lines.get(&self.line) {
-            line.wake.notify_one();
+        if let Some(line) = state.lines.get_mut(&self.line) {
+            line.wake_at(now, is_within_gop);
         }
         Ok(())
     }
@@ -250,6 +257,15 @@ impl State {
 }
 
 impl Line {
+    /// Wakes the recorder, where there may be something for it to do.
+    fn wake_at(&mut self, now: Duration, is_within_gop: bool) {
+        if is_within_gop && self.woken_at.is_some_and(|woken_at| now.saturating_sub(woken_at) < WAKE_EVERY) {
+            return;
+        }
+        self.woken_at = Some(now);
+        self.wake.notify_one();
+    }
+
     /// Returns how many frames were dropped at once.
     fn push(&mut self, number: u64, event: SourceEvent) -> u32 {
         let SourceEvent::Frame(frame) = &event else {

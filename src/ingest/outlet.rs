@@ -38,7 +38,8 @@ impl<'a> Outlet<'a> {
 
     /// The reading of both hands for what arrived just now.
     pub fn arrival(&self) -> Arrival {
-        Arrival { wall: self.clock.wall(), monotonic: self.clock.monotonic() }
+        let (wall, monotonic) = self.clock.hands();
+        Arrival { wall, monotonic }
     }
 
     /// Passes parameters on if they are new.

@@ -8,9 +8,11 @@ use crate::domain::{CameraNumber, Filming, GapCause, Retention, Source, Utc};
 use crate::vault::{CameraRecorder, TrustedClock, Vault};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -75,6 +77,31 @@ pub struct Cameras {
     starts: Arc<Starts>,
     statuses: Statuses,
     running: HashMap<CameraNumber, (CancellationToken, JoinHandle<()>)>,
+    thread: ReceivingThread,
+}
+
+/// Where all cameras are received: one thread of their own. It is enough for hundreds of them, costs less than handing
+/// each packet to whichever thread is free, and whatever people ask of the daemon takes nothing of it.
+#[derive(Debug)]
+struct ReceivingThread {
+    handle: Handle,
+    runtime: Option<Runtime>,
+}
+
+impl ReceivingThread {
+    fn start() -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("receiving").enable_all().build()?;
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+    }
+}
+
+impl Drop for ReceivingThread {
+    fn drop(&mut self) {
+        // All cameras were waited for; a runtime must not wait for its threads inside another one.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Reads what the cameras are doing.
@@ -88,13 +115,16 @@ impl CameraWatchers {
 }
 
 impl Cameras {
-    pub fn new(shared: Receiving) -> Self {
-        Self {
+    /// # Errors
+    /// Where the thread that receives cannot be started.
+    pub fn new(shared: Receiving) -> io::Result<Self> {
+        Ok(Self {
             shared: Arc::new(shared),
             starts: Arc::default(),
             statuses: Statuses::default(),
             running: HashMap::new(),
-        }
+            thread: ReceivingThread::start()?,
+        })
     }
 
     pub fn watchers(&self) -> CameraWatchers {
@@ -114,7 +144,7 @@ impl Cameras {
             stop: stop.clone(),
         };
         task.note(CameraState::Connecting, None);
-        self.running.insert(camera, (stop, tokio::spawn(task.run(retention))));
+        self.running.insert(camera, (stop, self.thread.handle.spawn(task.run(retention))));
     }
 
     /// Ends a camera's recording, and waits until its segment is ended.

@@ -5,8 +5,8 @@
 //! So: `filmed_at = PTS + offset`, where the offset is the smallest one seen of late between an arrival and its PTS,
 //! since nothing arrives before it was filmed. Lower ones are taken over at once, higher ones at 1 % of real time
 //! (drift of a camera's clock is some 0.01 %), and where they are further than [`REANCHOR_MICROS`] apart for two seconds
-//! the camera's clock was set, and the offset is taken anew. A step of the wall clock is told from the other hand, and
-//! followed at once.
+//! the camera's clock was set, and the offset is taken anew. A step of the wall clock, and be it of 20 ms, is told from the
+//! other hand, and followed at once.
 //!
 //! The first 300 ms of a session are held back, so that a server's waiting burst does not date its first frame to
 //! its arrival: such frames are dated back, at most [`DEEPEST_BURST`].
@@ -20,6 +20,9 @@ use std::time::Duration;
 
 /// How far clocks may be apart before it is no matter of delays.
 pub const REANCHOR_MICROS: i64 = 500_000;
+/// The wall clock and the monotonic one are slewed alike (`adjtimex`); where they part by more than a reading's error, the
+/// wall clock was set.
+const STEP_MICROS: i64 = 20_000;
 /// The longest that a server is believed to have had frames waiting.
 pub const DEEPEST_BURST: Duration = Duration::from_secs(10);
 
@@ -164,9 +167,9 @@ impl Timeline {
 
     fn follow_wall_clock(&mut self, now: Arrival) -> Option<Reanchored> {
         let on_wall = now.wall.micros().saturating_sub(self.last.wall.micros());
-        let passed = signed_micros(now.monotonic.saturating_sub(self.last.monotonic));
+        let passed = signed_micros(now.monotonic).saturating_sub(signed_micros(self.last.monotonic));
         let by_micros = on_wall.saturating_sub(passed);
-        if by_micros.saturating_abs() <= REANCHOR_MICROS {
+        if by_micros.saturating_abs() <= STEP_MICROS {
             return None;
         }
         self.offset_micros = self.offset_micros.saturating_add(by_micros);

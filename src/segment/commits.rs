@@ -89,7 +89,7 @@ impl CommitTable {
                 && let Ok(found) = version.try_get_u16()
                 && found > FORMAT_VERSION
             {
-                return Err(SegmentError::NewerVersion { what: "a commit table", found });
+                return Err(SegmentError::NewerVersion { what: "a commit table", found, newest: FORMAT_VERSION });
             }
             let Some(table) = Self::parse(region) else { continue };
             if !region.starts_with(&table.to_bytes()?) {

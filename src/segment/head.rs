@@ -1,7 +1,7 @@
 //! A segment's first block: what it is, and its data key sealed to the day key.
 
-use super::{FORMAT_VERSION, SegmentError};
-use crate::crypto::{DataKey, Label, PrivateKey, PublicKey, Sealed, sha256};
+use super::SegmentError;
+use crate::crypto::{DataKey, Label, PrivateKey, PublicKey, RunningDigest, Sealed, sha256};
 use crate::disk::BLOCK_BYTES;
 use crate::domain::{CameraNumber, DayKeyId, Digest, SegmentId, Utc, VolumeId};
 use bytes::{Buf, BufMut};
@@ -14,9 +14,37 @@ const BINDING_BYTES: usize = 56;
 const KEY_AT: usize = 88;
 const CRC_AT: usize = KEY_AT + Sealed::SECRET_BYTES;
 
+/// The form of a segment. What is recorded has the newest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum SegmentVersion {
+    /// Its digest is SHA-256.
+    V1,
+    /// Its digest is BLAKE3.
+    #[default]
+    V2,
+}
+
+impl SegmentVersion {
+    fn number(self) -> u16 {
+        match self {
+            SegmentVersion::V1 => 1,
+            SegmentVersion::V2 => 2,
+        }
+    }
+
+    /// The digest over a segment's sealed bytes, before the first of them.
+    pub(super) fn digest(self) -> RunningDigest {
+        match self {
+            SegmentVersion::V1 => RunningDigest::new(),
+            SegmentVersion::V2 => RunningDigest::blake3(),
+        }
+    }
+}
+
 /// What a segment is, in the clear.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SegmentFacts {
+    pub version: SegmentVersion,
     pub camera: CameraNumber,
     /// The volume on which it was made; it stays the same when the file is copied elsewhere.
     pub volume: VolumeId,
@@ -33,7 +61,7 @@ impl SegmentFacts {
         let mut out = [0; KEY_AT];
         let mut to = &mut out[..];
         to.put_slice(MAGIC);
-        to.put_u16(FORMAT_VERSION);
+        to.put_u16(self.version.number());
         to.put_u16(self.camera.get());
         to.put_u32(0);
         to.put_slice(&self.volume.0);
@@ -104,10 +132,15 @@ impl SegmentHead {
             return Err(damaged);
         }
         let mut from = &block[8..KEY_AT];
-        let version = from.get_u16();
-        if version > FORMAT_VERSION {
-            return Err(SegmentError::NewerVersion { what: "a segment", found: version });
-        }
+        let version = match from.get_u16() {
+            1 => SegmentVersion::V1,
+            2 => SegmentVersion::V2,
+            0 => return Err(damaged),
+            found => {
+                let newest = SegmentVersion::default().number();
+                return Err(SegmentError::NewerVersion { what: "a segment", found, newest });
+            }
+        };
         let camera = CameraNumber::new(from.get_u16());
         from.advance(4);
         let mut volume = [0; 16];
@@ -120,8 +153,8 @@ impl SegmentHead {
         let mut sealed = [0; Sealed::SECRET_BYTES];
         sealed.copy_from_slice(&block[KEY_AT..CRC_AT]);
         let Some(camera) = camera else { return Err(damaged) };
-        let facts =
-            SegmentFacts { camera, volume: VolumeId(volume), segment, start, day_key, previous: Digest(previous) };
+        let (volume, previous) = (VolumeId(volume), Digest(previous));
+        let facts = SegmentFacts { version, camera, volume, segment, start, day_key, previous };
         let head = Self { facts, sealed_key: Sealed::from_array(&sealed) };
         // What is sealed is bound to these facts as they are written: bytes that say them otherwise (reserved ones, an
         // older version, a wrong CRC) are not covered by any seal.

@@ -38,7 +38,7 @@ impl VolumeIdentity {
         let mut from = &bytes[8..];
         let version = from.get_u16();
         if version > FORMAT_VERSION {
-            return Err(SegmentError::NewerVersion { what: "a volume", found: version });
+            return Err(SegmentError::NewerVersion { what: "a volume", found: version, newest: FORMAT_VERSION });
         }
         from.advance(6);
         let (mut volume, mut site) = ([0; 16], [0; 16]);

@@ -72,7 +72,7 @@ impl ManifestHeader {
         let mut from = &bytes[8..MANIFEST_HEADER_BYTES];
         let version = from.get_u16();
         if version > FORMAT_VERSION {
-            return Err(SegmentError::NewerVersion { what: "a manifest", found: version });
+            return Err(SegmentError::NewerVersion { what: "a manifest", found: version, newest: FORMAT_VERSION });
         }
         let kind = from.get_u16();
         let day = Day(from.get_u32());

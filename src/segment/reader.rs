@@ -4,7 +4,7 @@ use super::chunk::{ChunkHeader, ChunkKind, HEADER_BYTES};
 use super::footer::{FragmentEntry, FragmentTable};
 use super::head::{HEAD_BYTES, SegmentHead};
 use super::{Progress, SegmentError};
-use crate::crypto::{RunningDigest, StreamOpener, TAG_BYTES};
+use crate::crypto::{StreamOpener, TAG_BYTES};
 use crate::disk::{DiskFile, STRIDE_BYTES};
 use crate::domain::{Digest, Utc};
 
@@ -239,13 +239,13 @@ impl SegmentReader {
         Ok(self.chunks()?.last().map_or(HEAD_BYTES as u64, |last| last.offset_bytes + last.header.stored_bytes()))
     }
 
-    /// SHA-256 over the sealed bytes up to the segment's end, and how many those are.
+    /// The digest over the sealed bytes up to the segment's end, and how many those are.
     ///
     /// # Errors
     /// As [`SegmentReader::chunks`].
     pub fn digest(&self) -> Result<(Digest, u64), SegmentError> {
         let end_bytes = self.end_bytes()?;
-        let mut running = RunningDigest::new();
+        let mut running = self.head.facts.version.digest();
         self.each_piece(0, end_bytes, |piece| running.update(piece))?;
         Ok((running.so_far(), end_bytes))
     }

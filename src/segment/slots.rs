@@ -130,7 +130,7 @@ impl SlotFile {
         let mut from = &bytes[8..];
         let version = from.get_u16();
         if version > FORMAT_VERSION {
-            return Err(SegmentError::NewerVersion { what: purpose.what(), found: version });
+            return Err(SegmentError::NewerVersion { what: purpose.what(), found: version, newest: FORMAT_VERSION });
         }
         from.advance(2);
         let slots = from.get_u32();

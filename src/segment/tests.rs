@@ -15,6 +15,7 @@ struct Written {
 
 fn facts(camera: u16) -> SegmentFacts {
     SegmentFacts {
+        version: SegmentVersion::default(),
         camera: CameraNumber::new(camera).unwrap(),
         volume: VolumeId([0xEE; 16]),
         segment: SegmentId(42),

@@ -7,7 +7,7 @@ use super::head::{HEAD_BYTES, SegmentFacts, SegmentHead};
 use crate::crypto::{DataKey, PublicKey, RunningDigest, StreamSealer, TAG_BYTES};
 use crate::disk::DiskFile;
 use crate::domain::{Digest, Utc};
-use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
 use zeroize::Zeroize;
 
 /// A segment's file grows by whole steps of this, so that its blocks lie together.
@@ -30,7 +30,7 @@ pub struct Progress {
     pub bytes: u64,
     /// When the last frame so far ends.
     pub end: Utc,
-    /// SHA-256 over all sealed bytes from the head on.
+    /// Over all sealed bytes from the head on, by the segment's version.
     pub digest: Digest,
     /// CRC-32C over the same bytes. Unlike the digest it can be carried on from one commit to the next, so that a start
     /// after a crash reads only what the last commit added, not all that is open.
@@ -55,9 +55,20 @@ pub struct SegmentWriter {
     table: FragmentTable,
 }
 
-thread_local! {
-    /// Where chunks are sealed: one a thread and not one a segment, which would be half a megabyte for each camera.
-    static SEALING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+/// Where chunks are sealed. One a segment would be half a megabyte for each camera; one a thread likewise, since cameras
+/// that wait for the disk together have a thread each. A few go round; more are made only while more seal at once.
+static SEALING: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+const SEALING_KEPT: usize = 4;
+
+fn sealing_buffer() -> Vec<u8> {
+    SEALING.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+}
+
+fn keep_for_the_next(buffer: Vec<u8>) {
+    let mut kept = SEALING.lock().unwrap_or_else(PoisonError::into_inner);
+    if kept.len() < SEALING_KEPT {
+        kept.push(buffer);
+    }
 }
 
 impl SegmentWriter {
@@ -75,7 +86,7 @@ impl SegmentWriter {
         let key = DataKey::random()?;
         let head = SegmentHead::seal(facts, day_key, &key)?;
         let block = head.to_block()?;
-        let mut digest = RunningDigest::new();
+        let mut digest = facts.version.digest();
         digest.update(&block);
         let mut writer = Self {
             facts,
@@ -202,25 +213,25 @@ impl SegmentWriter {
         let mut associated = [0; 56 + HEADER_BYTES];
         associated[..56].copy_from_slice(&self.binding);
         associated[56..].copy_from_slice(&clear);
-        SEALING.with_borrow_mut(|buffer| {
-            buffer.clear();
-            buffer.reserve(HEADER_BYTES + plain.len() + TAG_BYTES);
-            buffer.extend_from_slice(&clear);
-            buffer.extend_from_slice(plain);
-            match self.sealer.seal(header.kind == ChunkKind::Footer, &associated, &mut buffer[HEADER_BYTES..]) {
-                Ok(tag) => buffer.extend_from_slice(&tag),
-                Err(e) => {
-                    // No picture stays in it.
-                    buffer.zeroize();
-                    return Err(e.into());
-                }
+        let mut buffer = sealing_buffer();
+        buffer.clear();
+        buffer.reserve(HEADER_BYTES + plain.len() + TAG_BYTES);
+        buffer.extend_from_slice(&clear);
+        buffer.extend_from_slice(plain);
+        match self.sealer.seal(header.kind == ChunkKind::Footer, &associated, &mut buffer[HEADER_BYTES..]) {
+            Ok(tag) => buffer.extend_from_slice(&tag),
+            Err(e) => {
+                // No picture stays in it.
+                buffer.zeroize();
+                return Err(e.into());
             }
-            self.file.write_all_at(buffer, self.end_bytes)?;
-            self.digest.update(buffer);
-            self.crc = crc32c::crc32c_append(self.crc, buffer);
-            self.end_bytes += buffer.len() as u64;
-            Ok(())
-        })
+        }
+        self.file.write_all_at(&buffer, self.end_bytes)?;
+        self.digest.update(&buffer);
+        self.crc = crc32c::crc32c_append(self.crc, &buffer);
+        self.end_bytes += buffer.len() as u64;
+        keep_for_the_next(buffer);
+        Ok(())
     }
 
     fn reserve(&mut self, bytes: u64) -> Result<(), SegmentError> {

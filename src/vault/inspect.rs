@@ -5,6 +5,7 @@
 
 mod contents;
 mod day_keys;
+mod files;
 mod index;
 mod older;
 mod segments;

@@ -11,7 +11,7 @@ use super::volume::{OpenSegment, Volume, manifest_key};
 use super::{Vault, VaultError, footage};
 use crate::crypto::random_u64;
 use crate::domain::{CameraNumber, Correction, Digest, GapCause, Mark, Retention, SegmentId, Span, Utc};
-use crate::segment::{FragmentFacts, ManifestRecord, SegmentFacts, SegmentWriter};
+use crate::segment::{FragmentFacts, ManifestRecord, SegmentFacts, SegmentVersion, SegmentWriter};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -89,7 +89,15 @@ impl CameraRecorder {
         volume.disk.create_dir(&dir).map_err(volume.on(&dir))?;
         let path = volume.segment_path(&name, segment, false);
         let file = volume.disk.create_new(&path).map_err(volume.on(&path))?;
-        let facts = SegmentFacts { camera: self.camera, volume: volume.id, segment, start, day_key, previous };
+        let facts = SegmentFacts {
+            version: SegmentVersion::default(),
+            camera: self.camera,
+            volume: volume.id,
+            segment,
+            start,
+            day_key,
+            previous,
+        };
         let made = SegmentWriter::create(file, facts, &public, init, self.expected_bytes);
         let writer = match made {
             Ok(writer) => writer,

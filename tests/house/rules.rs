@@ -23,6 +23,7 @@ const HOMES: [(&str, &str); 14] = [
     ("notify", "config"),
     ("blahaj", "crypto"),
     ("bech32", "crypto"),
+    ("blake3", "crypto"),
     ("ring", "crypto"),
     ("hpke", "crypto"),
     ("argon2", "crypto"),

@@ -83,9 +83,9 @@ def read_vectors(arguments: argparse.Namespace) -> dict:
     for vector in vectors["segments"]:
         try:
             segment = Segment(arguments.dir / f"{vector['name']}.segment", vector["chunks"], vector["footer"])
-            told[vector["name"]] = {"plain": segment.open(day_key).hex(), "what": None}
+            told[vector["name"]] = {"plain": segment.open(day_key).hex(), "digest": segment.digest().hex(), "what": None}
         except Refused as e:
-            told[vector["name"]] = {"plain": None, "what": str(e)}
+            told[vector["name"]] = {"plain": None, "digest": None, "what": str(e)}
     others = {f"{vector['name']}.{vector['kind']}": read_stored(vector["kind"], arguments.dir, vector["name"], day_key)
               for vector in vectors["others"]}
     return {"ok": True, "segments": told, "others": others}

@@ -1,10 +1,10 @@
 """Section 5 of docs/format.md: a segment, from its head to its end."""
 
-from hashlib import sha256
 from pathlib import Path
 
 from sealing import SEGMENT_KEY, open_chunk, open_sealed
-from stored import BLOCK, FOOTER, FRAGMENT, INIT, Chunk, parse_chunk, parse_footer, parse_head, refuse_unless
+from stored import (BLOCK, FOOTER, FRAGMENT, INIT, SEGMENT_DIGESTS, Chunk, parse_chunk, parse_footer, parse_head,
+                    refuse_unless)
 
 
 class Segment:
@@ -33,7 +33,7 @@ class Segment:
         return chunks
 
     def digest(self) -> bytes:
-        return sha256(self.data[:self.end]).digest()
+        return SEGMENT_DIGESTS[self.head.version](self.data[:self.end]).digest()
 
     def table(self) -> list[tuple]:
         """The fragments as the clear headers tell them, in the footer's order of fields."""

@@ -4,9 +4,12 @@ import struct
 from dataclasses import dataclass
 from hashlib import sha256
 
+from blake3 import blake3
 from sealing import Refused
 
 VERSION = 1
+# By a segment's version, what its digest is made with.
+SEGMENT_DIGESTS = {1: sha256, 2: blake3}
 BLOCK = 4096
 CHUNK_LIMIT = 1 << 20
 COMMIT_REGION = 69_632
@@ -49,10 +52,12 @@ def check_crc(data: bytes, end: int, what: str) -> None:
     refuse_unless(crc32c(data[:end]) == int.from_bytes(data[end:end + 4], "big"), f"{what}: wrong CRC")
 
 
-def check_beginning(data: bytes, magic: bytes, length: int, what: str) -> None:
+def check_beginning(data: bytes, magic: bytes, length: int, what: str, versions: tuple[int, ...] = (VERSION,)) -> int:
+    """Which of the versions it is."""
     refuse_unless(len(data) >= length and data[:8] == magic, f"{what}: is none")
     version = int.from_bytes(data[8:10], "big")
-    refuse_unless(version == VERSION, f"{what}: of version {version}")
+    refuse_unless(version in versions, f"{what}: of version {version}")
+    return version
 
 
 def check_reserved(data: bytes, what: str) -> None:
@@ -70,6 +75,7 @@ def parse_volume(data: bytes) -> tuple[bytes, bytes]:
 
 @dataclass
 class Head:
+    version: int
     camera: int
     volume: bytes
     segment: int
@@ -84,12 +90,12 @@ class Head:
 
 def parse_head(block: bytes) -> Head:
     what = "head"
-    check_beginning(block, b"CUSTODSG", BLOCK, what)
+    version = check_beginning(block, b"CUSTODSG", BLOCK, what, tuple(SEGMENT_DIGESTS))
     camera, reserved, volume, segment, start, day_key, previous = struct.unpack_from(">H4s16sQqQ32s", block, 10)
     check_reserved(reserved + block[172:BLOCK], what)
     check_crc(block, 168, what)
     refuse_unless(camera > 0, "head: camera 0")
-    return Head(camera, volume, segment, start, day_key, previous, block[88:168], block[:56], block[:88],
+    return Head(version, camera, volume, segment, start, day_key, previous, block[88:168], block[:56], block[:88],
                 sha256(block).digest())
 
 

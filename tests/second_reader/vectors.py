@@ -7,8 +7,10 @@ import json
 import struct
 import sys
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
+from blake3 import blake3
 from sealing import SEGMENT_KEY, public_half, seal_chunk, seal_to
 from stored import BLOCK, FOOTER, FRAGMENT, INIT, crc32c
 from stored_vectors import stored_vectors
@@ -40,7 +42,7 @@ class Writing:
     """How a segment is written; the fields are where faults are put in before sealing."""
 
     camera: int = 7
-    version: int = 1
+    version: int = 2
     reserved: bytes = bytes(4)
     day_key: bytes = DAY_KEY
     data_key: bytes = DATA_KEY
@@ -121,6 +123,7 @@ def vectors() -> list[tuple[str, bytes, int, bool, bool]]:
     end_unknown = len(whole.parts)
     told = [
         ("whole", whole.file(), 5, True, True),
+        ("whole_of_version_1", replace(whole, version=1).file(), 5, True, True),
         ("whole_with_blocks_reserved_behind_it", whole.file() + bytes(2000), 5, True, True),
         ("cut_by_a_crash_with_more_than_was_committed", cut.file()[:-7], 3, False, True),
         ("cut_by_a_crash_at_what_was_committed", cut.file(), 4, False, True),
@@ -157,8 +160,9 @@ def vectors() -> list[tuple[str, bytes, int, bool, bool]]:
         ("fragment_called_a_footer", joined(*chunks[:3], mended(chunks[3], 8, b"\2")), 4, True, False),
         ("footer_called_a_fragment", with_chunk(4, mended(chunks[4], 8, b"\1")), end_unknown, False, False),
         ("version_0", replace(whole, version=0).file(), 5, True, False),
-        ("version_2", replace(whole, version=2).file(), 5, True, False),
-        ("version_0_written_over_1", with_head(8, bytes(2)), 5, True, False),
+        ("version_3", replace(whole, version=3).file(), 5, True, False),
+        ("version_1_written_over_2", with_head(8, b"\0\1"), 5, True, False),
+        ("version_0_written_over_2", with_head(8, bytes(2)), 5, True, False),
         ("reserved_bytes_in_the_head", replace(whole, reserved=b"\0\0\0\1").file(), 5, True, False),
         ("reserved_bytes_written_into_the_head", with_head(15, b"\1"), 5, True, False),
         ("reserved_bytes_behind_the_key", head[:-1] + b"\1" + whole.file()[BLOCK:], 5, True, False),
@@ -198,6 +202,14 @@ def parts_of_a_segment() -> list[tuple[str, str, bytes, object]]:
     ]
 
 
+def digest_of(data: bytes, chunks: int) -> bytes:
+    """Over the head and so many chunks, by the version in the head."""
+    end = BLOCK
+    for _ in range(chunks):
+        end += 48 + int.from_bytes(data[end + 4:end + 8], "big")
+    return {1: sha256, 2: blake3}[data[9]](data[:end]).digest()
+
+
 def main() -> None:
     out = Path(sys.argv[1])
     listed = []
@@ -205,7 +217,8 @@ def main() -> None:
         (out / f"{name}.segment").write_bytes(data)
         plain = b"".join([INIT_SEGMENT, *FRAGMENTS][:chunks - has_footer]) if opens else None
         listed.append({"name": name, "chunks": chunks, "footer": has_footer, "opens": opens,
-                       "plain": plain.hex() if opens else None})
+                       "plain": plain.hex() if opens else None,
+                       "digest": digest_of(data, chunks).hex() if opens else None})
     others = []
     for kind, name, data, expected in [*parts_of_a_segment(), *stored_vectors()]:
         (out / f"{name}.{kind}").write_bytes(data)

@@ -2,6 +2,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::domain::{Codec, Frame, Utc, VideoParameters};
 use bytes::Bytes;
+use futures::FutureExt as _;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -260,4 +261,34 @@ proptest! {
         }
         prop_assert_eq!(backlog.report(MINUTE).waiting_bytes, 0);
     }
+}
+
+#[test]
+fn a_recorder_is_woken_for_what_it_can_do_something_with_and_twice_a_second() {
+    let (hands, backlog) = backlog(1 << 20);
+    let (intake, mut events) = backlog.line(camera(1));
+    // Takes all, and waits; tells how many it took.
+    let taken = |events: &mut Events| {
+        let mut taken = 0;
+        while let Some(Some(_)) = events.recv().now_or_never() {
+            taken += 1;
+        }
+        taken
+    };
+    let mut woken = Vec::new();
+    assert_eq!(taken(&mut events), 0);
+    for n in 0..12 {
+        // Ten frames a second, and a key frame after one of them.
+        intake.push(frame(n, n % 10 == 0, 100)).unwrap();
+        if events.wake.notified().now_or_never().is_some() {
+            woken.push((n, taken(&mut events)));
+        }
+        hands.advance(Duration::from_millis(100));
+    }
+    assert_eq!(woken, [(0, 1), (5, 5), (10, 5)]);
+    intake.push(parameters(1)).unwrap();
+    assert!(events.wake.notified().now_or_never().is_some(), "what is no frame is not kept waiting");
+    intake.push(frame(12, false, 100)).unwrap();
+    drop(intake);
+    assert_eq!(taken(&mut events), 3, "nor is the end, with what came before it");
 }

@@ -5,6 +5,7 @@
 //! directory. Beside a running daemon files change while it walks: only what is so at two walks is told.
 
 use super::VolumeFault;
+use super::files::SegmentFiles;
 use crate::disk::{Access, SharedDisk};
 use crate::domain::{
     CameraNumber, Day, DayKeyId, GrantId, PUBLIC_CEILING, Retention, SegmentId, SiteId, Span, Utc, VolumeId,
@@ -18,7 +19,7 @@ use crate::vault::{GrantStore, VaultError};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// Erasing takes seconds; what is left so long after its instant was forgotten.
@@ -291,12 +292,12 @@ impl<'a> Walk<'a> {
         let mut newest_erased = None;
         let table = manifest.table();
         for (segment, row) in table.into_iter().flat_map(|table| &table.rows) {
-            let file = files.get(segment);
+            let file = files.path(*segment);
             match (row.life, file) {
                 (Life::Erased { at, .. }, file) => {
                     newest_erased = newest_erased.max(Some(at));
                     if let Some(file) = file {
-                        self.told.name(file, "is recorded as erased, and its file is still there. Restart the daemon");
+                        self.told.name(&file, "is recorded as erased, and its file is still there. Restart the daemon");
                     }
                 }
                 // What is held of it stands in its hold manifest; what has no file has no blocks.
@@ -304,14 +305,14 @@ impl<'a> Walk<'a> {
                 (Life::Open | Life::Sealed | Life::Condemned { .. } | Life::KeyDestroyed { .. }, Some(_))
                     if is_taken_over => {}
                 (Life::Open | Life::Sealed | Life::Condemned { .. } | Life::KeyDestroyed { .. }, Some(file)) => {
-                    self.segment(&manifest, *segment, row, file)?;
+                    self.segment(&manifest, *segment, row, &file)?;
                 }
             }
         }
         let is_strange = |segment: &SegmentId| table.is_none_or(|table| !table.rows.contains_key(segment));
-        for (_, file) in files.iter().filter(|(segment, _)| is_strange(segment)) {
+        for file in files.all().filter(is_strange).filter_map(|segment| files.path(segment)) {
             self.told.name(
-                file,
+                &file,
                 "no manifest names it: how old it is cannot be told. Restart the daemon: it is erased, or named",
             );
         }
@@ -321,26 +322,16 @@ impl<'a> Walk<'a> {
     }
 
     /// Files in a manifest's directories; of a hold manifest also those that have not been moved to it yet.
-    fn files_of(&mut self, manifest: &ManifestFile) -> Result<BTreeMap<SegmentId, PathBuf>, VaultError> {
+    fn files_of(&mut self, manifest: &ManifestFile) -> Result<SegmentFiles, VaultError> {
         let before = manifest.header.carries_on.map(|on| format!("{:016x}", on.manifest));
-        let mut files = BTreeMap::new();
+        let mut files = SegmentFiles::default();
         for place in ["rolling", "held"].map(|place| self.dir.join(place)) {
-            for name in before.iter().map(String::as_str) {
-                let dir = place.join(name);
-                for name in list_files(self.look.disk, &dir)? {
-                    let Ok(segment) = name.parse() else { continue };
-                    // Only what is named here: the rest is that manifest's own.
-                    if manifest.row(segment).is_some() {
-                        files.insert(segment, dir.join(name));
-                    }
-                }
+            if let Some(before) = &before {
+                // Only what is named here: the rest is that manifest's own.
+                files.list(self.look.disk, place.join(before), |segment| manifest.row(segment).is_some())?;
             }
-            let dir = place.join(manifest.name());
-            for name in list_files(self.look.disk, &dir)? {
-                match name.parse() {
-                    Ok(segment) => drop(files.insert(segment, dir.join(name))),
-                    Err(_) => self.told.name(&dir.join(name), "is no segment: it was put here. Take it away"),
-                }
+            for strange in files.list(self.look.disk, place.join(manifest.name()), |_| true)? {
+                self.told.name(&strange, "is no segment: it was put here. Take it away");
             }
         }
         Ok(files)
