@@ -125,7 +125,11 @@ impl Access {
             return Ok(());
         }
         let over = self.registry().papers_over(self.papers_end_before());
-        over.into_iter().fold(Ok(()), |told, of| told.and(self.erase_paper(of)))
+        let mut told = Ok(());
+        for of in over {
+            told = told.and(self.erase_paper(of));
+        }
+        told
     }
 
     fn papers_end_before(&self) -> Utc {

@@ -22,7 +22,8 @@ impl DayCount {
         let last = self.nth_day(from, days).and_then(|day| self.next_working(day));
         let end = last.and_then(|day| day.span(&self.zone)).map(|span| span.to().plus_micros(-1));
         // Beyond the calendar there are no days to count.
-        end.filter(|end| *end >= from).unwrap_or_else(|| from.saturating_add(Duration::from_secs(u64::from(days) * 86_400)))
+        end.filter(|end| *end >= from)
+            .unwrap_or_else(|| from.saturating_add(Duration::from_secs(u64::from(days) * 86_400)))
     }
 
     /// The day that point falls on.

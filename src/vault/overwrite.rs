@@ -55,14 +55,14 @@ impl Volume {
         Overwriter { disk, is_proven: *is_proven, read_back_percent: *read_back_percent, pace: Some(pace) }
     }
 
-    /// As [`Overwriter::overwrite`].
+    /// As [`Overwriter::overwrite_whole`].
     #[track_caller]
     pub(super) fn overwrite_blocks(
         &self,
         path: &Path,
         recorded: Option<&[PhysicalRange]>,
     ) -> Result<Overwritten, VaultError> {
-        self.overwriter().overwrite(path, recorded).map_err(self.on(path))
+        self.overwriter().overwrite_whole(path, recorded).map_err(self.on(path))
     }
 
     /// Takes a name away. One that is gone already is no error. Not flushed: it leads to zeros, and where a power cut brings
@@ -116,7 +116,7 @@ impl Overwriter<'_> {
     /// Overwrites a file's whole allocation and proves it where that can be done. `recorded` are the physical ranges
     /// noted when the segment was sealed; `None` where it never was.
     #[track_caller]
-    fn overwrite(&self, path: &Path, recorded: Option<&[PhysicalRange]>) -> io::Result<Overwritten> {
+    fn overwrite_whole(&self, path: &Path, recorded: Option<&[PhysicalRange]>) -> io::Result<Overwritten> {
         let file = match self.disk.open(path, Access::Direct) {
             Ok(file) => file,
             Err(e) if e.kind() == ErrorKind::NotFound => {
@@ -198,7 +198,7 @@ impl Overwriter<'_> {
 pub fn overwrite_state_file(disk: &SharedDisk, path: &Path, is_proven: bool) -> Result<Overwrite, VaultError> {
     let overwriter = Overwriter { disk, is_proven, read_back_percent: 100, pace: None };
     let failed = |source| VaultError::Disk { what: path.display().to_string(), source };
-    Ok(overwriter.overwrite(path, None).map_err(failed)?.overwrite)
+    Ok(overwriter.overwrite_whole(path, None).map_err(failed)?.overwrite)
 }
 
 /// Whether all blocks with bytes of the file were where they had been. Where blocks are smaller than what is written at once,

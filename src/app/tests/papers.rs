@@ -6,6 +6,7 @@ use crate::disk::{Flush, read_file};
 use crate::domain::{DeliveryWay, Language, LetterKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the files that are sealed to the desk hold now.
 fn sealed(play: &Play) -> Vec<Trace> {
@@ -36,6 +37,10 @@ pub fn persons_end(ground: &Ground, left_out: Option<Flush>) -> Played {
     access.deliver_letter(&desk, request, printed, &delivery).unwrap();
     play.note_rows();
     play.close(&desk, request, grant);
+    // The footage goes long before.
+    play.advance(DAY + Duration::from_secs(60));
+    play.round();
+    play.round();
     let traces = sealed(&play);
     assert_eq!(traces.len(), 2, "the request's own, and the proof of delivery");
     // The day has come: from here on it may go, and goes with the next round.
