@@ -187,6 +187,14 @@ enum SessionEnd {
     Stopped,
 }
 
+/// What was said of a session so far.
+#[derive(Debug, Default)]
+struct Noted {
+    /// Why what came last could not be recorded.
+    refused: Option<String>,
+    advice: Advice,
+}
+
 impl CameraTask {
     async fn run(self, retention: Retention) {
         let camera = self.source.camera;
@@ -306,44 +314,57 @@ impl CameraTask {
             starts.turn(shared.time.clock()).await;
             receive(&source, shared.time.clock(), &shared.limits, &to_us, &shared.worker_program).await
         });
-        let mut refused: Option<String> = None;
-        let mut advice = Advice::default();
+        let mut noted = Noted::default();
         let over = self.filmed_all();
         tokio::pin!(over);
-        loop {
-            let event = tokio::select! {
-                () = self.stop.cancelled() => return SessionEnd::Stopped,
-                () = &mut over => return SessionEnd::FilmedAll,
-                event = events.recv() => event,
-            };
-            let Some(event) = event else { break };
-            advice.see(&event);
-            let newest = match &event {
-                SourceEvent::Frame(frame) => Some(frame.filmed_at),
-                _ => None,
-            };
-            match cutter.take(event).await {
-                Ok(()) => {
-                    // A frame that only waits for the rest of its group is not recorded yet.
-                    if let Some(newest) = newest.filter(|_| refused.is_none() || cutter.is_recording()) {
-                        refused = None;
-                        self.note_frame(newest, advice.text());
-                    }
-                }
-                Err(e) => {
-                    let text = e.to_string();
-                    if refused.as_ref() != Some(&text) {
-                        tracing::error!(camera = %self.source.camera, error = %text, "footage could not be recorded");
-                        self.note(CameraState::Waiting, Some(text.clone()));
-                    }
-                    refused = Some(text);
-                }
+        let end = loop {
+            tokio::select! {
+                () = self.stop.cancelled() => break Some(SessionEnd::Stopped),
+                () = &mut over => break Some(SessionEnd::FilmedAll),
+                event = events.recv() => match event {
+                    Some(event) => self.take(cutter, event, &mut noted).await,
+                    None => break None,
+                },
             }
+        };
+        if let Some(end) = end {
+            // What had come by now is recorded: a recorder is not woken for each frame.
+            receiving.abort_all();
+            while let Some(event) = events.try_recv() {
+                self.take(cutter, event, &mut noted).await;
+            }
+            return end;
         }
         match receiving.join_next().await {
             Some(Ok(why)) => SessionEnd::Failed(why),
             Some(Err(e)) => SessionEnd::Failed(SourceError::Disconnected { detail: e.to_string() }),
             None => SessionEnd::Failed(SourceError::Ended),
+        }
+    }
+
+    /// Records what came, and notes how that went.
+    async fn take(&self, cutter: &mut SegmentCutter, event: SourceEvent, noted: &mut Noted) {
+        noted.advice.see(&event);
+        let newest = match &event {
+            SourceEvent::Frame(frame) => Some(frame.filmed_at),
+            _ => None,
+        };
+        match cutter.take(event).await {
+            Ok(()) => {
+                // A frame that only waits for the rest of its group is not recorded yet.
+                if let Some(newest) = newest.filter(|_| noted.refused.is_none() || cutter.is_recording()) {
+                    noted.refused = None;
+                    self.note_frame(newest, noted.advice.text());
+                }
+            }
+            Err(e) => {
+                let text = e.to_string();
+                if noted.refused.as_ref() != Some(&text) {
+                    tracing::error!(camera = %self.source.camera, error = %text, "footage could not be recorded");
+                    self.note(CameraState::Waiting, Some(text.clone()));
+                }
+                noted.refused = Some(text);
+            }
         }
     }
 
