@@ -19,10 +19,12 @@ mod correspondence;
 mod decisions;
 mod desk;
 mod destructions;
+mod disputes;
 mod duties;
 mod entry;
 mod erasure;
 mod facts;
+mod handing_over;
 mod holds;
 mod leaving;
 mod letters;
@@ -31,13 +33,16 @@ mod operations;
 mod papers;
 mod passwords;
 mod people;
+mod proposals;
 mod registry;
+mod requested;
 mod requests;
 mod rights;
 mod second_factor;
 mod sessions;
 mod site;
 mod states;
+mod submission;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -49,6 +54,7 @@ pub use desk::StoredPersons;
 pub use destructions::{
     DayConfirmation, DayConfirmed, DayLine, DestructionReport, ReportRow, ReportTotals, ReportView,
 };
+pub use disputes::{Dispute, NewDispute, Settled};
 pub use duties::Duties;
 pub use erasure::Erasure;
 pub use facts::LedgerFacts;
@@ -59,16 +65,19 @@ pub use operations::{NewOperation, OperationView};
 pub use passwords::WeakPassword;
 pub use people::{Account, NewAccount, Password, Person};
 pub use registry::GrantState;
-pub use requests::{NewRequest, PersonFields, RequestView};
+pub use requested::{Checked, DecidedBy, Delivered, Fee, Proposal};
+pub use requests::{Identity, RequestView};
 pub use rights::{RightsEvent, Standing, Terms, Wanted};
 pub use second_factor::{NewSecret, SecondFactorFor};
 pub use sessions::{Caller, SessionLimits, SessionLine};
 pub use site::{NewSite, SiteFiles, StartError};
 pub use states::RequestState;
+pub use submission::{NewRequest, PersonFields};
 pub use viewing::{GrantView, Picture, Playlist, PlaylistEntry};
 
 use crate::crypto::{SigningKey, Unopened};
-use crate::domain::{CameraClass, CameraNumber, DayCount, GrantId, LocalDay, OperationId, Role, Utc};
+use crate::domain::request::DisputeGround;
+use crate::domain::{CameraClass, CameraNumber, DayCount, DisputeId, GrantId, LocalDay, OperationId, Role, Utc};
 use crate::ledger::{Act, Actor, LedgerError, ManifestCheckpoint, Row, SharedLedger};
 use crate::vault::{ClockRefusal, GrantStore, Hold, Holds, TrustedClock, Vault, VaultError};
 use desk::Desk;
@@ -127,6 +136,41 @@ pub enum AccessError {
     WrongState { state: &'static str },
     #[error("who entered or asked for something does not decide it; ask another officer")]
     FourEyes,
+    #[error(
+        "who decided it does not watch it; another person does, or site.toml allows it ([requests] decider_may_view)"
+    )]
+    OwnDecision,
+    #[error("a decision takes two people of different roles here: {what}")]
+    SecondWanted { what: &'static str },
+    #[error(
+        "a person under 14 is represented by the legal guardian: enter the guardian as who asks, and the child as the subject"
+    )]
+    GuardianWanted,
+    #[error("{what} must be seen first")]
+    PaperWanted { what: &'static str },
+    #[error(
+        "only a public body provides on this basis (PIPA 18(2), last sentence), and this site is none: what is left is \
+         consent, another law, an urgent interest of life, body or property, or public safety"
+    )]
+    PublicBodiesOnly,
+    #[error(
+        "camera {camera} films an operating room: what it filmed is shown and handed over on three ways alone: {routes}"
+    )]
+    OperatingRoomRoutes { camera: CameraNumber, routes: &'static str },
+    #[error(
+        "camera {camera} is no camera of an operating room: this way is for those alone; ask for a viewing, a copy or a provision"
+    )]
+    NoOperatingRoom { camera: CameraNumber },
+    #[error(
+        "it is in dispute since {since} ({ground}; dispute {dispute}): nobody uses it, and nothing is decided over it, until that is settled"
+    )]
+    Disputed { dispute: DisputeId, ground: DisputeGround, since: Utc },
+    #[error("there is no such dispute")]
+    NoSuchDispute,
+    #[error("the dispute is settled already")]
+    DisputeSettled,
+    #[error("the copy costs {amount_krw} won, and that is not paid yet")]
+    FeeOpen { amount_krw: u32 },
     #[error("{} must stay: {kept}", if *all { "all of it" } else { "a part of it" })]
     MustStay { kept: String, all: bool },
     #[error("there is no such hold")]
@@ -211,6 +255,19 @@ impl From<crate::crypto::CryptoFailure> for AccessError {
     }
 }
 
+/// How requests are handled here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RequestRules {
+    /// The site is a public body: some bases of a provision are open to it alone (PIPA 18(2)).
+    pub public_body: bool,
+    /// Who asks shows the document in person. The ten days run from when the request arrived all the same.
+    pub identity_in_person: bool,
+    /// An officer may watch what an officer decided: for sites with few people.
+    pub decider_may_view: bool,
+    /// A decision takes two people of different roles.
+    pub second_approver: bool,
+}
+
 /// The periods and limits that the site's configuration sets.
 #[derive(Clone, Debug)]
 pub struct Periods {
@@ -232,6 +289,7 @@ pub struct Periods {
     pub contact: Option<String>,
     /// How long a refusal can be objected to; what was asked for stays until then.
     pub objection: Duration,
+    pub requests: RequestRules,
     /// A share of the disks, from which on held footage is an alarm.
     pub held_warn_percent: u8,
     /// So many days that nobody confirmed what was destroyed on are an alarm.

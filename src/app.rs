@@ -18,7 +18,7 @@ pub use capacity::{DiskLine, RoomLine};
 pub use control::{CONTROL_NAME, ask_status};
 pub use status::Status;
 
-use crate::access::{Access, Periods, SecondFactorFor, SessionLimits, SiteFiles, StartError};
+use crate::access::{Access, Periods, RequestRules, SecondFactorFor, SessionLimits, SiteFiles, StartError};
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
 use crate::config::{CameraWatch, Recording, SITE_FILE, SecondFactor, Site, WatchError};
@@ -404,12 +404,18 @@ impl Built {
             },
             password_max: site.access.password_max,
             due_days: site.access.request_due_days,
-            remind_days: site.requests.remind_days.clone(),
-            holidays: site.requests.holidays.clone(),
-            papers: site.requests.keep_persons,
-            viewing_place: site.requests.viewing_place.clone(),
-            contact: site.requests.contact.clone(),
+            remind_days: site.keeping.remind_days.clone(),
+            holidays: site.keeping.holidays.clone(),
+            papers: site.keeping.keep_persons,
+            viewing_place: site.keeping.viewing_place.clone(),
+            contact: site.keeping.contact.clone(),
             objection: site.access.objection,
+            requests: RequestRules {
+                public_body: site.requests.public_body,
+                identity_in_person: site.requests.identity_in_person,
+                decider_may_view: site.requests.decider_may_view,
+                second_approver: site.requests.second_approver,
+            },
             held_warn_percent: site.held_warn_percent,
             unconfirmed_days: site.unconfirmed_days,
             operation_warn: site.operation_warn,

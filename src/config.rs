@@ -25,7 +25,7 @@ pub use private::{check_private, read_key_file};
 pub use requests::RequestKeeping;
 pub use set::{CameraChange, CameraSet};
 pub use site::{
-    AccessLimits, Erasing, FRAGMENT_LIMIT, LoopbackAddr, Recording, SITE_FILE, SecondFactor, Site, VolumePlace,
-    WhenFull,
+    AccessLimits, Erasing, FRAGMENT_LIMIT, LoopbackAddr, Recording, RequestRules, SITE_FILE, SecondFactor, Site,
+    VolumePlace, WhenFull,
 };
 pub use watch::{CameraWatch, WatchError};

@@ -25,7 +25,8 @@ pub use doubt::{Correction, Dating, Doubt, Mark};
 pub use hold::{HeldFor, HoldEnd, HoldReason};
 pub use hours::{Filming, FilmingHours, NoHours};
 pub use ids::{
-    AccountId, CameraNumber, DayKeyId, Digest, GrantId, HoldId, OperationId, RequestId, SegmentId, SiteId, VolumeId,
+    AccountId, CameraNumber, DayKeyId, Digest, DisputeId, GrantId, HoldId, OperationId, RequestId, SegmentId, SiteId,
+    VolumeId,
 };
 pub use letter::{DeliveryWay, Language, LetterKind};
 pub use local_day::{LocalDay, NotADay};

@@ -9,7 +9,9 @@ mod bodies;
 mod cameras;
 mod clock;
 mod connections;
+mod decisions;
 mod destructions;
+mod disputes;
 mod footage;
 mod holds;
 mod letters;
@@ -86,7 +88,12 @@ pub fn router(routes: Routes) -> Router {
         .route("/v1/requests", get(requests::list).post(requests::submit))
         .route("/v1/requests/{request}", get(requests::show))
         .route("/v1/requests/{request}/identity", post(requests::check_identity))
-        .route("/v1/requests/{request}/decision", post(requests::decide).get(requests::decision_steps))
+        .route("/v1/requests/{request}/decision", post(decisions::decide).get(decisions::decision_steps))
+        .route("/v1/requests/{request}/proposal", post(decisions::propose))
+        .route("/v1/requests/{request}/proposal/second", post(decisions::second))
+        .route("/v1/requests/{request}/delivery", post(requests::deliver))
+        .route("/v1/requests/{request}/withdrawal", post(requests::withdraw))
+        .route("/v1/requests/{request}/fee", post(requests::note_fee))
         .route("/v1/requests/{request}/objection", post(requests::object))
         .route("/v1/requests/{request}/close", post(requests::close))
         .route("/v1/requests/{request}/letters", get(letters::list).post(letters::produce))
@@ -94,6 +101,8 @@ pub fn router(routes: Routes) -> Router {
         .route("/v1/requests/search", post(letters::search))
         .route("/v1/duties", get(letters::duties))
         .route("/v1/requests/{request}/hold/confirmation", post(holds::confirm_of_request))
+        .route("/v1/disputes", get(disputes::list).post(disputes::mark))
+        .route("/v1/disputes/{dispute}/settlement", post(disputes::settle))
         .route("/v1/holds", get(holds::list).post(holds::place))
         .route("/v1/holds/{hold}", get(holds::show))
         .route("/v1/holds/{hold}/confirmation", post(holds::confirm))

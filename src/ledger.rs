@@ -16,8 +16,10 @@
 #[cfg(test)]
 mod tests;
 
+mod asked;
 mod checkpoint;
 mod closed;
+mod decision;
 mod destroyed;
 mod file;
 mod papers;
@@ -27,13 +29,15 @@ mod row;
 mod shared;
 mod verify;
 
+pub use asked::{PapersSeen, ProposedDecision, ProvisionTerms, RequestTerms};
 pub use checkpoint::{Checkpoint, ManifestCheckpoint};
 pub use closed::ClosedManifests;
+pub use decision::{Decision, GrantConditions, GrantedView, KeptFor, KeptView};
 pub use destroyed::{DestroyedRow, DestroyedRows};
 pub use file::{Ledger, LedgerError, NewestKnown};
 pub use papers::{LetterDelivered, LetterProduced, PaperErased, RequestReminded, SealedSheet};
 pub use receipt::{ClosedCamera, ClosedCoverage, ClosedGap, DestructionReceipt, ManifestClosed};
 pub use reserve::LedgerRoom;
-pub use row::{Act, Actor, Decision, GrantedView, KeptFor, KeptView, Row, ViewRefusal};
+pub use row::{Act, Actor, Row, ViewRefusal};
 pub use shared::SharedLedger;
 pub use verify::{Fault, Verified, verify_files, verify_rows};

@@ -1,6 +1,8 @@
 //! The pages, in a real Chromium, over the real program with real cameras.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "pages/asks.rs"]
+mod asks;
 #[path = "pages/browser.rs"]
 mod browser;
 #[path = "pages/checks.rs"]
@@ -294,6 +296,11 @@ fn an_officer_confirms_what_was_destroyed_on_a_day_and_prints_it() -> Result<()>
 #[test]
 fn an_operation_is_filmed_between_two_clicks() -> Result<()> {
     theatre::film_an_operation()
+}
+
+#[test]
+fn a_copy_is_provided_to_somebody_else_and_comes_into_dispute() -> Result<()> {
+    asks::provide_and_dispute()
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! - T3 What somebody was reminded of is a row: a day, one row a request, also after a restart. It holds no person.
 
 use super::correspondence::Told;
-use super::registry::Request;
+use super::requested::Request;
 use super::states::RequestState;
 use super::{Access, AccessError, Duties};
 use crate::domain::{LocalDay, RequestId, Utc};
@@ -35,10 +35,13 @@ impl RequestState {
             | RequestState::Postponed { .. }
             | RequestState::Objected { .. } => true,
             RequestState::Approved { .. }
+            | RequestState::Partly { .. }
             | RequestState::Confirmed { .. }
             | RequestState::Refused { .. }
             | RequestState::Erased { .. }
             | RequestState::Unavailable { .. }
+            | RequestState::Delivered { .. }
+            | RequestState::Withdrawn { .. }
             | RequestState::Closed { .. } => false,
         }
     }
@@ -47,14 +50,17 @@ impl RequestState {
     fn is_to_be_closed(&self) -> bool {
         match self {
             RequestState::Approved { .. }
+            | RequestState::Partly { .. }
             | RequestState::Confirmed { .. }
             | RequestState::Refused { .. }
-            | RequestState::Erased { .. } => true,
+            | RequestState::Erased { .. }
+            | RequestState::Delivered { .. } => true,
             RequestState::Submitted
             | RequestState::Identified { .. }
             | RequestState::Postponed { .. }
             | RequestState::Objected { .. }
             | RequestState::Unavailable { .. }
+            | RequestState::Withdrawn { .. }
             | RequestState::Closed { .. } => false,
         }
     }

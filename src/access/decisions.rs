@@ -4,14 +4,15 @@
 //! Order: slots staged and flushed → ledger row naming their digest → checkpoint. Without the row the slots are
 //! destroyed, here or at the next start.
 
-use super::registry::Request;
+use super::requested::Request;
 use super::requests::A_VOLUME_IS_AWAY;
+use super::submission::check_basis;
 use super::texts::check_text;
-use super::{Access, AccessError, Caller, RequestView};
-use crate::crypto::{DataKey, PrivateKey};
-use crate::domain::request::{RefusalGround, RequestKind};
+use super::{Access, AccessError, Caller, Person, RequestView};
+use crate::crypto::{DataKey, PrivateKey, Unopened};
+use crate::domain::request::{HandOverForm, PostponementCause, RefusalGround, RequestKind};
 use crate::domain::{AccountId, CameraNumber, RequestId, Role, Span, Utc};
-use crate::ledger::{Act, Decision, GrantedView};
+use crate::ledger::{Act, Decision, GrantConditions, GrantedView, ProposedDecision};
 use crate::segment::SegmentHead;
 use crate::vault::{GRANT_SEGMENTS_LIMIT, LiveSegment, StagedSlot, VaultError};
 use serde::Serialize;
@@ -20,17 +21,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+const TERMINAL_LIMIT_CHARS: usize = 100;
 /// How long a grant lasts where the officer names no end.
 const DEFAULT_GRANT: Duration = Duration::from_secs(7 * 86_400);
 
-/// An approval: wholly, or partly in cameras and span.
-#[derive(Clone, Debug)]
+/// An approval: wholly, or partly in cameras, span, or without the copy that was asked for.
+#[derive(Clone, Debug, Default)]
 pub struct Approval {
     /// Who may watch; an existence check has none.
     pub viewer: Option<AccountId>,
     pub cameras: Option<Vec<CameraNumber>>,
     pub span: Option<Span>,
     pub ends: Option<Utc>,
+    /// Within what it may be watched.
+    pub conditions: GrantConditions,
 }
 
 /// A refusal: its ground in law, and the reason in words.
@@ -43,6 +47,7 @@ pub struct Refusal {
 /// A postponement: why, and when a decision is expected.
 #[derive(Clone, Debug)]
 pub struct Postponement {
+    pub cause: PostponementCause,
     pub reason: String,
     pub until: Utc,
 }
@@ -89,13 +94,45 @@ impl Access {
         approval: &Approval,
         password: &str,
     ) -> Result<RequestView, AccessError> {
-        let (found, deciding) = self.begin_decision(caller, request, password)?;
+        caller.must_be(&[Role::Officer])?;
+        let proposed = self.proposed_approval(request, approval)?;
+        let (found, deciding) = self.begin_decision(caller, request, &proposed, password)?;
         let done = self.with_release_key(caller, password, |release| match found.kind {
             RequestKind::ExistenceCheck => self.confirm(caller, &found),
             RequestKind::Erasure => {
                 Err(AccessError::BadInput { field: "decision", what: "an erasure is decided as one" })
             }
-            RequestKind::Viewing => self.hand_over(caller, &found, approval, (release, &deciding)),
+            RequestKind::Viewing
+            | RequestKind::Copy
+            | RequestKind::Provision
+            | RequestKind::OwnUse
+            | RequestKind::OperatingRoomAuthority
+            | RequestKind::OperatingRoomMediation
+            | RequestKind::OperatingRoomConsent => self.hand_over(caller, &found, approval, (release, &deciding)),
+        });
+        self.registry().deciding.remove(&request);
+        done?;
+        self.request(caller, request)
+    }
+
+    /// Answers that nothing is left of what was asked for, with the cause. It is looked up: nobody says so of what is there.
+    ///
+    /// # Errors
+    /// As [`Access::approve`]; [`AccessError::BadInput`] where something is left, or may be.
+    pub fn find_unavailable(
+        &self,
+        caller: &Caller,
+        request: RequestId,
+        password: &str,
+    ) -> Result<RequestView, AccessError> {
+        let (found, _) = self.begin_decision(caller, request, &ProposedDecision::Unavailable, password)?;
+        let done = self.with_release_key(caller, password, |_| {
+            let left = self.nothing_left(&found.cameras, found.span, self.later())?;
+            let what = "something of it is left, or may be: look at what footage there is";
+            let reason = left.ok_or(AccessError::BadInput { field: "decision", what })?;
+            self.end_request(caller, request, Act::RequestUnavailable { request, reason })?;
+            self.checkpoint_decision();
+            Ok(())
         });
         self.registry().deciding.remove(&request);
         done?;
@@ -114,9 +151,10 @@ impl Access {
         password: &str,
     ) -> Result<RequestView, AccessError> {
         check_text("reason", &refusal.reason, true)?;
+        let proposed = ProposedDecision::Refuse { ground: refusal.ground, reason: refusal.reason.clone() };
         let objection_until = Some(self.now().saturating_add(self.periods.objection));
         let decision = Decision::Refused { ground: refusal.ground, reason: refusal.reason.clone(), objection_until };
-        self.decide(caller, request, decision, password)
+        self.decide(caller, request, (&proposed, decision), password)
     }
 
     /// Postpones the decision of a request: it stays open, and what it asks for stays held. The duty to answer in time
@@ -131,12 +169,11 @@ impl Access {
         postponement: &Postponement,
         password: &str,
     ) -> Result<RequestView, AccessError> {
-        check_text("reason", &postponement.reason, true)?;
-        if postponement.until <= self.now() {
-            return Err(AccessError::BadInput { field: "until", what: "is in the past" });
-        }
-        let decision = Decision::Postponed { reason: postponement.reason.clone(), until: postponement.until };
-        self.decide(caller, request, decision, password)
+        check_postponement(postponement, self.now())?;
+        let Postponement { cause, reason, until } = postponement.clone();
+        let proposed = ProposedDecision::Postpone { cause, reason: reason.clone(), until };
+        let decision = Decision::Postponed { reason, until, cause: Some(cause) };
+        self.decide(caller, request, (&proposed, decision), password)
     }
 
     /// A decision that hands nothing over.
@@ -144,18 +181,29 @@ impl Access {
         &self,
         caller: &Caller,
         request: RequestId,
-        decision: Decision,
+        (proposed, decision): (&ProposedDecision, Decision),
         password: &str,
     ) -> Result<RequestView, AccessError> {
-        self.begin_decision(caller, request, password)?;
-        let done = self.with_release_key(caller, password, |_| {
-            self.record(caller.actor(), Act::RequestDecided { request, decision })?;
-            self.checkpoint_decision();
-            Ok(())
-        });
+        self.begin_decision(caller, request, proposed, password)?;
+        let done = self.with_release_key(caller, password, |_| self.record_decision(caller, request, decision));
         self.registry().deciding.remove(&request);
         done?;
         self.request(caller, request)
+    }
+
+    /// Writes a decision's row, if the request still waits for one: it may have been taken back, or come into dispute, since
+    /// the decision was begun.
+    fn record_decision(&self, caller: &Caller, request: RequestId, decision: Decision) -> Result<(), AccessError> {
+        let _turn = self.turn();
+        let waits = matches!(decision, Decision::Postponed { .. });
+        let act = Act::RequestDecided { request, decision };
+        let found = self.must_follow(request, &act)?;
+        if !waits {
+            self.must_be_undisputed(request, &found.cameras, found.span)?;
+        }
+        self.record(caller.actor(), act)?;
+        self.checkpoint_decision();
+        Ok(())
     }
 
     /// Checks who decides what, and marks the request, so that of two officers one is told to wait (trap 10).
@@ -163,6 +211,7 @@ impl Access {
         &self,
         caller: &Caller,
         request: RequestId,
+        proposed: &ProposedDecision,
         password: &str,
     ) -> Result<(Request, Arc<Deciding>), AccessError> {
         caller.must_be(&[Role::Officer])?;
@@ -171,6 +220,7 @@ impl Access {
         }
         let mut registry = self.registry();
         let found = registry.requests.get(&request).cloned().ok_or(AccessError::NoSuchRequest)?;
+        caller.must_reach(&found.cameras)?;
         let decided = Act::RequestDecided { request, decision: Decision::Confirmed { exists: false } };
         if found.state.apply(&decided, self.now()).is_none() {
             return Err(AccessError::WrongState { state: found.state.name() });
@@ -178,6 +228,11 @@ impl Access {
         if found.entered_by == Some(caller.account()) {
             return Err(AccessError::FourEyes);
         }
+        let disputed = registry.disputes.over_request(request, &found.cameras, found.span);
+        if let Some(dispute) = disputed.filter(|_| !matches!(proposed, ProposedDecision::Postpone { .. })) {
+            return Err(dispute.refusal());
+        }
+        self.must_be_seconded(caller, &found, proposed)?;
         match registry.deciding.entry(request) {
             Entry::Occupied(_) => Err(AccessError::WrongState { state: "being decided by somebody else" }),
             Entry::Vacant(place) => Ok((found, Arc::clone(place.insert(Arc::default())))),
@@ -192,13 +247,23 @@ impl Access {
         password: &str,
         act: impl FnOnce(&PrivateKey) -> Result<(), AccessError>,
     ) -> Result<(), AccessError> {
+        self.with_key(caller, || self.people.open_release(caller.account(), password), act)
+    }
+
+    /// The same with any key that the person's password opens.
+    pub(super) fn with_key(
+        &self,
+        caller: &Caller,
+        open: impl FnOnce() -> Result<PrivateKey, Unopened>,
+        act: impl FnOnce(&PrivateKey) -> Result<(), AccessError>,
+    ) -> Result<(), AccessError> {
         let (name, address) = (&caller.person().name, caller.address());
         self.sessions.begin_try(name, address)?;
-        match self.people.open_release(caller.account(), password) {
-            Ok(release) => {
+        match open() {
+            Ok(key) => {
                 self.check_second_factor(caller.account(), caller.private(), caller.code(), address)?;
                 self.sessions.forget_failures(name, address);
-                act(&release)
+                act(&key)
             }
             Err(_) => {
                 self.note_failure(Some(caller.account()), address)?;
@@ -215,10 +280,7 @@ impl Access {
         if !exists && !self.vault.away().is_empty() {
             return Err(AccessError::Unavailable { why: A_VOLUME_IS_AWAY.into() });
         }
-        let decision = Decision::Confirmed { exists };
-        self.record(caller.actor(), Act::RequestDecided { request: found.number, decision })?;
-        self.checkpoint_decision();
-        Ok(())
+        self.record_decision(caller, found.number, Decision::Confirmed { exists })
     }
 
     /// A decision has its row: whether the checkpoint after it can be written changes nothing about it, and the regular
@@ -237,16 +299,15 @@ impl Access {
         (release, deciding): (&PrivateKey, &Deciding),
     ) -> Result<(), AccessError> {
         let bad = |field, what| AccessError::BadInput { field, what };
-        let viewer = approval
-            .viewer
-            .and_then(|viewer| self.person_of(viewer))
-            .filter(|person| person.role == Role::Viewer)
-            .ok_or(bad("viewer", "is wanted: an account of role viewer"))?;
         let (cameras, span) = narrowed(found, approval)?;
-        if cameras.iter().any(|camera| !viewer.reaches(*camera)) {
-            return Err(bad("viewer", "may not see all of these cameras"));
-        }
+        let viewer = self.viewer_of(caller, approval, &cameras)?;
         let now = self.later();
+        let conditions = &approval.conditions;
+        check_conditions(found, conditions, now)?;
+        if let Some(provision) = found.terms.and_then(|terms| terms.provision) {
+            check_basis(provision.basis, &self.periods.requests)?;
+        }
+        self.must_be_the_right_way(found.kind, &cameras, span, now)?;
         let ends = approval.ends.unwrap_or(now.saturating_add(DEFAULT_GRANT));
         if ends <= now {
             return Err(bad("ends", "is in the past"));
@@ -278,7 +339,14 @@ impl Access {
             let why = if self.vault.away().is_empty() { "nothing is left of it" } else { A_VOLUME_IS_AWAY };
             return Err(AccessError::Unavailable { why: why.into() });
         }
+        let is_less = views.len() < found.cameras.len() || span != found.span;
+        let without_copy = !conditions.copy && wants_copy(found);
+        let partly_until = (is_less || without_copy).then(|| self.now().saturating_add(self.periods.objection));
         let _turn = self.turn();
+        // It may have been taken back, or come into dispute, while its footage was read.
+        let seen = Act::RequestDecided { request: found.number, decision: Decision::Confirmed { exists: true } };
+        self.must_follow(found.number, &seen)?;
+        self.must_be_undisputed(found.number, &found.cameras, found.span)?;
         let grant = self.registry().next_grant();
         let staged = keys
             .iter()
@@ -286,7 +354,9 @@ impl Access {
             .collect::<Result<Vec<_>, _>>()?;
         let slots = self.grants.stage(grant, &viewer.key, &staged)?;
         let count = u32::try_from(staged.len()).unwrap_or(u32::MAX);
-        let decision = Decision::Approved { grant, viewer: viewer.account, views, ends, segments: count, slots };
+        let (viewer, conditions) = (viewer.account, conditions.clone());
+        let decision =
+            Decision::Approved { grant, viewer, views, ends, segments: count, slots, conditions, partly_until };
         let recorded = self.record(caller.actor(), Act::RequestDecided { request: found.number, decision });
         if let Err(e) = recorded {
             self.grants.destroy(grant)?;
@@ -294,6 +364,22 @@ impl Access {
         }
         self.checkpoint_decision();
         Ok(())
+    }
+
+    /// Who is to watch: another than who decides, unless the site allows it.
+    fn viewer_of(&self, caller: &Caller, approval: &Approval, cameras: &[CameraNumber]) -> Result<Person, AccessError> {
+        let bad = |what| AccessError::BadInput { field: "viewer", what };
+        let officers_may = self.periods.requests.decider_may_view;
+        let watches = |role| role == Role::Viewer || (role == Role::Officer && officers_may);
+        let found = approval.viewer.and_then(|viewer| self.person_of(viewer)).filter(|person| watches(person.role));
+        let viewer = found.ok_or(bad("is wanted: an account of role viewer"))?;
+        if viewer.account == caller.account() && !officers_may {
+            return Err(AccessError::OwnDecision);
+        }
+        if cameras.iter().any(|camera| !viewer.reaches(*camera)) {
+            return Err(bad("may not see all of these cameras"));
+        }
+        Ok(viewer)
     }
 
     /// Where viewing must begin so that `from` can be decoded: the key frame at or before it in the first segment, or
@@ -309,6 +395,43 @@ impl Access {
             }
         }
         Ok(None)
+    }
+}
+
+/// Whether a copy is what was asked for, or the form of a provision.
+fn wants_copy(found: &Request) -> bool {
+    let provision = found.terms.and_then(|terms| terms.provision);
+    found.kind == RequestKind::Copy || provision.is_some_and(|provision| provision.form == HandOverForm::Copy)
+}
+
+pub(super) fn check_postponement(postponement: &Postponement, now: Utc) -> Result<(), AccessError> {
+    check_text("reason", &postponement.reason, true)?;
+    if postponement.until <= now {
+        return Err(AccessError::BadInput { field: "until", what: "is in the past" });
+    }
+    Ok(())
+}
+
+/// Nobody gets more than they asked for, and nothing that cannot be kept to.
+pub(super) fn check_conditions(found: &Request, conditions: &GrantConditions, now: Utc) -> Result<(), AccessError> {
+    let bad = |field, what| Err(AccessError::BadInput { field, what });
+    let provided = found.terms.and_then(|terms| terms.provision).map(|provision| provision.form);
+    let may_be_copied = found.kind.may_be_copied() && provided != Some(HandOverForm::Viewing);
+    if conditions.copy && !may_be_copied {
+        return bad("copy", "was not asked for: enter a request for a copy");
+    }
+    if conditions.viewings == Some(0) {
+        return bad("viewings", "must be at least 1");
+    }
+    if let Some(terminal) = &conditions.terminal {
+        check_text("terminal", terminal, true)?;
+        if terminal.chars().count() > TERMINAL_LIMIT_CHARS {
+            return bad("terminal", "is too long; 100 characters are allowed");
+        }
+    }
+    match conditions.appointment {
+        Some(appointment) if appointment.to() <= now => bad("appointment", "is in the past"),
+        Some(_) | None => Ok(()),
     }
 }
 

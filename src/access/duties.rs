@@ -115,6 +115,11 @@ impl Access {
         self.answers_that_wait(now, &mut duties);
         duties.alarms.extend(self.templates.alarms());
         duties.alarms.extend(self.alarms_of_people());
+        if self.periods.requests.decider_may_view {
+            let alarm = "officers may watch what officers decided ([requests] decider_may_view): two pairs of eyes are missing; \
+                         appoint a viewer, and take it back";
+            duties.alarms.push(alarm.to_owned());
+        }
         let (under_way, alarms) = self.operations_that_wait(now);
         duties.operations_under_way = under_way;
         duties.alarms.extend(alarms);
@@ -172,9 +177,9 @@ impl Access {
         }
         for request in registry.requests.values().filter(|request| request.waits_for_confirmation()) {
             duties.holds_unconfirmed += 1;
-            let (number, received) = (request.number, request.received);
+            let (number, entered) = (request.number, request.entered);
             duties.alarms.push(format!(
-                "request {number} of {received} holds more than 24 camera-hours: an officer is to confirm that within 24 \
+                "request {number} of {entered} holds more than 24 camera-hours: an officer is to confirm that within 24 \
                  hours, or decide it; until then it stays"
             ));
         }

@@ -9,11 +9,11 @@
 //! before the eraser runs.
 
 use super::decisions::narrowed;
-use super::registry::Request;
+use super::requested::Request;
 use super::requests::A_VOLUME_IS_AWAY;
 use super::{Access, AccessError, Approval, Caller, RequestView};
 use crate::domain::request::RequestKind;
-use crate::domain::{CameraNumber, DestructionTrigger, HeldFor, RequestId, Retention, Span, Utc};
+use crate::domain::{CameraNumber, DestructionTrigger, HeldFor, RequestId, Retention, Role, Span, Utc};
 use crate::ledger::{Act, Decision, GrantedView, KeptFor, KeptView};
 use crate::vault::{Holds, LiveSegment, NotCondemned};
 
@@ -70,7 +70,9 @@ impl Access {
         erasure: &Erasure,
         password: &str,
     ) -> Result<RequestView, AccessError> {
-        let (found, _) = self.begin_decision(caller, request, password)?;
+        caller.must_be(&[Role::Officer])?;
+        let proposed = self.proposed_erasure(request, erasure)?;
+        let (found, _) = self.begin_decision(caller, request, &proposed, password)?;
         let done = self.with_release_key(caller, password, |_| {
             if found.kind != RequestKind::Erasure {
                 return Err(AccessError::BadInput {
@@ -87,7 +89,7 @@ impl Access {
 
     fn erase_now(&self, caller: &Caller, found: &Request, erasure: &Erasure) -> Result<(), AccessError> {
         let Erasure { cameras, span, partly } = erasure.clone();
-        let (cameras, span) = narrowed(found, &Approval { viewer: None, cameras, span, ends: None })?;
+        let (cameras, span) = narrowed(found, &Approval { cameras, span, ..Approval::default() })?;
         if !self.vault.away().is_empty() {
             return Err(AccessError::Unavailable { why: A_VOLUME_IS_AWAY.into() });
         }
@@ -104,7 +106,10 @@ impl Access {
         let segments = u32::try_from(sorted.free.len()).unwrap_or(u32::MAX);
         let decision = Decision::Erased { erased: sorted.erased(), segments, kept: sorted.kept.clone() };
         let request = found.number;
-        self.record(caller.actor(), Act::RequestDecided { request, decision })?;
+        let act = Act::RequestDecided { request, decision };
+        self.must_follow(request, &act)?;
+        self.must_be_undisputed(request, &found.cameras, found.span)?;
+        self.record(caller.actor(), act)?;
         self.checkpoint_decision();
         // It is decided. What fails from here on is carried on later.
         let mut told = self.record(caller.actor(), Act::HoldReleased { request }).map(drop);

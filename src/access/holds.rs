@@ -5,7 +5,8 @@
 //!
 //! Order of placing (A2): the text, sealed to the desk → the hold, both flushed → the row. Of an end: the row → the hold.
 
-use super::registry::{OrderedHold, Request};
+use super::registry::OrderedHold;
+use super::requested::Request;
 use super::requests::check_cameras;
 use super::states::HoldState;
 use super::texts::check_text;
@@ -65,9 +66,9 @@ impl RequestHold {
             cameras: request.cameras.clone(),
             span: request.span,
             state: request.state.name(),
-            placed: request.received,
+            placed: request.entered,
             camera_hours: request.camera_time().as_secs().div_ceil(3_600),
-            confirm_until: waits.then(|| request.received.saturating_add(CONFIRM_WITHIN)),
+            confirm_until: waits.then(|| request.entered.saturating_add(CONFIRM_WITHIN)),
             until: request.state.hold_until(),
         }
     }

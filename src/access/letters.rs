@@ -15,7 +15,7 @@ pub use templates::{BrokenTemplate, LetterTemplates};
 
 use super::correspondence::{Decided, Letter};
 use super::desk::Sheet;
-use super::registry::Request;
+use super::requested::Request;
 use super::texts::check_text;
 use super::{Access, AccessError, Caller};
 use crate::domain::{AccountId, CameraNumber, DeliveryWay, Digest, Language, LetterKind, RequestId, Role, Span, Utc};
@@ -290,6 +290,7 @@ impl Access {
 /// Which letter tells of a decision.
 fn kind_told(found: &Request, decision: &Decision) -> Option<LetterKind> {
     Some(match decision {
+        Decision::Approved { partly_until: Some(_), .. } => LetterKind::Partial,
         Decision::Approved { views, .. } if !left_out(found, views).is_empty() => LetterKind::Partial,
         Decision::Erased { kept, .. } if !kept.is_empty() => LetterKind::Partial,
         Decision::Approved { .. } | Decision::Confirmed { .. } | Decision::Erased { .. } => LetterKind::Grant,
@@ -367,10 +368,16 @@ impl Writer<'_> {
             self.found.cameras.iter().map(|camera| GrantedView { camera: *camera, span: self.found.span }).collect()
         };
         match &decided.decision {
-            Decision::Approved { views, ends, .. } => DecisionText {
+            Decision::Approved { views, ends, conditions, .. } => DecisionText {
                 items: self.items(views),
                 refused_items: self.items(&left_out(self.found, views)),
                 until: Some(words.point(*ends)),
+                appointment: conditions
+                    .appointment
+                    .map(|span| format!("{} – {}", words.point(span.from()), words.point(span.to()))),
+                place: conditions.terminal.clone(),
+                copy: conditions.copy,
+                masking: conditions.masking,
                 ..empty
             },
             Decision::Confirmed { exists } => DecisionText { exists: Some(*exists), ..empty },
@@ -388,7 +395,8 @@ impl Writer<'_> {
                 });
                 DecisionText { items: self.items(erased), refused_items: stays.collect(), ..empty }
             }
-            Decision::Postponed { reason, until, .. } => DecisionText {
+            Decision::Postponed { reason, until, cause } => DecisionText {
+                ground: cause.map(|cause| words.cause(cause)),
                 statute: Some(words.statute_of_postponing()),
                 reason: Some(reason.clone()),
                 expected: Some(words.day(*until)),
@@ -400,10 +408,8 @@ impl Writer<'_> {
     fn objection(&self, decided: &Decided) -> Option<ObjectionText> {
         let until = match &decided.decision {
             Decision::Refused { objection_until, .. } => *objection_until,
-            Decision::Approved { .. }
-            | Decision::Confirmed { .. }
-            | Decision::Erased { .. }
-            | Decision::Postponed { .. } => None,
+            Decision::Approved { partly_until, .. } => *partly_until,
+            Decision::Confirmed { .. } | Decision::Erased { .. } | Decision::Postponed { .. } => None,
         }?;
         let days = until.since(decided.at).as_secs().div_ceil(DAY_S);
         Some(ObjectionText { until: self.words.day(until), days })

@@ -3,7 +3,7 @@
 //! By number, time, state and camera whoever reads requests finds them. By a person's name staff and officers do, as rarely
 //! as people ask, and each time is a row: how many were found, never the name.
 
-use super::registry::Request;
+use super::requested::Request;
 use super::texts::check_text;
 use super::{Access, AccessError, Caller, RequestView};
 use crate::domain::{AccountId, CameraNumber, RequestId, Role, Span};

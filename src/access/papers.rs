@@ -88,10 +88,12 @@ impl RequestState {
     /// Whether nothing can follow any more but an objection.
     fn is_over(&self) -> bool {
         match self {
-            RequestState::Closed { .. } | RequestState::Unavailable { .. } => true,
+            RequestState::Closed { .. } | RequestState::Unavailable { .. } | RequestState::Withdrawn { .. } => true,
             RequestState::Submitted
             | RequestState::Identified { .. }
             | RequestState::Approved { .. }
+            | RequestState::Partly { .. }
+            | RequestState::Delivered { .. }
             | RequestState::Confirmed { .. }
             | RequestState::Refused { .. }
             | RequestState::Erased { .. }

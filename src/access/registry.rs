@@ -2,46 +2,20 @@
 
 use super::correspondence::Correspondence;
 use super::decisions::Deciding;
+use super::disputes::Disputes;
 use super::papers::Papers;
+use super::requested::Request;
 use super::rights::Members;
-use super::states::{HoldState, OperationState, RequestState};
+use super::states::{HoldState, OperationState};
 use crate::crypto::{PublicKey, VerifyingKey};
-use crate::domain::request::RequestKind;
 use crate::domain::{
     AccountId, AskedBy, CameraNumber, Digest, GrantId, HeldFor, HoldId, HoldReason, OperationId, PaperOf, RequestId,
     Span, Utc,
 };
-use crate::ledger::{Act, Actor, Decision, GrantedView, KeptView, Row};
+use crate::ledger::{Act, Actor, Decision, GrantConditions, GrantedView, Row};
 use crate::vault::Hold;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-#[derive(Clone, Debug)]
-pub(super) struct Request {
-    pub number: RequestId,
-    pub kind: RequestKind,
-    pub cameras: Vec<CameraNumber>,
-    pub span: Span,
-    pub received: Utc,
-    pub due: Utc,
-    pub entered_by: Option<AccountId>,
-    pub persons: Digest,
-    pub state: RequestState,
-    /// What was decided to be erased, and what of it stays.
-    pub erased: Vec<GrantedView>,
-    pub kept: Vec<KeptView>,
-    /// An officer confirmed that so much is held for it.
-    pub hold_is_confirmed: bool,
-    /// Its hold ended by a row.
-    pub hold_has_ended: bool,
-}
-
-impl Request {
-    /// Whether the footage asked for must stay.
-    pub fn holds(&self) -> bool {
-        self.state.holds() && !self.hold_has_ended
-    }
-}
 
 /// A hold that an officer placed.
 #[derive(Clone, Debug)]
@@ -93,6 +67,10 @@ pub(super) struct Grant {
     pub viewer: AccountId,
     pub views: Vec<GrantedView>,
     pub ends: Utc,
+    /// Within what it may be watched.
+    pub conditions: GrantConditions,
+    /// Who decided so: another than who watches, unless the site allows it.
+    pub decided_by: Option<AccountId>,
     pub state: GrantState,
 }
 
@@ -119,6 +97,7 @@ pub(super) struct Registry {
     pub papers: Papers,
     /// What was written to who asked, and whether it was in time.
     pub correspondence: Correspondence,
+    pub disputes: Disputes,
     /// Requests whose decision is being carried out: a second one is told to wait.
     pub deciding: BTreeMap<RequestId, Arc<Deciding>>,
 }
@@ -152,9 +131,15 @@ impl Registry {
             Act::RequestSubmitted { .. } => self.enter_request(row),
             Act::IdentityChecked { request, .. }
             | Act::RequestUnavailable { request, .. }
+            | Act::DecisionProposed { request, .. }
+            | Act::DecisionSeconded { request, .. }
             | Act::RequestDecided { request, .. }
             | Act::RequestObjected { request }
+            | Act::RequestDelivered { request, .. }
+            | Act::RequestWithdrawn { request, .. }
+            | Act::FeeNoted { request, .. }
             | Act::RequestClosed { request } => self.apply_to_request(*request, row),
+            Act::FootageDisputed { .. } | Act::DisputeSettled { .. } => self.disputes.apply(row),
             Act::HoldReleased { request } => {
                 if let Some(known) = self.requests.get_mut(request) {
                     known.hold_has_ended = true;
@@ -206,23 +191,9 @@ impl Registry {
     }
 
     fn enter_request(&mut self, row: &Row) {
-        let Act::RequestSubmitted { request, asked, cameras, span, due, persons } = &row.act else { return };
-        let new = Request {
-            number: *request,
-            kind: *asked,
-            cameras: cameras.clone(),
-            span: *span,
-            received: row.at,
-            due: *due,
-            entered_by: person_of(row.actor),
-            persons: *persons,
-            state: RequestState::Submitted,
-            erased: Vec::new(),
-            kept: Vec::new(),
-            hold_is_confirmed: false,
-            hold_has_ended: false,
-        };
-        self.requests.insert(*request, new);
+        if let Some(new) = Request::entered(row) {
+            self.requests.insert(new.number, new);
+        }
     }
 
     fn enter_hold(&mut self, row: &Row) {
@@ -294,32 +265,40 @@ impl Registry {
     }
 
     fn apply_to_request(&mut self, request: RequestId, row: &Row) {
-        let act = &row.act;
+        let role = person_of(row.actor).and_then(|by| self.members.get(by)?.role());
         let Some(known) = self.requests.get_mut(&request) else { return };
-        let Some(next) = known.state.apply(act, row.at) else {
+        if !known.apply(row, role) {
             tracing::error!(%request, state = known.state.name(), "a row of the ledger does not fit the request's state");
             return;
-        };
-        known.state = next;
-        if let Act::RequestDecided { decision: Decision::Erased { erased, kept, .. }, .. } = act {
-            (known.erased, known.kept) = (erased.clone(), kept.clone());
         }
-        if let Act::RequestDecided { decision: Decision::Approved { grant, viewer, views, ends, .. }, .. } = act {
-            let new = Grant {
-                number: *grant,
-                request,
-                viewer: *viewer,
-                views: views.clone(),
-                ends: *ends,
-                state: GrantState::Open,
-            };
-            self.grants.insert(*grant, new);
+        match &row.act {
+            Act::RequestDecided {
+                decision: Decision::Approved { grant, viewer, views, ends, conditions, .. }, ..
+            } => {
+                let new = Grant {
+                    number: *grant,
+                    request,
+                    viewer: *viewer,
+                    views: views.clone(),
+                    ends: *ends,
+                    conditions: conditions.clone(),
+                    decided_by: person_of(row.actor),
+                    state: GrantState::Open,
+                };
+                self.grants.insert(*grant, new);
+            }
+            Act::RequestClosed { .. } | Act::RequestWithdrawn { .. } | Act::RequestUnavailable { .. } => {
+                let theirs = self.grants.values_mut().filter(|grant| grant.request == request);
+                theirs.for_each(|grant| grant.state = GrantState::Ended);
+            }
+            _ => {}
         }
-        if let RequestState::Closed { grant: Some(grant), .. } = &known.state
-            && let Some(grant) = self.grants.get_mut(grant)
-        {
-            grant.state = GrantState::Ended;
-        }
+    }
+
+    /// The open grants of one request: an objection may have led to a second one.
+    pub fn grants_for(&self, request: RequestId) -> Vec<GrantId> {
+        let open = self.grants.values().filter(|grant| grant.request == request && grant.state == GrantState::Open);
+        open.map(|grant| grant.number).collect()
     }
 
     pub fn next_request(&self) -> RequestId {

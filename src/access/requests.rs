@@ -2,17 +2,17 @@
 
 use super::decisions::Steps;
 use super::holds::RequestHold;
-use super::registry::Request;
-use super::states::{RequestState, erasure_answer, existence_answer};
-use super::texts::check_text;
-use super::{Access, AccessError, Caller};
-use crate::domain::request::{IdentityDocument, RequestKind};
+use super::requested::{Checked, DecidedBy, Delivered, Fee, Proposal, Request};
+use super::submission::Persons;
+use super::{Access, AccessError, Caller, NewRequest, PersonFields};
+use crate::domain::request::{Capacity, IdentityDocument, ProvisionBasis, RequestKind};
 use crate::domain::{
-    AccountId, CameraNumber, DestructionTrigger, GapCause, GrantId, HeldFor, RequestId, Role, Span, Utc,
+    AccountId, CameraNumber, DestructionTrigger, Digest, DisputeId, GapCause, GrantId, HeldFor, RequestId, Role, Span,
+    Utc,
 };
-use crate::ledger::{Act, GrantedView, KeptView};
+use crate::ledger::{Act, GrantConditions, GrantedView, KeptView, PapersSeen, RequestTerms};
 use crate::vault::{Availability, Hold};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -23,41 +23,17 @@ const STILL_COMING: Duration = Duration::from_secs(15);
 pub(super) const A_VOLUME_IS_AWAY: &str =
     "a volume that may hold it is not there at the moment; tell the installer, and ask again when it is back";
 
-/// What a request holds of the person who asks. It is sealed to the desk; no identity number has a place here.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PersonFields {
-    pub name: String,
-    pub contact: String,
-    #[serde(default)]
-    pub birth_date: Option<String>,
-    #[serde(default)]
-    pub relation: Option<String>,
+/// How a person was identified.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Identity {
+    pub document: IdentityDocument,
+    pub seen: PapersSeen,
 }
 
-impl std::fmt::Debug for PersonFields {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("PersonFields")
+impl From<IdentityDocument> for Identity {
+    fn from(document: IdentityDocument) -> Self {
+        Self { document, seen: PapersSeen::default() }
     }
-}
-
-/// What is stored of persons, with the purpose: it may name people too.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Persons {
-    pub person: PersonFields,
-    pub purpose: String,
-}
-
-/// A request as it is entered.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NewRequest {
-    pub kind: RequestKind,
-    pub cameras: Vec<CameraNumber>,
-    pub span: Span,
-    pub purpose: String,
-    pub person: PersonFields,
 }
 
 /// A request as it is shown.
@@ -69,12 +45,40 @@ pub struct RequestView {
     pub span: Span,
     pub state: &'static str,
     pub received: Utc,
+    pub entered: Utc,
     pub due: Utc,
     pub entered_by: Option<AccountId>,
+    /// How it came, and for whom; `None` for requests of the first versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terms: Option<RequestTerms>,
     pub document: Option<IdentityDocument>,
+    /// Who checked the identity, when, and which other papers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checked: Option<Checked>,
+    /// A decision that waits for a second person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<Proposal>,
+    /// Whether a decision takes two people here: it is proposed first.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub two_decide: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decided: Option<DecidedBy>,
+    /// Until when the person may object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objection_until: Option<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fee: Option<Fee>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivered: Option<Delivered>,
+    /// The dispute that blocks it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dispute: Option<DisputeId>,
     pub answer: Option<String>,
     pub grant: Option<GrantId>,
     pub granted: Vec<GrantedView>,
+    /// Within what it may be watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<GrantConditions>,
     /// The hull of what was granted.
     pub granted_span: Option<Span>,
     /// What was erased on the person's wish, and what of that stays.
@@ -94,26 +98,17 @@ pub struct RequestView {
     /// When what it held of persons was erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub persons_erased: Option<Utc>,
+    /// Who it is about, where another one asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<PersonFields>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub urgent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub availability: BTreeMap<CameraNumber, Vec<Availability>>,
-}
-
-impl NewRequest {
-    fn check(&self) -> Result<(), AccessError> {
-        check_cameras(&self.cameras)?;
-        let none = String::new();
-        let texts = [
-            ("purpose", &self.purpose, true),
-            ("name", &self.person.name, true),
-            ("contact", &self.person.contact, true),
-            ("birth_date", self.person.birth_date.as_ref().unwrap_or(&none), false),
-            ("relation", self.person.relation.as_ref().unwrap_or(&none), false),
-        ];
-        for (field, text, is_wanted) in texts {
-            check_text(field, text, is_wanted)?;
-        }
-        Ok(())
-    }
 }
 
 /// Refuses no cameras, too many, and the same twice.
@@ -134,17 +129,19 @@ impl Access {
     /// What is wrong with the input; [`AccessError::NotRecorded`], and then nothing was entered.
     pub fn submit(&self, caller: &Caller, new: NewRequest) -> Result<RequestView, AccessError> {
         caller.must_be(&[Role::Staff])?;
-        new.check()?;
-        caller.must_reach(&new.cameras)?;
-        let now = self.later();
-        self.must_be_filmed(&new.cameras, new.span, now)?;
+        let (kind, cameras, span) = (new.kind, new.cameras.clone(), new.span);
+        let times = (self.now(), self.later());
+        let (terms, persons) = new.checked(&self.periods.requests, &self.periods.time_zone, times)?;
+        caller.must_reach(&cameras)?;
+        let later = times.1;
+        self.must_be_filmed(&cameras, span, later)?;
+        self.must_be_the_right_way(kind, &cameras, span, later)?;
         let _turn = self.turn();
         let request = self.registry().next_request();
-        let persons = Persons { person: new.person, purpose: new.purpose };
         let committed = self.desk.store(&self.requests_dir, request, &persons)?;
-        let hold = Hold::of_request(request, new.cameras.clone(), new.span);
+        let hold = Hold::of_request(request, cameras, span);
         self.holds().place(hold.clone())?;
-        let entered = self.enter(caller, (request, &hold), new.kind, committed, now);
+        let entered = self.enter(caller, (request, &hold), kind, (terms, committed), later);
         let left = match entered {
             Ok(left) => left,
             Err(e) => {
@@ -167,13 +164,15 @@ impl Access {
         caller: &Caller,
         (request, hold): (RequestId, &Hold),
         asked: RequestKind,
-        persons: crate::domain::Digest,
+        (terms, persons): (RequestTerms, Digest),
         now: Utc,
     ) -> Result<bool, AccessError> {
         let Hold { cameras, span, .. } = hold.clone();
         let nothing_left = self.nothing_left(&cameras, span, now)?;
-        let due = self.due_of(self.now());
-        let submitted = Act::RequestSubmitted { request, asked, cameras: cameras.clone(), span, due, persons };
+        // It runs from when the request arrived, however it did and whoever has to come in person.
+        let due = self.due_of(terms.received);
+        let terms = Some(terms);
+        let submitted = Act::RequestSubmitted { request, asked, cameras: cameras.clone(), span, due, persons, terms };
         self.record(caller.actor(), submitted)?;
         match nothing_left {
             None => {
@@ -211,61 +210,75 @@ impl Access {
         Ok(nothing_left(&pieces).filter(|_| is_certain))
     }
 
-    /// Records by which document the person was identified. Its number has no place to be written.
+    /// Records by which document the person was identified, and which other papers were seen. Numbers have no place to be
+    /// written.
     ///
     /// # Errors
-    /// [`AccessError::WrongState`] unless the request is submitted.
+    /// [`AccessError::WrongState`] unless the request is submitted; [`AccessError::PaperWanted`].
     pub fn check_identity(
         &self,
         caller: &Caller,
         request: RequestId,
-        document: IdentityDocument,
+        identity: impl Into<Identity>,
     ) -> Result<RequestView, AccessError> {
         caller.must_be(&[Role::Staff])?;
-        self.record_of(caller, request, Act::IdentityChecked { request, document })?;
+        let Identity { document, seen } = identity.into();
+        self.papers_must_do(&self.find_request(request)?, document, seen)?;
+        self.record_of(caller, request, Act::IdentityChecked { request, document, seen })?;
         self.request(caller, request)
     }
 
-    /// Records that the person objects to a refusal: an officer decides anew, and what was asked for stays.
+    /// Which papers have to be seen of whom (PIPA 38, Decree 45 and 46; MSA 38-2(5)).
+    fn papers_must_do(&self, found: &Request, document: IdentityDocument, seen: PapersSeen) -> Result<(), AccessError> {
+        let wanted = |what| Err(AccessError::PaperWanted { what });
+        if self.periods.requests.identity_in_person && !seen.in_person {
+            return wanted("the person, with the document in hand: this site wants that,");
+        }
+        let is_authority = found.capacity() == Capacity::Authority;
+        if is_authority != (document == IdentityDocument::OfficialLetter) {
+            return wanted(if is_authority { "the authority's letter" } else { "a document of the person" });
+        }
+        if found.capacity().wants_power_of_attorney() && !seen.power_of_attorney {
+            return wanted("the power of attorney");
+        }
+        if found.capacity() == Capacity::Guardian && !seen.guardianship {
+            return wanted("that the person is the legal guardian");
+        }
+        let by_consent = found.terms.and_then(|terms| terms.provision);
+        let by_consent = by_consent.is_some_and(|provision| provision.basis == ProvisionBasis::Consent);
+        match found.kind {
+            RequestKind::OperatingRoomMediation if !seen.consent => {
+                wanted("the consent of the patient or of the guardian")
+            }
+            RequestKind::OperatingRoomConsent if !seen.consent => {
+                wanted("the consent of the patient and of everybody who took part")
+            }
+            RequestKind::Provision if by_consent && !seen.consent => wanted("the person's consent"),
+            RequestKind::ExistenceCheck
+            | RequestKind::Viewing
+            | RequestKind::Copy
+            | RequestKind::Erasure
+            | RequestKind::Provision
+            | RequestKind::OwnUse
+            | RequestKind::OperatingRoomAuthority
+            | RequestKind::OperatingRoomMediation
+            | RequestKind::OperatingRoomConsent => Ok(()),
+        }
+    }
+
+    /// Records that the person objects to a refusal, or to what of a part was not approved: an officer decides anew, and what
+    /// was asked for stays.
     ///
     /// # Errors
-    /// [`AccessError::WrongState`] unless it was refused, and only until its hold has lapsed.
+    /// [`AccessError::WrongState`] unless it was refused, wholly or in part, and only until its hold has lapsed.
     pub fn object(&self, caller: &Caller, request: RequestId) -> Result<RequestView, AccessError> {
         caller.must_be(&[Role::Staff, Role::Officer])?;
         self.record_of(caller, request, Act::RequestObjected { request })?;
         self.request(caller, request)
     }
 
-    /// Closes a decided request: its grant ends, its keys are destroyed, its hold is released. That of a refusal stays as
-    /// long as somebody can object.
-    ///
-    /// # Errors
-    /// [`AccessError::WrongState`] unless it is decided.
-    pub fn close(&self, caller: &Caller, request: RequestId) -> Result<RequestView, AccessError> {
-        caller.must_be(&[Role::Staff, Role::Officer])?;
-        self.record_of(caller, request, Act::RequestClosed { request })?;
-        let closed = self.find_request(request)?;
-        let grant = match &closed.state {
-            RequestState::Closed { grant, .. } => *grant,
-            _ => None,
-        };
-        // It is closed. One step that fails keeps no other from being done; what is left over is tidied up later.
-        let mut told = Ok(());
-        if let Some(grant) = grant {
-            told = told.and(self.record(caller.actor(), Act::GrantEnded { grant }).map(drop));
-            told = told.and(self.tidied(self.grants.destroy(grant)));
-        }
-        if closed.state.hold_until().is_none() && !closed.hold_has_ended {
-            told = told.and(self.record(caller.actor(), Act::HoldReleased { request }).map(drop));
-            let released = self.holds().release(HeldFor::Request(request));
-            told = told.and(self.tidied(released));
-        }
-        told?;
-        self.request(caller, request)
-    }
-
     /// Writes a row of a request if its state lets it follow: of two people at once, one is told of the other.
-    fn record_of(&self, caller: &Caller, request: RequestId, act: Act) -> Result<(), AccessError> {
+    pub(super) fn record_of(&self, caller: &Caller, request: RequestId, act: Act) -> Result<(), AccessError> {
         let _turn = self.turn();
         caller.must_reach(&self.must_follow(request, &act)?.cameras)?;
         self.record(caller.actor(), act).map(drop)
@@ -309,7 +322,12 @@ impl Access {
 
     /// The names of everybody whom a request tells of; none where the reader may not know them, or they are erased.
     pub(super) fn names_in(&self, caller: &Caller, request: &Request) -> Result<Vec<String>, AccessError> {
-        Ok(self.persons(caller, request)?.map(|persons| vec![persons.person.name]).unwrap_or_default())
+        let persons = self.persons(caller, request)?;
+        let names = |persons: Persons| {
+            let subject = persons.subject.map(|subject| subject.name);
+            [Some(persons.person.name), subject, persons.recipient].into_iter().flatten().collect()
+        };
+        Ok(persons.map(names).unwrap_or_default())
     }
 
     /// What there is of a camera in a span.
@@ -370,30 +388,23 @@ impl Access {
     }
 
     fn view(&self, request: &Request, persons: Option<Persons>) -> RequestView {
-        let (document, answer, grant) = match &request.state {
-            RequestState::Submitted => (None, None, None),
-            RequestState::Identified { document } => (Some(*document), None, None),
-            RequestState::Approved { document, grant } => (Some(*document), None, Some(*grant)),
-            RequestState::Confirmed { document, exists } => {
-                (Some(*document), Some(existence_answer(*exists).to_owned()), None)
-            }
-            RequestState::Refused { document, ground, reason, .. } => {
-                (Some(*document), Some(format!("{ground}: {reason}")), None)
-            }
-            RequestState::Erased { document, is_partial } => {
-                (Some(*document), Some(erasure_answer(*is_partial).to_owned()), None)
-            }
-            RequestState::Postponed { document, reason, until } => {
-                (Some(*document), Some(format!("postponed until {until}: {reason}")), None)
-            }
-            RequestState::Objected { document } => (Some(*document), None, None),
-            RequestState::Unavailable { reason } => (None, Some(format!("unavailable: {reason}")), None),
-            RequestState::Closed { document, grant, answer, .. } => (*document, answer.clone(), *grant),
+        let grant = request.state.grant();
+        let (granted, conditions, dispute) = {
+            let registry = self.registry();
+            let known = grant.and_then(|grant| registry.grants.get(&grant));
+            let dispute = registry.disputes.over_request(request.number, &request.cameras, request.span);
+            (
+                known.map(|grant| grant.views.clone()).unwrap_or_default(),
+                known.map(|grant| grant.conditions.clone()),
+                dispute.map(|dispute| dispute.dispute),
+            )
         };
-        let granted = grant
-            .and_then(|grant| self.registry().grants.get(&grant).map(|grant| grant.views.clone()))
-            .unwrap_or_default();
-        let (person, purpose) = persons.map(|persons| (persons.person, persons.purpose)).unzip();
+        let (mut purpose, mut person, mut others) = (None, None, (None, None, None, None));
+        if let Some(read) = persons {
+            (purpose, person) = (Some(read.purpose), Some(read.person));
+            others = (read.subject, read.urgent, read.place, read.recipient);
+        }
+        let (subject, urgent, place, recipient) = others;
         RequestView {
             number: request.number,
             kind: request.kind,
@@ -401,14 +412,25 @@ impl Access {
             span: request.span,
             state: request.state.name(),
             received: request.received,
+            entered: request.entered,
             due: self.due_now(request),
             entered_by: request.entered_by,
-            document,
-            answer,
+            terms: request.terms,
+            document: request.state.document(),
+            checked: request.checked,
+            proposal: request.proposal.clone(),
+            two_decide: self.periods.requests.second_approver,
+            decided: request.decided,
+            objection_until: request.state.objection_until(),
+            fee: request.fee,
+            delivered: request.delivered,
+            dispute,
+            answer: request.state.answer(),
             grant,
             deciding: self.deciding(request.number),
             granted_span: granted.iter().map(|view| view.span).reduce(Span::hull),
             granted,
+            conditions,
             erased: request.erased.clone(),
             kept: request.kept.clone(),
             held: self.holds().list().iter().any(|hold| hold.of == HeldFor::Request(request.number)),
@@ -416,6 +438,10 @@ impl Access {
             purpose,
             person,
             persons_erased: self.paper_erased(request.number),
+            subject,
+            urgent,
+            place,
+            recipient,
             availability: BTreeMap::new(),
         }
     }

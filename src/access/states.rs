@@ -1,6 +1,6 @@
 //! Where requests and holds stand, and what may follow.
 
-use crate::domain::request::{IdentityDocument, RefusalGround};
+use crate::domain::request::{IdentityDocument, PostponementCause, RefusalGround};
 use crate::domain::{AccountId, GrantId, HoldEnd, Utc};
 use crate::ledger::{Act, Decision};
 use std::time::Duration;
@@ -11,16 +11,19 @@ const OBJECTION_OF_OLD: Duration = Duration::from_secs(30 * 86_400);
 /// Where a request stands.
 ///
 /// ```text
-/// Submitted ─ identity ─▶ Identified ─ decision ─▶ Approved ── close ─▶ Closed
-///     │                     ▲ decided anew: │ ├──▶ Confirmed ─ close ───▲
-///     │                     │               │ ├──▶ Erased ──── close ───▲
-///     │                     │               │ ├──▶ Refused ─── close ───▲
+/// Submitted ─ identity ─▶ Identified ─ decision ─▶ Approved ──┐
+///     │                     ▲ decided anew: │ ├──▶ Partly ────┤
+///     │                     │               │ ├──▶ Confirmed ─┼─ delivered ─▶ Delivered ─ close ─▶ Closed
+///     │                     │               │ ├──▶ Erased ────┤                                    ▲
+///     │                     │               │ ├──▶ Refused ───┴──────────────── close ─────────────┘
 ///     │                     │               │ └──▶ Postponed, decided again
-///     │                     └── Objected ◀──┴────── objection, of Refused or Closed after it
-///     └─ nothing left ─▶ Unavailable
+///     │                     └── Objected ◀──┴────── objection: of Refused, of Partly, and of what followed either
+///     ├─ nothing left ─▶ Unavailable ─ close ─▶ Closed
+///     └─ taken back ───▶ Withdrawn
 /// ```
 ///
-/// Postponed and Objected are decided as Identified is.
+/// Postponed and Objected are decided as Identified is. Until it is decided nothing may turn out to be left, and it may be
+/// taken back: Identified, Postponed and Objected lead to Unavailable and Withdrawn, too.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RequestState {
     Submitted,
@@ -30,6 +33,13 @@ pub enum RequestState {
     Approved {
         document: IdentityDocument,
         grant: GrantId,
+    },
+    /// A part of it was approved.
+    Partly {
+        document: IdentityDocument,
+        grant: GrantId,
+        /// Until when the rest can be objected to.
+        until: Utc,
     },
     /// An existence check was answered.
     Confirmed {
@@ -50,33 +60,48 @@ pub enum RequestState {
     },
     Postponed {
         document: IdentityDocument,
+        cause: Option<PostponementCause>,
         reason: String,
         /// When a decision is expected.
         until: Utc,
     },
-    /// It was refused, and the person objects.
+    /// It was refused, or a part of it, and the person objects.
     Objected {
         document: IdentityDocument,
     },
+    /// Nothing is left of it.
     Unavailable {
+        document: Option<IdentityDocument>,
         reason: String,
+    },
+    /// The answer, and what was granted, reached who asked.
+    Delivered {
+        document: IdentityDocument,
+        grant: Option<GrantId>,
+        answer: Option<String>,
+        /// Of a refusal, or of a part: until when it can be objected to still.
+        until: Option<Utc>,
+    },
+    /// Who asked took it back.
+    Withdrawn {
+        document: Option<IdentityDocument>,
     },
     Closed {
         document: Option<IdentityDocument>,
         grant: Option<GrantId>,
         answer: Option<String>,
-        /// Of a refusal: until when it can be objected to still.
+        /// Of a refusal, or of a part: until when it can be objected to still.
         until: Option<Utc>,
     },
 }
 
 /// The answer to an existence check, in words.
-pub(super) fn existence_answer(exists: bool) -> &'static str {
+fn existence_answer(exists: bool) -> &'static str {
     if exists { "footage exists" } else { "no footage exists" }
 }
 
 /// The answer to an erasure, in words.
-pub(super) fn erasure_answer(is_partial: bool) -> &'static str {
+fn erasure_answer(is_partial: bool) -> &'static str {
     if is_partial { "erased in part" } else { "erased" }
 }
 
@@ -86,12 +111,15 @@ impl RequestState {
             RequestState::Submitted => "submitted",
             RequestState::Identified { .. } => "identified",
             RequestState::Approved { .. } => "approved",
+            RequestState::Partly { .. } => "partly",
             RequestState::Confirmed { .. } => "confirmed",
             RequestState::Refused { .. } => "refused",
             RequestState::Erased { .. } => "erased",
             RequestState::Postponed { .. } => "postponed",
             RequestState::Objected { .. } => "objected",
             RequestState::Unavailable { .. } => "unavailable",
+            RequestState::Delivered { .. } => "delivered",
+            RequestState::Withdrawn { .. } => "withdrawn",
             RequestState::Closed { .. } => "closed",
         }
     }
@@ -103,12 +131,14 @@ impl RequestState {
             RequestState::Submitted
             | RequestState::Identified { .. }
             | RequestState::Approved { .. }
+            | RequestState::Partly { .. }
             | RequestState::Confirmed { .. }
             | RequestState::Refused { .. }
             | RequestState::Postponed { .. }
-            | RequestState::Objected { .. } => true,
+            | RequestState::Objected { .. }
+            | RequestState::Delivered { .. } => true,
             RequestState::Closed { until, .. } => until.is_some(),
-            RequestState::Erased { .. } | RequestState::Unavailable { .. } => false,
+            RequestState::Erased { .. } | RequestState::Unavailable { .. } | RequestState::Withdrawn { .. } => false,
         }
     }
 
@@ -116,7 +146,26 @@ impl RequestState {
     pub(super) fn hold_until(&self) -> Option<Utc> {
         match self {
             RequestState::Refused { until, .. } => Some(*until),
-            RequestState::Closed { until, .. } => *until,
+            RequestState::Closed { until, .. } | RequestState::Delivered { grant: None, until, .. } => *until,
+            RequestState::Submitted
+            | RequestState::Identified { .. }
+            | RequestState::Approved { .. }
+            | RequestState::Partly { .. }
+            | RequestState::Confirmed { .. }
+            | RequestState::Erased { .. }
+            | RequestState::Postponed { .. }
+            | RequestState::Objected { .. }
+            | RequestState::Delivered { grant: Some(_), .. }
+            | RequestState::Withdrawn { .. }
+            | RequestState::Unavailable { .. } => None,
+        }
+    }
+
+    /// Until when the person may object to what was decided.
+    pub(super) fn objection_until(&self) -> Option<Utc> {
+        match self {
+            RequestState::Refused { until, .. } | RequestState::Partly { until, .. } => Some(*until),
+            RequestState::Closed { document: Some(_), until, .. } | RequestState::Delivered { until, .. } => *until,
             RequestState::Submitted
             | RequestState::Identified { .. }
             | RequestState::Approved { .. }
@@ -124,6 +173,8 @@ impl RequestState {
             | RequestState::Erased { .. }
             | RequestState::Postponed { .. }
             | RequestState::Objected { .. }
+            | RequestState::Withdrawn { .. }
+            | RequestState::Closed { document: None, .. }
             | RequestState::Unavailable { .. } => None,
         }
     }
@@ -133,87 +184,199 @@ impl RequestState {
         match self {
             RequestState::Submitted | RequestState::Identified { .. } => true,
             RequestState::Approved { .. }
+            | RequestState::Partly { .. }
             | RequestState::Confirmed { .. }
             | RequestState::Refused { .. }
             | RequestState::Erased { .. }
             | RequestState::Postponed { .. }
             | RequestState::Objected { .. }
             | RequestState::Unavailable { .. }
+            | RequestState::Delivered { .. }
+            | RequestState::Withdrawn { .. }
             | RequestState::Closed { .. } => false,
+        }
+    }
+
+    /// By which document the person was identified.
+    pub(super) fn document(&self) -> Option<IdentityDocument> {
+        match self {
+            RequestState::Submitted => None,
+            RequestState::Identified { document }
+            | RequestState::Approved { document, .. }
+            | RequestState::Partly { document, .. }
+            | RequestState::Confirmed { document, .. }
+            | RequestState::Refused { document, .. }
+            | RequestState::Erased { document, .. }
+            | RequestState::Postponed { document, .. }
+            | RequestState::Objected { document }
+            | RequestState::Delivered { document, .. } => Some(*document),
+            RequestState::Unavailable { document, .. }
+            | RequestState::Withdrawn { document }
+            | RequestState::Closed { document, .. } => *document,
+        }
+    }
+
+    /// What its decision granted.
+    pub(super) fn grant(&self) -> Option<GrantId> {
+        match self {
+            RequestState::Approved { grant, .. } | RequestState::Partly { grant, .. } => Some(*grant),
+            RequestState::Delivered { grant, .. } | RequestState::Closed { grant, .. } => *grant,
+            RequestState::Submitted
+            | RequestState::Identified { .. }
+            | RequestState::Confirmed { .. }
+            | RequestState::Refused { .. }
+            | RequestState::Erased { .. }
+            | RequestState::Postponed { .. }
+            | RequestState::Objected { .. }
+            | RequestState::Withdrawn { .. }
+            | RequestState::Unavailable { .. } => None,
+        }
+    }
+
+    /// The answer in words, where it is more than a grant.
+    pub(super) fn answer(&self) -> Option<String> {
+        match self {
+            RequestState::Confirmed { exists, .. } => Some(existence_answer(*exists).to_owned()),
+            RequestState::Refused { ground, reason, .. } => Some(format!("{ground}: {reason}")),
+            RequestState::Erased { is_partial, .. } => Some(erasure_answer(*is_partial).to_owned()),
+            RequestState::Postponed { cause, reason, until, .. } => Some(match cause {
+                Some(cause) => format!("postponed until {until}: {cause}: {reason}"),
+                None => format!("postponed until {until}: {reason}"),
+            }),
+            RequestState::Unavailable { reason, .. } => Some(format!("unavailable: {reason}")),
+            RequestState::Delivered { answer, .. } | RequestState::Closed { answer, .. } => answer.clone(),
+            RequestState::Submitted
+            | RequestState::Identified { .. }
+            | RequestState::Approved { .. }
+            | RequestState::Partly { .. }
+            | RequestState::Objected { .. }
+            | RequestState::Withdrawn { .. } => None,
         }
     }
 
     /// The next state, where the diagram has one. `at` is the time of the act's row.
     pub(super) fn apply(&self, act: &Act, at: Utc) -> Option<RequestState> {
-        match (self, act) {
-            (RequestState::Submitted, Act::IdentityChecked { document, .. }) => {
-                Some(RequestState::Identified { document: *document })
+        match act {
+            Act::IdentityChecked { document, .. } => {
+                (*self == RequestState::Submitted).then_some(RequestState::Identified { document: *document })
             }
-            (RequestState::Submitted, Act::RequestUnavailable { reason, .. }) => {
-                Some(RequestState::Unavailable { reason: reason.clone() })
+            Act::RequestUnavailable { reason, .. } => {
+                self.waits().then(|| RequestState::Unavailable { document: self.document(), reason: reason.clone() })
             }
-            (
-                RequestState::Identified { document }
-                | RequestState::Postponed { document, .. }
-                | RequestState::Objected { document },
-                Act::RequestDecided { decision, .. },
-            ) => Some(decided(*document, decision, at)),
-            (
-                RequestState::Refused { document, until, .. }
-                | RequestState::Closed { document: Some(document), until: Some(until), .. },
-                Act::RequestObjected { .. },
-            ) if at < *until => Some(RequestState::Objected { document: *document }),
-            (state, Act::RequestClosed { .. }) => state.closed(),
-            (
-                RequestState::Submitted
-                | RequestState::Identified { .. }
-                | RequestState::Approved { .. }
-                | RequestState::Confirmed { .. }
-                | RequestState::Refused { .. }
-                | RequestState::Erased { .. }
-                | RequestState::Postponed { .. }
-                | RequestState::Objected { .. }
-                | RequestState::Unavailable { .. }
-                | RequestState::Closed { .. },
-                _,
-            ) => None,
+            Act::RequestWithdrawn { .. } => self.waits().then(|| RequestState::Withdrawn { document: self.document() }),
+            Act::RequestDecided { decision, .. } => self.decidable().map(|document| decided(document, decision, at)),
+            // Nothing comes of these alone.
+            Act::DecisionProposed { .. } | Act::DecisionSeconded { .. } => self.decidable().map(|_| self.clone()),
+            Act::FeeNoted { .. } => self.takes_fees().then(|| self.clone()),
+            Act::RequestObjected { .. } => {
+                let is_in_time = self.objection_until().is_some_and(|until| at < until);
+                self.document().filter(|_| is_in_time).map(|document| RequestState::Objected { document })
+            }
+            Act::RequestDelivered { .. } => self.delivered(),
+            Act::RequestClosed { .. } => self.closed(),
+            _ => None,
         }
     }
 
-    fn closed(&self) -> Option<RequestState> {
-        let (document, grant, answer, until) = match self {
-            RequestState::Confirmed { document, exists } => {
-                (document, None, Some(existence_answer(*exists).to_owned()), None)
-            }
-            RequestState::Approved { document, grant } => (document, Some(*grant), None, None),
-            RequestState::Refused { document, ground, reason, until } => {
-                (document, None, Some(format!("{ground}: {reason}")), Some(*until))
-            }
-            RequestState::Erased { document, is_partial } => {
-                (document, None, Some(erasure_answer(*is_partial).to_owned()), None)
-            }
+    /// Whether it is open and not decided: it can be taken back.
+    fn waits(&self) -> bool {
+        *self == RequestState::Submitted || self.decidable().is_some()
+    }
+
+    /// The document of one that an officer can decide.
+    fn decidable(&self) -> Option<IdentityDocument> {
+        match self {
+            RequestState::Identified { document }
+            | RequestState::Postponed { document, .. }
+            | RequestState::Objected { document } => Some(*document),
+            RequestState::Submitted
+            | RequestState::Approved { .. }
+            | RequestState::Partly { .. }
+            | RequestState::Confirmed { .. }
+            | RequestState::Refused { .. }
+            | RequestState::Erased { .. }
+            | RequestState::Unavailable { .. }
+            | RequestState::Delivered { .. }
+            | RequestState::Withdrawn { .. }
+            | RequestState::Closed { .. } => None,
+        }
+    }
+
+    fn takes_fees(&self) -> bool {
+        match self {
+            RequestState::Submitted
+            | RequestState::Identified { .. }
+            | RequestState::Approved { .. }
+            | RequestState::Partly { .. }
+            | RequestState::Confirmed { .. }
+            | RequestState::Refused { .. }
+            | RequestState::Erased { .. }
+            | RequestState::Postponed { .. }
+            | RequestState::Objected { .. }
+            | RequestState::Delivered { .. } => true,
+            RequestState::Unavailable { .. } | RequestState::Withdrawn { .. } | RequestState::Closed { .. } => false,
+        }
+    }
+
+    /// Whether an answer was given: it can be handed over.
+    fn is_answered(&self) -> bool {
+        match self {
+            RequestState::Approved { .. }
+            | RequestState::Partly { .. }
+            | RequestState::Confirmed { .. }
+            | RequestState::Refused { .. }
+            | RequestState::Erased { .. } => true,
             RequestState::Submitted
             | RequestState::Identified { .. }
             | RequestState::Postponed { .. }
             | RequestState::Objected { .. }
             | RequestState::Unavailable { .. }
-            | RequestState::Closed { .. } => return None,
+            | RequestState::Delivered { .. }
+            | RequestState::Withdrawn { .. }
+            | RequestState::Closed { .. } => false,
+        }
+    }
+
+    fn delivered(&self) -> Option<RequestState> {
+        let document = self.document().filter(|_| self.is_answered())?;
+        let (grant, answer, until) = (self.grant(), self.answer(), self.objection_until());
+        Some(RequestState::Delivered { document, grant, answer, until })
+    }
+
+    fn closed(&self) -> Option<RequestState> {
+        let can_be = match self {
+            RequestState::Unavailable { .. } | RequestState::Delivered { .. } => true,
+            RequestState::Submitted
+            | RequestState::Identified { .. }
+            | RequestState::Approved { .. }
+            | RequestState::Partly { .. }
+            | RequestState::Confirmed { .. }
+            | RequestState::Refused { .. }
+            | RequestState::Erased { .. }
+            | RequestState::Postponed { .. }
+            | RequestState::Objected { .. }
+            | RequestState::Withdrawn { .. }
+            | RequestState::Closed { .. } => self.is_answered(),
         };
-        Some(RequestState::Closed { document: Some(*document), grant, answer, until })
+        let (document, grant, answer, until) = (self.document(), self.grant(), self.answer(), self.objection_until());
+        can_be.then_some(RequestState::Closed { document, grant, answer, until })
     }
 }
 
 fn decided(document: IdentityDocument, decision: &Decision, at: Utc) -> RequestState {
     match decision {
-        Decision::Approved { grant, .. } => RequestState::Approved { document, grant: *grant },
+        Decision::Approved { grant, partly_until: None, .. } => RequestState::Approved { document, grant: *grant },
+        Decision::Approved { grant, partly_until: Some(until), .. } => {
+            RequestState::Partly { document, grant: *grant, until: *until }
+        }
         Decision::Confirmed { exists } => RequestState::Confirmed { document, exists: *exists },
         Decision::Refused { ground, reason, objection_until } => {
             let until = objection_until.unwrap_or_else(|| at.saturating_add(OBJECTION_OF_OLD));
             RequestState::Refused { document, ground: *ground, reason: reason.clone(), until }
         }
         Decision::Erased { kept, .. } => RequestState::Erased { document, is_partial: !kept.is_empty() },
-        Decision::Postponed { reason, until } => {
-            RequestState::Postponed { document, reason: reason.clone(), until: *until }
+        Decision::Postponed { reason, until, cause } => {
+            RequestState::Postponed { document, cause: *cause, reason: reason.clone(), until: *until }
         }
     }
 }
@@ -284,82 +447,12 @@ impl OperationState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{HeldFor, HoldId, RequestId};
+    use crate::domain::{HeldFor, HoldId};
 
     const NOW: Utc = Utc::from_micros(1_795_341_600_000_000);
-    const DOCUMENT: IdentityDocument = IdentityDocument::Passport;
 
     fn later(days: u64) -> Utc {
         NOW.saturating_add(Duration::from_secs(days * 86_400))
-    }
-
-    fn refused() -> RequestState {
-        RequestState::Refused {
-            document: DOCUMENT,
-            ground: RefusalGround::OtherJustCause,
-            reason: "so".into(),
-            until: later(30),
-        }
-    }
-
-    fn states() -> Vec<RequestState> {
-        let closed = |until| RequestState::Closed { document: Some(DOCUMENT), grant: None, answer: None, until };
-        vec![
-            RequestState::Submitted,
-            RequestState::Identified { document: DOCUMENT },
-            RequestState::Approved { document: DOCUMENT, grant: GrantId(1) },
-            RequestState::Confirmed { document: DOCUMENT, exists: true },
-            refused(),
-            RequestState::Erased { document: DOCUMENT, is_partial: true },
-            RequestState::Postponed { document: DOCUMENT, reason: "so".into(), until: later(9) },
-            RequestState::Objected { document: DOCUMENT },
-            RequestState::Unavailable { reason: "so".into() },
-            closed(None),
-            closed(Some(later(30))),
-        ]
-    }
-
-    #[test]
-    fn each_act_follows_from_the_states_that_the_diagram_says_and_from_no_other() {
-        let request = RequestId(1);
-        let refusal =
-            Decision::Refused { ground: RefusalGround::OtherJustCause, reason: "so".into(), objection_until: None };
-        let postponed = Decision::Postponed { reason: "so".into(), until: later(9) };
-        let erased = Decision::Erased { erased: Vec::new(), segments: 1, kept: Vec::new() };
-        // By state, in the order of `states`: 1 where it may follow, and what it leads to.
-        let table = [
-            (Act::IdentityChecked { request, document: DOCUMENT }, "10000000000", "identified"),
-            (Act::RequestUnavailable { request, reason: String::new() }, "10000000000", "unavailable"),
-            (
-                Act::RequestDecided { request, decision: Decision::Confirmed { exists: true } },
-                "01000011000",
-                "confirmed",
-            ),
-            (Act::RequestDecided { request, decision: refusal }, "01000011000", "refused"),
-            (Act::RequestDecided { request, decision: erased }, "01000011000", "erased"),
-            (Act::RequestDecided { request, decision: postponed }, "01000011000", "postponed"),
-            (Act::RequestObjected { request }, "00001000001", "objected"),
-            (Act::RequestClosed { request }, "00111100000", "closed"),
-            (Act::LedgerRead, "00000000000", ""),
-        ];
-        for (act, from, to) in table {
-            for (state, follows) in states().iter().zip(from.chars()) {
-                let next = state.apply(&act, NOW).map(|next| next.name());
-                assert_eq!(next, (follows == '1').then_some(to), "{state:?} {act:?}");
-            }
-        }
-        assert_eq!(refused().apply(&Act::RequestObjected { request }, later(30)), None, "too late");
-    }
-
-    #[test]
-    fn footage_stays_while_a_request_is_open_and_as_long_as_its_refusal_can_be_objected_to() {
-        let held: Vec<(bool, Option<Utc>)> = states().iter().map(|state| (state.holds(), state.hold_until())).collect();
-        let (open, over, until) = ((true, None), (false, None), (true, Some(later(30))));
-        assert_eq!(held, [open, open, open, open, until, over, open, open, over, over, until]);
-        // A row of before the period was told.
-        let old = r#"{"outcome": "refused", "ground": "other-just-cause", "reason": "so"}"#;
-        let act = Act::RequestDecided { request: RequestId(1), decision: serde_json::from_str(old).unwrap() };
-        assert_eq!(RequestState::Identified { document: DOCUMENT }.apply(&act, NOW), Some(refused()));
     }
 
     #[test]

@@ -19,11 +19,14 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 mod accounts;
+mod asking;
 mod attacks;
 mod clock;
+mod course;
 mod damage;
 mod decisions;
 mod destructions;
+mod disputes;
 mod erasure;
 mod forgeries;
 mod holds;
@@ -32,6 +35,7 @@ mod listing;
 mod operations;
 mod papers;
 mod second_factor;
+mod seconds;
 
 const START: Utc = Utc::from_micros(1_795_341_600_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -80,6 +84,7 @@ struct Clinic {
     allow_unproven: bool,
     password_max: Option<Duration>,
     second_factor: SecondFactorFor,
+    requests: RequestRules,
 }
 
 struct Open {
@@ -101,17 +106,27 @@ impl Clinic {
     }
 
     fn on(dir: tempfile::TempDir, disk: SharedDisk, allow_unproven: bool) -> Self {
+        Self::with(&PEOPLE, dir, disk, allow_unproven)
+    }
+
+    /// With these people, in place of the usual ones.
+    fn of(people: &[(&str, Role)]) -> Self {
+        Self::with(people, tempfile::tempdir().unwrap(), Arc::new(RealDisk), true)
+    }
+
+    fn with(people: &[(&str, Role)], dir: tempfile::TempDir, disk: SharedDisk, allow_unproven: bool) -> Self {
         let hands = ManualClock::standing(START);
         let account = |(name, role): (&str, Role)| NewAccount {
             name: name.to_owned(),
             role,
             password: Password::new(format!("{name}-password")),
         };
-        let accounts: Vec<NewAccount> = PEOPLE.into_iter().map(account).collect();
+        let accounts: Vec<NewAccount> = people.iter().copied().map(account).collect();
         let new = NewSite { accounts: &accounts, strength: QUICK };
         let (site, _) = new.make(&disk, &dir.path().join("state"), &hands.clock()).unwrap();
         Volume::create(&disk, &dir.path().join("v1"), site).unwrap();
-        Self { dir, disk, hands, allow_unproven, password_max: None, second_factor: SecondFactorFor::Nobody }
+        let (second_factor, requests) = (SecondFactorFor::Nobody, RequestRules::default());
+        Self { dir, disk, hands, allow_unproven, password_max: None, second_factor, requests }
     }
 
     fn state(&self) -> PathBuf {
@@ -150,6 +165,7 @@ impl Clinic {
             viewing_place: Some("Server room".into()),
             contact: Some("02-123-4567".into()),
             objection: DAY * 30,
+            requests: self.requests,
             held_warn_percent: 10,
             unconfirmed_days: 2,
             operation_warn: Duration::from_secs(8 * 3_600),
@@ -234,13 +250,16 @@ impl Open {
 }
 
 fn to_viewer() -> Approval {
-    Approval { viewer: Some(VIEWER), cameras: None, span: None, ends: None }
+    Approval { viewer: Some(VIEWER), ..Approval::default() }
+}
+
+fn person(name: &str) -> PersonFields {
+    let contact = "010-1234-5678".to_owned();
+    PersonFields { name: name.to_owned(), contact, birth_date: None, address: None, relation: None }
 }
 
 fn new_request(of: u16, span: Span) -> NewRequest {
-    let person =
-        PersonFields { name: "김민수".into(), contact: "010-1234-5678".into(), birth_date: None, relation: None };
-    NewRequest { kind: RequestKind::Viewing, cameras: vec![camera(of)], span, purpose: "lost bag".into(), person }
+    NewRequest::own(RequestKind::Viewing, vec![camera(of)], span, "lost bag".into(), person("김민수"))
 }
 
 fn shown(pictures: &[Picture]) -> Vec<u64> {

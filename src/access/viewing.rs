@@ -5,7 +5,7 @@ use super::{Access, AccessError, Caller};
 use crate::crypto::{DataKey, StreamOpener};
 use crate::domain::{AccountId, CameraNumber, GrantId, RequestId, Role, SegmentId, Span, Utc};
 use crate::fragment::{frame_times, rebase, trim};
-use crate::ledger::{Act, GrantedView, ViewRefusal};
+use crate::ledger::{Act, GrantConditions, GrantedView, ViewRefusal};
 use crate::segment::{FragmentAt, SegmentReader};
 use crate::vault::{LiveSegment, VaultError};
 use serde::Serialize;
@@ -21,6 +21,8 @@ pub struct GrantView {
     pub views: Vec<GrantedView>,
     pub span: Option<Span>,
     pub ends: Utc,
+    /// Within what it may be watched.
+    pub conditions: GrantConditions,
     pub state: GrantState,
 }
 
@@ -78,6 +80,7 @@ impl Access {
                 views: grant.views.clone(),
                 span: grant.views.iter().map(|view| view.span).reduce(Span::hull),
                 ends: grant.ends,
+                conditions: grant.conditions.clone(),
                 state: grant.state,
             })
             .collect())
@@ -103,7 +106,9 @@ impl Access {
         grant: GrantId,
         camera: CameraNumber,
     ) -> Result<(Grant, GrantedView), AccessError> {
-        caller.must_be(&[Role::Viewer])?;
+        let watches: &[Role] =
+            if self.periods.requests.decider_may_view { &[Role::Viewer, Role::Officer] } else { &[Role::Viewer] };
+        caller.must_be(watches)?;
         let found = self.registry().grants.get(&grant).filter(|known| known.viewer == caller.account()).cloned();
         let Some(found) = found else {
             return self.refuse_view(caller, (None, camera, None), ViewRefusal::NoGrant, AccessError::NoGrant);
@@ -113,7 +118,14 @@ impl Access {
             return self.refuse_view(caller, asked, ViewRefusal::GrantEnded, AccessError::NoGrant);
         }
         match found.views.iter().find(|view| view.camera == camera && caller.reaches(camera)).copied() {
-            Some(view) => Ok((found, view)),
+            Some(view) => match self.must_be_usable(caller, &found, view) {
+                Ok(()) => Ok((found, view)),
+                Err(e) => {
+                    let is_disputed = matches!(e, AccessError::Disputed { .. });
+                    let why = if is_disputed { ViewRefusal::Disputed } else { ViewRefusal::OutsideGrant };
+                    self.refuse_view(caller, (Some(&found), camera, Some(view.span)), why, e)
+                }
+            },
             None => {
                 let asked = (Some(&found), camera, None);
                 self.refuse_view(caller, asked, ViewRefusal::OutsideGrant, AccessError::OutsideGrant)

@@ -27,8 +27,8 @@ pub struct RequestKeeping {
     pub contact: Option<String>,
 }
 
-/// Reads the section.
-pub(super) fn read_requests(mut requests: Section<'_>) -> RequestKeeping {
+/// Reads these fields, the last ones of their section.
+pub(super) fn read_keeping(mut requests: Section<'_>) -> RequestKeeping {
     let mut remind_days = requests
         .list("remind_days", DAYS_MOST, "whole numbers of days", |value| {
             let day = value.as_integer().and_then(|day| u32::from_str_radix(day.as_str(), day.radix()).ok());

@@ -4,7 +4,7 @@ use super::document::{Document, Section};
 use super::error::{ConfigError, ConfigErrors, Fault};
 use super::pace::{Compression, Pace};
 use super::private::{check_private, read_text};
-use super::requests::{RequestKeeping, read_requests};
+use super::requests::{RequestKeeping, read_keeping};
 use crate::domain::{CameraClass, Retention};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -46,7 +46,9 @@ pub struct Site {
     pub recording: Recording,
     pub erasing: Erasing,
     pub access: AccessLimits,
-    pub requests: RequestKeeping,
+    pub requests: RequestRules,
+    /// How long what is written of persons is kept, and what letters say.
+    pub keeping: RequestKeeping,
     /// Held footage that takes so much of the disks is an alarm.
     pub held_warn_percent: u8,
     /// So many days that nobody confirmed what was destroyed on are an alarm.
@@ -114,6 +116,19 @@ pub struct AccessLimits {
     pub request_due_days: u32,
     /// A refusal can be objected to for so long, and what was asked for stays until then.
     pub objection: Duration,
+}
+
+/// How requests are handled here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RequestRules {
+    /// The site is a public body: some bases of a provision are open to those alone (PIPA 18(2)).
+    pub public_body: bool,
+    /// Who asks shows the document in person; the time to answer runs from when the request arrived all the same.
+    pub identity_in_person: bool,
+    /// An officer may watch what an officer decided.
+    pub decider_may_view: bool,
+    /// A decision takes two people of different roles.
+    pub second_approver: bool,
 }
 
 /// Who must have a second factor.
@@ -226,7 +241,9 @@ impl Site {
         let recording = read_recording(root.section("recording"), compression);
         let erasing = read_erasing(root.section("erasing"));
         let access = read_access(root.section("access"));
-        let requests = read_requests(root.section("requests"));
+        let mut section = root.section("requests");
+        let requests = read_rules(&mut section);
+        let keeping = read_keeping(section);
         let mut holds = root.section("holds");
         let held_warn_percent = holds.number("warn_percent", 1..=100, "percent").map_or(10, |found| found.value);
         holds.finish();
@@ -256,6 +273,7 @@ impl Site {
             erasing,
             access,
             requests,
+            keeping,
             held_warn_percent: u8::try_from(held_warn_percent).unwrap_or(100),
             unconfirmed_days,
             operation_warn: hours(operation_warn_h),
@@ -365,6 +383,16 @@ fn read_access(mut access: Section<'_>) -> AccessLimits {
     limits
 }
 
+fn read_rules(requests: &mut Section<'_>) -> RequestRules {
+    let mut is_on = |key| requests.switch(key).is_some_and(|found| found.value);
+    RequestRules {
+        public_body: is_on("public_body"),
+        identity_in_person: is_on("identity_in_person"),
+        decider_may_view: is_on("decider_may_view"),
+        second_approver: is_on("second_approver"),
+    }
+}
+
 fn hours(count: u32) -> Duration {
     Duration::from_secs(u64::from(count) * 3600)
 }
@@ -405,10 +433,19 @@ mod tests {
         assert_eq!(site.access.session_idle, Duration::from_secs(600));
         assert_eq!(site.access.session_max, Duration::from_secs(12 * 3600));
         assert_eq!(site.access.request_due_days, 10);
-        assert_eq!(site.requests.remind_days, [3, 7, 9]);
-        assert!(site.requests.holidays.is_empty() && site.requests.viewing_place.is_none());
-        assert_eq!(site.requests.keep_persons, Duration::from_secs(1_096 * 86_400));
+        assert_eq!(site.keeping.remind_days, [3, 7, 9]);
+        assert!(site.keeping.holidays.is_empty() && site.keeping.viewing_place.is_none());
+        assert_eq!(site.keeping.keep_persons, Duration::from_secs(1_096 * 86_400));
         assert_eq!(site.access.objection, Duration::from_secs(30 * 86_400));
+        let all = |is_on| RequestRules {
+            public_body: is_on,
+            identity_in_person: is_on,
+            decider_may_view: is_on,
+            second_approver: is_on,
+        };
+        assert_eq!(site.requests, all(false));
+        let text = "public_body = true\nidentity_in_person = true\ndecider_may_view = true\nsecond_approver = true";
+        assert_eq!(parse(&format!("[site]\nname = \"S\"\n[requests]\n{text}\n")).unwrap().requests, all(true));
         assert_eq!((site.held_warn_percent, site.unconfirmed_days), (10, 7));
         assert_eq!(site.operation_warn, hours(8));
         assert_eq!(site.max_forward, Duration::from_secs(72 * 3600));
@@ -463,6 +500,10 @@ holidays = ["2027-01-01", "2026-12-25"]
 keep_persons_years = 1
 viewing_place = "Server room, 2nd floor"
 contact = "02-123-4567"
+public_body = true
+identity_in_person = true
+decider_may_view = true
+second_approver = true
 [holds]
 warn_percent = 100
 [destruction]
@@ -486,11 +527,11 @@ max_forward_h = 1
         assert_eq!(site.recording, recording);
         assert_eq!(site.erasing, Erasing { read_back_percent: 100, discard: false });
         assert_eq!(site.access.request_due_days, 1);
-        assert_eq!(site.requests.remind_days, [2, 5], "sorted, each once");
-        let holidays: Vec<String> = site.requests.holidays.iter().map(ToString::to_string).collect();
+        assert_eq!(site.keeping.remind_days, [2, 5], "sorted, each once");
+        let holidays: Vec<String> = site.keeping.holidays.iter().map(ToString::to_string).collect();
         assert_eq!(holidays, ["2026-12-25", "2027-01-01"]);
-        assert_eq!(site.requests.keep_persons, Duration::from_secs(366 * 86_400));
-        assert_eq!(site.requests.contact.as_deref(), Some("02-123-4567"));
+        assert_eq!(site.keeping.keep_persons, Duration::from_secs(366 * 86_400));
+        assert_eq!(site.keeping.contact.as_deref(), Some("02-123-4567"));
         assert_eq!((site.access.objection, site.held_warn_percent), (Duration::from_secs(7 * 86_400), 100));
         assert_eq!(site.unconfirmed_days, 1);
         assert_eq!(site.operation_warn, hours(24));
@@ -529,6 +570,7 @@ max_forward_h = 1
             ("[access]\nsession_idle_min = 90\nsession_max_h = 1", (5, 17), "access.session_max_h", &["shorter"]),
             ("[access]\nrequest_due_days = 11", (4, 20), "access.request_due_days", &["from 1 to 10 days"]),
             ("[access]\nobjection_days = 6", (4, 18), "access.objection_days", &["from 7 to 180 days"]),
+            ("[requests]\npublic_body = 1", (4, 15), "requests.public_body", &["true or false"]),
             ("[requests]\nremind_days = [3, 11]", (4, 19), "requests.remind_days[2]", &["from 1 to 10 days"]),
             ("[requests]\nremind_days = 3", (4, 15), "requests.remind_days", &["whole numbers of days", "integer"]),
             ("[requests]\nholidays = [\"2026-02-30\"]", (4, 13), "requests.holidays[1]", &["2026-12-25"]),

@@ -182,6 +182,10 @@ counted! {
     OperationId
 }
 counted! {
+    /// A dispute about footage.
+    DisputeId
+}
+counted! {
     /// A grant: what an approval handed to one viewer.
     GrantId
 }

@@ -34,6 +34,17 @@ impl LocalDay {
         matches!(self.0.weekday(), Weekday::Saturday | Weekday::Sunday)
     }
 
+    pub fn year(self) -> i16 {
+        self.0.year()
+    }
+
+    /// Whether somebody who was born on this day is not so many years old on another: the birthday counts.
+    pub fn is_below_years(self, years: i16, on: LocalDay) -> bool {
+        let of = |day: Date| (day.year(), day.month(), day.day());
+        let (year, month, day) = of(self.0);
+        (year.saturating_add(years), month, day) > of(on.0)
+    }
+
     /// From its first moment there to the next day's; `None` beyond the calendar.
     pub fn span(self, zone: &TimeZone) -> Option<Span> {
         let start = |day: Date| day.to_zoned(zone.clone()).ok().map(|start| start.timestamp().as_microsecond());
@@ -103,6 +114,18 @@ mod tests {
             let span = day.parse::<LocalDay>().unwrap().span(&paris).unwrap();
             assert_eq!(span.length(), Duration::from_secs(hours * 3_600), "{day}");
         }
+    }
+
+    #[test]
+    fn an_age_is_reached_on_the_birthday() {
+        let day = |text: &str| text.parse::<LocalDay>().unwrap();
+        let born = day("2012-11-26");
+        for (on, is_below) in [("2026-11-25", true), ("2026-11-26", false), ("2026-11-27", false), ("2025-12-31", true)]
+        {
+            assert_eq!(born.is_below_years(14, day(on)), is_below, "{on}");
+        }
+        assert!(day("2012-02-29").is_below_years(14, day("2026-02-28")));
+        assert!(!day("2012-02-29").is_below_years(14, day("2026-03-01")));
     }
 
     #[test]

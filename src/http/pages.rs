@@ -32,11 +32,13 @@ const FILES: &[(&str, &str, &str)] = &[
     ("player.js", JS, include_str!("pages/player.js")),
     ("records.js", JS, include_str!("pages/records.js")),
     ("report.js", JS, include_str!("pages/report.js")),
+    ("request-acts.js", JS, include_str!("pages/request-acts.js")),
     ("requests.js", JS, include_str!("pages/requests.js")),
     ("times.js", JS, include_str!("pages/times.js")),
     ("watch.js", JS, include_str!("pages/watch.js")),
     ("words-letters.js", JS, include_str!("pages/words-letters.js")),
     ("words.js", JS, include_str!("pages/words.js")),
+    ("words-requests.js", JS, include_str!("pages/words-requests.js")),
 ];
 
 pub(super) async fn index() -> Response {

@@ -95,6 +95,27 @@ impl From<AccessError> for Problem {
             AccessError::NoSuchRequest => (StatusCode::NOT_FOUND, "no-such-request", "No such request"),
             AccessError::WrongState { .. } => (StatusCode::CONFLICT, "wrong-state", "Not in this state"),
             AccessError::FourEyes => (StatusCode::FORBIDDEN, "four-eyes", "Two people are needed"),
+            AccessError::OwnDecision => (StatusCode::FORBIDDEN, "own-decision", "Two people are needed"),
+            AccessError::SecondWanted { .. } => (StatusCode::CONFLICT, "second-wanted", "A second person is needed"),
+            AccessError::GuardianWanted => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "guardian-wanted", "A legal guardian asks for a child")
+            }
+            AccessError::PaperWanted { .. } => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "paper-wanted", "A paper must be seen")
+            }
+            AccessError::PublicBodiesOnly => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "public-bodies-only", "Not a basis for this site")
+            }
+            AccessError::OperatingRoomRoutes { .. } => {
+                (StatusCode::FORBIDDEN, "operating-room-routes", "An operating room's footage")
+            }
+            AccessError::NoOperatingRoom { .. } => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "no-operating-room-camera", "Not an operating room")
+            }
+            AccessError::Disputed { .. } => (StatusCode::CONFLICT, "disputed", "It is in dispute"),
+            AccessError::NoSuchDispute => (StatusCode::NOT_FOUND, "no-such-dispute", "No such dispute"),
+            AccessError::DisputeSettled => (StatusCode::CONFLICT, "dispute-settled", "Settled already"),
+            AccessError::FeeOpen { .. } => (StatusCode::CONFLICT, "fee-open", "Not paid yet"),
             AccessError::MustStay { .. } => (StatusCode::CONFLICT, "must-stay", "Something must stay"),
             AccessError::NoSuchHold => (StatusCode::NOT_FOUND, "no-such-hold", "No such hold"),
             AccessError::WrongHoldState { .. } => (StatusCode::CONFLICT, "hold-ended", "The hold has changed"),

@@ -1,15 +1,13 @@
-//! Requests and their decisions; the ledger that they leave behind.
+//! Requests from the counter to their end, but for their decisions; the ledger that they leave behind.
 
 use super::Routes;
-use super::answers::{SignedIn, ask, ask_with_password};
+use super::answers::{SignedIn, ask};
 use super::bodies::{Asked, Body, Ends, Place};
 use super::problem::Problem;
-use crate::access::{
-    Access, Approval, Erasure, NewRequest, Password, PersonFields, Postponement, Refusal, RequestView, Steps,
-};
-use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
-use crate::domain::{AccountId, CameraNumber, Digest, RequestId, Utc};
-use crate::ledger::{Act, Row};
+use crate::access::{Identity, NewRequest, PersonFields, RequestView};
+use crate::domain::request::{Capacity, Channel, IdentityDocument, RequestKind};
+use crate::domain::{CameraNumber, Digest, RequestId, Utc};
+use crate::ledger::{Act, PapersSeen, ProvisionTerms, Row};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -21,10 +19,53 @@ const PAGE_LIMIT: usize = 1_000;
 #[serde(deny_unknown_fields)]
 pub(super) struct Submission {
     kind: RequestKind,
+    /// Or none, where the place says which.
+    #[serde(default)]
     cameras: Vec<CameraNumber>,
     span: Ends,
     purpose: String,
     person: PersonFields,
+    /// Who it is about, where another one asks.
+    subject: Option<PersonFields>,
+    #[serde(default)]
+    capacity: Option<Capacity>,
+    #[serde(default)]
+    channel: Channel,
+    /// When it arrived; left out: just now.
+    received: Option<Utc>,
+    /// Whose life, body or property is at stake, and how.
+    urgent: Option<String>,
+    /// Where it was, in words: of cameras that are not named, those whose name or place says so are asked for.
+    place: Option<String>,
+    #[serde(default)]
+    signed: bool,
+    recipient: Option<String>,
+    provision: Option<ProvisionTerms>,
+}
+
+impl Submission {
+    /// As whom somebody asks who does not say so.
+    fn capacity(&self) -> Capacity {
+        self.capacity.unwrap_or(match self.kind {
+            RequestKind::OwnUse => Capacity::Staff,
+            RequestKind::OperatingRoomAuthority | RequestKind::OperatingRoomMediation => Capacity::Authority,
+            RequestKind::ExistenceCheck
+            | RequestKind::Viewing
+            | RequestKind::Copy
+            | RequestKind::Erasure
+            | RequestKind::Provision
+            | RequestKind::OperatingRoomConsent => Capacity::Own,
+        })
+    }
+}
+
+/// The cameras whose name or place has all of these words.
+fn cameras_at(routes: &Routes, place: &str) -> Vec<CameraNumber> {
+    let words: Vec<String> = place.split_whitespace().map(str::to_lowercase).collect();
+    let cameras = routes.cameras.get();
+    let is_there = |text: &str| !words.is_empty() && words.iter().all(|word| text.contains(word));
+    let there = cameras.iter().filter(|camera| is_there(&format!("{} {}", camera.name, camera.place).to_lowercase()));
+    there.map(|camera| camera.number).collect()
 }
 
 pub(super) async fn submit(
@@ -32,8 +73,18 @@ pub(super) async fn submit(
     SignedIn(caller): SignedIn,
     Body(asked): Body<Submission>,
 ) -> Result<(StatusCode, Json<RequestView>), Problem> {
-    let Submission { kind, cameras, span, purpose, person } = asked;
-    let new = NewRequest { kind, cameras, span: span.span()?, purpose, person };
+    let capacity = asked.capacity();
+    let Submission { kind, mut cameras, span, purpose, person, channel, signed, provision, .. } = asked;
+    let Submission { subject, received, urgent, place, recipient, .. } = asked;
+    if let Some(place) = place.as_deref().filter(|_| cameras.is_empty()) {
+        cameras = cameras_at(&routes, place);
+        if cameras.is_empty() {
+            let detail = "no camera's name or place says so; name the cameras";
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "no-such-place", "No camera there", detail));
+        }
+    }
+    let own = NewRequest::own(kind, cameras, span.span()?, purpose, person);
+    let new = NewRequest { subject, capacity, channel, received, urgent, place, signed, recipient, provision, ..own };
     let view = ask(&routes.access, move |access| access.submit(&caller, new)).await?;
     Ok((StatusCode::CREATED, Json(view)))
 }
@@ -57,83 +108,21 @@ pub(super) async fn show(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Identity {
+pub(super) struct IdentitySeen {
     document: IdentityDocument,
+    /// Papers besides it.
+    #[serde(default)]
+    seen: PapersSeen,
 }
 
 pub(super) async fn check_identity(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
     Place(request): Place<RequestId>,
-    Body(Identity { document }): Body<Identity>,
+    Body(IdentitySeen { document, seen }): Body<IdentitySeen>,
 ) -> Result<Json<RequestView>, Problem> {
-    Ok(Json(ask(&routes.access, move |access| access.check_identity(&caller, request, document)).await?))
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "decision", deny_unknown_fields)]
-pub(super) enum Decided {
-    Approve {
-        viewer: Option<AccountId>,
-        cameras: Option<Vec<CameraNumber>>,
-        span: Option<Ends>,
-        ends: Option<Utc>,
-        password: String,
-    },
-    Refuse {
-        ground: RefusalGround,
-        reason: String,
-        password: String,
-    },
-    Erase {
-        cameras: Option<Vec<CameraNumber>>,
-        span: Option<Ends>,
-        /// Decided as well where a part must stay.
-        #[serde(default)]
-        partly: bool,
-        password: String,
-    },
-    Postpone {
-        reason: String,
-        until: Utc,
-        password: String,
-    },
-}
-
-pub(super) async fn decide(
-    State(routes): State<Routes>,
-    SignedIn(caller): SignedIn,
-    Place(request): Place<RequestId>,
-    Body(decided): Body<Decided>,
-) -> Result<Json<RequestView>, Problem> {
-    let view = match decided {
-        Decided::Approve { viewer, cameras, span, ends, password } => {
-            let span = span.map(Ends::span).transpose()?;
-            let approval = Approval { viewer, cameras, span, ends };
-            let password = Password::new(password);
-            let question = move |access: &Access| access.approve(&caller, request, &approval, password.expose());
-            ask_with_password(&routes.access, question).await
-        }
-        Decided::Refuse { ground, reason, password } => {
-            let refusal = Refusal { ground, reason };
-            let password = Password::new(password);
-            let question = move |access: &Access| access.refuse(&caller, request, &refusal, password.expose());
-            ask_with_password(&routes.access, question).await
-        }
-        Decided::Erase { cameras, span, partly, password } => {
-            let erasure = Erasure { cameras, span: span.map(Ends::span).transpose()?, partly };
-            let password = Password::new(password);
-            let question = move |access: &Access| access.erase(&caller, request, &erasure, password.expose());
-            ask_with_password(&routes.access, question).await
-        }
-        Decided::Postpone { reason, until, password } => {
-            let postponement = Postponement { reason, until };
-            let password = Password::new(password);
-            let question = move |access: &Access| access.postpone(&caller, request, &postponement, password.expose());
-            ask_with_password(&routes.access, question).await
-        }
-    };
-    view.map(Json).map_err(Problem::not_a_sign_in)
+    let identity = Identity { document, seen };
+    Ok(Json(ask(&routes.access, move |access| access.check_identity(&caller, request, identity)).await?))
 }
 
 /// The person objects to a refusal.
@@ -144,22 +133,6 @@ pub(super) async fn object(
     Body(Nothing {}): Body<Nothing>,
 ) -> Result<Json<RequestView>, Problem> {
     Ok(Json(ask(&routes.access, move |access| access.object(&caller, request)).await?))
-}
-
-#[derive(Serialize)]
-pub(super) struct DecisionUnderWay {
-    /// `null` while nobody decides.
-    steps: Option<Steps>,
-}
-
-/// How far a decision under way has come. What an approval hands over is read from the disk first.
-pub(super) async fn decision_steps(
-    State(routes): State<Routes>,
-    SignedIn(caller): SignedIn,
-    Place(request): Place<RequestId>,
-) -> Result<Json<DecisionUnderWay>, Problem> {
-    let steps = ask(&routes.access, move |access| access.decision_steps(&caller, request)).await?;
-    Ok(Json(DecisionUnderWay { steps }))
 }
 
 #[derive(Deserialize)]
@@ -173,6 +146,49 @@ pub(super) async fn close(
     Body(Nothing {}): Body<Nothing>,
 ) -> Result<Json<RequestView>, Problem> {
     Ok(Json(ask(&routes.access, move |access| access.close(&caller, request)).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct By {
+    channel: Channel,
+}
+
+/// The answer reached who asked.
+pub(super) async fn deliver(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Place(request): Place<RequestId>,
+    Body(By { channel }): Body<By>,
+) -> Result<Json<RequestView>, Problem> {
+    Ok(Json(ask(&routes.access, move |access| access.deliver(&caller, request, channel)).await?))
+}
+
+/// Who asked takes it back.
+pub(super) async fn withdraw(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Place(request): Place<RequestId>,
+    Body(By { channel }): Body<By>,
+) -> Result<Json<RequestView>, Problem> {
+    Ok(Json(ask(&routes.access, move |access| access.withdraw(&caller, request, channel)).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FeeOf {
+    amount_krw: u32,
+    paid: bool,
+}
+
+/// What a copy costs, and whether that was paid.
+pub(super) async fn note_fee(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Place(request): Place<RequestId>,
+    Body(FeeOf { amount_krw, paid }): Body<FeeOf>,
+) -> Result<Json<RequestView>, Problem> {
+    Ok(Json(ask(&routes.access, move |access| access.note_fee(&caller, request, amount_krw, paid)).await?))
 }
 
 #[derive(Serialize)]

@@ -70,6 +70,12 @@ impl Act {
             | Act::RequestDecided { request, .. }
             | Act::RequestObjected { request }
             | Act::RequestClosed { request }
+            | Act::DecisionProposed { request, .. }
+            | Act::DecisionSeconded { request, .. }
+            | Act::RequestDelivered { request, .. }
+            | Act::RequestWithdrawn { request, .. }
+            | Act::FeeNoted { request, .. }
+            | Act::FootageDisputed { request: Some(request), .. }
             | Act::HoldPlaced { request, .. }
             | Act::HoldReleased { request }
             | Act::HoldConfirmed { of: HeldFor::Request(request) }
@@ -108,6 +114,8 @@ impl Act {
             | Act::SignedOut
             | Act::GrantEnded { .. }
             | Act::RequestsSearched { .. }
+            | Act::FootageDisputed { request: None, .. }
+            | Act::DisputeSettled { .. }
             | Act::PaperErased(_)
             | Act::ViewServed { .. }
             | Act::ViewRefused { request: None, .. }

@@ -1,16 +1,17 @@
 //! What a row says. The JSON of these types is the format: fields are added, never renamed.
 
+use super::asked::{PapersSeen, ProposedDecision, RequestTerms};
 use super::checkpoint::Checkpoint;
+use super::decision::Decision;
 use super::papers::{LetterDelivered, LetterProduced, PaperErased, RequestReminded};
 use super::receipt::{DestructionReceipt, ManifestClosed};
 use crate::crypto::{PublicKey, VerifyingKey};
-use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
+use crate::domain::request::{Channel, DisputeGround, DisputeOutcome, IdentityDocument, RequestKind};
 use crate::domain::{
-    AccountId, AskedBy, CameraNumber, Digest, GrantId, HeldFor, HoldEnd, HoldId, HoldReason, LocalDay, OperationId,
-    RequestId, Role, SiteId, Span, Utc,
+    AccountId, AskedBy, CameraNumber, Digest, DisputeId, GrantId, HeldFor, HoldEnd, HoldId, HoldReason, LocalDay,
+    OperationId, RequestId, Role, SiteId, Span, Utc,
 };
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::net::IpAddr;
 
 /// Who did it, and from where (Safety Measures Notice, article 8).
@@ -36,72 +37,6 @@ pub struct Row {
     pub act: Act,
 }
 
-/// What may be seen of one camera. It begins at the key frame at or before the moment asked for, since nothing can be
-/// decoded without that, and ends exactly where it was asked to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct GrantedView {
-    pub camera: CameraNumber,
-    pub span: Span,
-}
-
-/// Why footage that was to be erased stays.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind")]
-pub enum KeptFor {
-    /// Something else holds it.
-    Held { by: HeldFor },
-    /// A law wants it kept until then.
-    Floor { until: Utc },
-    /// It was still being written.
-    Recording,
-}
-
-impl fmt::Display for KeptFor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            KeptFor::Held { by } => write!(f, "held for {by}"),
-            KeptFor::Floor { until } => write!(f, "a law wants it kept until {until}"),
-            KeptFor::Recording => f.write_str("it is still being written"),
-        }
-    }
-}
-
-/// What stays of a camera, and why.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct KeptView {
-    pub camera: CameraNumber,
-    pub span: Span,
-    pub why: KeptFor,
-}
-
-/// How a request was decided.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "outcome")]
-pub enum Decision {
-    Approved {
-        grant: GrantId,
-        viewer: AccountId,
-        views: Vec<GrantedView>,
-        ends: Utc,
-        segments: u32,
-        /// Digest of the grant's slots as they were staged. Slots that no row names are erased at a start.
-        slots: Digest,
-    },
-    /// The answer to an existence check. Nothing is shown for it.
-    Confirmed { exists: bool },
-    Refused {
-        ground: RefusalGround,
-        reason: String,
-        /// Until when the person may object; what was asked for stays until then. Rows of before it was told have none.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        objection_until: Option<Utc>,
-    },
-    /// What was asked to be erased goes: all of it but what is kept. Whole segments.
-    Erased { erased: Vec<GrantedView>, segments: u32, kept: Vec<KeptView> },
-    /// Not decided yet, for a reason, and expected to be by then. The request stays open, and keeps what it asks for.
-    Postponed { reason: String, until: Utc },
-}
-
 /// Why a picture was not shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -110,6 +45,8 @@ pub enum ViewRefusal {
     OutsideGrant,
     GrantEnded,
     Expired,
+    /// It is in dispute.
+    Disputed,
 }
 
 fn once() -> u32 {
@@ -260,6 +197,9 @@ pub enum Act {
         span: Span,
         due: Utc,
         persons: Digest,
+        /// How it came, and for whom; rows of the first versions do not tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        terms: Option<RequestTerms>,
     },
     /// Nothing is left of what was asked for, or there never was.
     RequestUnavailable {
@@ -269,6 +209,18 @@ pub enum Act {
     IdentityChecked {
         request: RequestId,
         document: IdentityDocument,
+        #[serde(default, skip_serializing_if = "PapersSeen::are_none")]
+        seen: PapersSeen,
+    },
+    /// Somebody proposes a decision, where a site wants two people of different roles for one. Nothing comes of it alone.
+    DecisionProposed {
+        request: RequestId,
+        proposed: ProposedDecision,
+    },
+    /// Somebody of another role stands by the proposal of this row.
+    DecisionSeconded {
+        request: RequestId,
+        proposal: u64,
     },
     RequestDecided {
         request: RequestId,
@@ -278,8 +230,36 @@ pub enum Act {
     RequestObjected {
         request: RequestId,
     },
+    /// The answer, and what was granted, reached who asked.
+    RequestDelivered {
+        request: RequestId,
+        channel: Channel,
+    },
+    /// Who asked takes it back.
+    RequestWithdrawn {
+        request: RequestId,
+        channel: Channel,
+    },
+    /// What it costs at cost price, and whether that was paid (PIPA 38(3)).
+    FeeNoted {
+        request: RequestId,
+        amount_krw: u32,
+        paid: bool,
+    },
     RequestClosed {
         request: RequestId,
+    },
+    /// From here on nobody uses this footage, nor decides over it, until the dispute about it is settled.
+    FootageDisputed {
+        dispute: DisputeId,
+        request: Option<RequestId>,
+        cameras: Vec<CameraNumber>,
+        span: Span,
+        ground: DisputeGround,
+    },
+    DisputeSettled {
+        dispute: DisputeId,
+        outcome: DisputeOutcome,
     },
     /// A request's own hold: whatever it asks for.
     HoldPlaced {

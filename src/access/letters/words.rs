@@ -1,6 +1,6 @@
 //! What letters say of kinds, grounds and times, in both languages.
 
-use crate::domain::request::{RefusalGround, RequestKind};
+use crate::domain::request::{PostponementCause, RefusalGround, RequestKind};
 use crate::domain::{Language, Utc};
 use crate::ledger::KeptFor;
 use jiff::Zoned;
@@ -63,6 +63,18 @@ impl Words<'_> {
             RequestKind::ExistenceCheck => self.pick("개인영상정보 존재 확인", "confirmation of existence"),
             RequestKind::Viewing => self.pick("개인영상정보 열람", "viewing"),
             RequestKind::Erasure => self.pick("개인영상정보 삭제", "erasure"),
+            RequestKind::Copy => self.pick("개인영상정보 사본 제공", "a copy"),
+            RequestKind::Provision => self.pick("개인영상정보 제3자 제공", "provision to a third party"),
+            RequestKind::OwnUse => self.pick("개인영상정보 목적 내 이용", "use inside the purpose"),
+            RequestKind::OperatingRoomAuthority => {
+                self.pick("수술실 영상정보 제공 (수사·재판)", "operating room: for an investigation or a court")
+            }
+            RequestKind::OperatingRoomMediation => {
+                self.pick("수술실 영상정보 제공 (의료분쟁 조정·중재)", "operating room: for mediation")
+            }
+            RequestKind::OperatingRoomConsent => {
+                self.pick("수술실 영상정보 열람·제공 (전원 동의)", "operating room: with everybody’s consent")
+            }
         }
     }
 
@@ -102,6 +114,23 @@ impl Words<'_> {
                 "「표준 개인정보 보호지침」 제44조제4항",
                 "Standard Personal Information Protection Guidelines, article 44(4)",
             ),
+        }
+    }
+
+    /// Why something is postponed.
+    pub fn cause(self, cause: PostponementCause) -> String {
+        match cause {
+            PostponementCause::Masking => {
+                self.pick("다른 사람을 알아볼 수 없도록 처리하는 중", "Other people are being made unrecognisable")
+            }
+            PostponementCause::FootageOutOfReach => {
+                self.pick("영상이 저장된 장치를 사용할 수 없음", "The disk that it stands on is out of reach")
+            }
+            PostponementCause::Dispute => self.pick("영상 또는 권한에 다툼이 있음", "It is in dispute"),
+            PostponementCause::BeingClarified => {
+                self.pick("요구 대상 또는 시각을 확인하는 중", "Who or when is being clarified")
+            }
+            PostponementCause::OtherJustCause => self.pick("그 밖에 정당한 사유", "Another just cause"),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Who decides what, and which act follows which.
 
 use super::*;
+use crate::ledger::PapersSeen;
 
 #[test]
 fn four_eyes_roles_and_passwords_stand_between_a_request_and_its_approval() {
@@ -37,10 +38,17 @@ fn who_entered_a_request_cannot_decide_it() {
     let (request, due) = (RequestId(1), at(1_000));
     let asked = RequestKind::Viewing;
     let persons = Digest::ZERO;
-    let submitted =
-        Act::RequestSubmitted { request, asked, cameras: vec![camera(1)], span: span(10, 20), due, persons };
+    let submitted = Act::RequestSubmitted {
+        request,
+        asked,
+        cameras: vec![camera(1)],
+        span: span(10, 20),
+        due,
+        persons,
+        terms: None,
+    };
     open.access.record(by_officer, submitted).unwrap();
-    let checked = Act::IdentityChecked { request, document: IdentityDocument::Passport };
+    let checked = Act::IdentityChecked { request, document: IdentityDocument::Passport, seen: PapersSeen::default() };
     open.access.record(Actor::Daemon, checked).unwrap();
     let told = open.access.approve(&open.sign_in("officer"), request, &to_viewer(), "officer-password");
     assert!(matches!(told, Err(AccessError::FourEyes)));

@@ -1,6 +1,7 @@
 //! Holds: officers' own, and requests' over refusal, postponement and objection.
 
 use super::*;
+use crate::domain::request::PostponementCause;
 use crate::domain::{HoldEnd, HoldId, HoldReason};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -423,7 +424,8 @@ fn asked_on_day_29_postponed_refused_objected_and_decided_on_day_45_the_footage_
     clinic.hands.advance(DAY * 5);
     open.tick();
     let until = open.access.now().saturating_add(DAY * 3);
-    let postponement = Postponement { reason: "others are being masked".into(), until };
+    let postponement =
+        Postponement { cause: PostponementCause::Masking, reason: "others are being masked".into(), until };
     let officer = open.sign_in("officer");
     let view = open.access.postpone(&officer, request, &postponement, "officer-password").unwrap();
     assert_eq!((view.state, view.held), ("postponed", true));
@@ -509,7 +511,8 @@ fn an_identity_number_in_an_officers_words_is_refused_too() {
     let refusal = Refusal { ground: RefusalGround::HarmToOthers, reason: reason.clone() };
     let told = open.access.refuse(&officer, request, &refusal, "officer-password");
     assert!(matches!(told, Err(AccessError::IdNumber { field: "reason" })), "{told:?}");
-    let postponement = Postponement { reason, until: open.access.now().saturating_add(DAY) };
+    let postponement =
+        Postponement { cause: PostponementCause::OtherJustCause, reason, until: open.access.now().saturating_add(DAY) };
     let told = open.access.postpone(&officer, request, &postponement, "officer-password");
     assert!(matches!(told, Err(AccessError::IdNumber { field: "reason" })), "{told:?}");
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::crypto::commitment;
+use crate::domain::request::PostponementCause;
 use crate::domain::{DeliveryWay, Language, LetterKind};
 use crate::ledger::{LetterDelivered, LetterProduced};
 
@@ -59,7 +60,8 @@ fn each_decision_has_its_letter_in_both_languages_and_none_before() {
 
     open.identify(request);
     let until = START.saturating_add(DAY * 30);
-    let postponement = Postponement { reason: "모자이크 처리 중 <b>".into(), until };
+    let postponement =
+        Postponement { cause: PostponementCause::Masking, reason: "모자이크 처리 중 <b>".into(), until };
     open.access.postpone(&open.sign_in("officer"), request, &postponement, "officer-password").unwrap();
     let told = open.html(request, LetterKind::Postponement, Language::Ko);
     assert_tells(&told, &common);

@@ -1,6 +1,7 @@
 //! Requests as a list, and found again.
 
 use super::*;
+use crate::domain::request::PostponementCause;
 use crate::ledger::RequestReminded;
 
 fn named(of: u16, name: &str) -> NewRequest {
@@ -212,7 +213,11 @@ fn a_postponement_stops_no_day_and_an_objection_begins_them_anew() {
     let request = open.ask(1, span(10, 20)).number;
     open.identify(request);
     let officer = open.sign_in("officer");
-    let postponement = Postponement { reason: "to be masked".into(), until: START.saturating_add(DAY * 30) };
+    let postponement = Postponement {
+        cause: PostponementCause::Masking,
+        reason: "to be masked".into(),
+        until: START.saturating_add(DAY * 30),
+    };
     open.access.postpone(&officer, request, &postponement, "officer-password").unwrap();
     let open = pass_days(&clinic, open, 12, false);
     assert_eq!(open.access.duties().requests_overdue, 1, "postponed, and overdue all the same");

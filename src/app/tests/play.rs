@@ -2,8 +2,8 @@
 
 use super::super::{Built, Doors};
 use crate::access::{
-    Approval, Caller, DayConfirmation, Erasure, NewAccount, NewHold, NewOperation, NewRequest, NewSite, Password,
-    PersonFields, Refusal, SiteFiles,
+    Access, AccessError, Approval, Caller, DayConfirmation, Erasure, NewAccount, NewDispute, NewHold, NewOperation,
+    NewRequest, NewSite, Password, PersonFields, Refusal, SiteFiles,
 };
 use crate::clock::ManualClock;
 use crate::config::{Pace, SITE_FILE, SecondFactor, Site, VolumePlace};
@@ -11,13 +11,13 @@ use crate::crypto::{PrivateKey, PublicKey, Strength};
 use crate::disk::{
     Access as Opened, Disk, Failure, Flush, Operation, OperationKind, PowerCut, SharedDisk, SimulatedDisk, Snapshot,
 };
-use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
+use crate::domain::request::{Channel, DisputeGround, DisputeOutcome, IdentityDocument, RefusalGround, RequestKind};
 use crate::domain::{
     AccountId, AskedBy, CameraClass, CameraNumber, DestructionTrigger, Digest, GapCause, GrantId, HeldFor, HoldId,
     HoldReason, LocalDay, OperationId, RequestId, Retention, Role, SegmentId,
 };
 use crate::domain::{SiteId, Span, Utc};
-use crate::ledger::{Act, Decision, Row};
+use crate::ledger::{Act, Decision, GrantConditions, Row};
 use crate::segment::{FragmentFacts, ManifestRecord, SlotFile, SlotPurpose};
 use crate::vault::{CameraRecorder, StagedSlot, Volume};
 use std::collections::{BTreeMap, BTreeSet};
@@ -620,12 +620,9 @@ impl<'a> Play<'a> {
     }
 
     fn submit_as(&mut self, desk: &Caller, kind: RequestKind, of: u16, span: Span) -> RequestId {
-        let person =
-            PersonFields {
-                name: "김민수".into(), contact: "010-1234-5678".into(), birth_date: None, relation: None
-            };
-        let cameras = vec![camera(of)];
-        let new = NewRequest { kind, cameras, span, purpose: "lost bag".into(), person };
+        let (name, contact) = ("김민수".to_owned(), "010-1234-5678".to_owned());
+        let person = PersonFields { name, contact, birth_date: None, address: None, relation: None };
+        let new = NewRequest::own(kind, vec![camera(of)], span, "lost bag".into(), person);
         let request = self.built().access.submit(desk, new).unwrap().number;
         self.promises.holds.insert(HeldFor::Request(request));
         self.promises.persons.insert(request);
@@ -655,7 +652,13 @@ impl<'a> Play<'a> {
     }
 
     pub fn approve(&mut self, officer: &Caller, request: RequestId) -> GrantId {
-        let approval = Approval { viewer: Some(VIEWER), cameras: None, span: None, ends: None };
+        self.approve_part(officer, request, None)
+    }
+
+    /// Of all of it, or of a shorter span.
+    pub fn approve_part(&mut self, officer: &Caller, request: RequestId, span: Option<Span>) -> GrantId {
+        let conditions = GrantConditions { viewings: Some(2), masking: true, ..GrantConditions::default() };
+        let approval = Approval { viewer: Some(VIEWER), span, conditions, ..Approval::default() };
         let grant =
             self.built().access.approve(officer, request, &approval, "officer-password").unwrap().grant.unwrap();
         let rows = self.rows();
@@ -671,12 +674,43 @@ impl<'a> Play<'a> {
     }
 
     pub fn close(&mut self, desk: &Caller, request: RequestId, grant: GrantId) {
+        self.end_with(desk, request, grant, |access, desk| access.close(desk, request).map(drop));
+    }
+
+    /// The person was given a part, objects to the rest, and then takes it all back.
+    pub fn object_and_withdraw(&mut self, desk: &Caller, request: RequestId, grant: GrantId) {
+        let access = Arc::clone(&self.built().access);
+        access.deliver(desk, request, Channel::Visit).unwrap();
+        self.note_rows();
+        access.object(desk, request).unwrap();
+        self.note_rows();
+        self.end_with(desk, request, grant, |access, desk| access.withdraw(desk, request, Channel::Phone).map(drop));
+    }
+
+    /// Footage comes into dispute, and the dispute is settled.
+    pub fn dispute(&mut self, officer: &Caller, of: u16, within: Span) {
+        let access = Arc::clone(&self.built().access);
+        let ground = DisputeGround::Accuracy;
+        let new = NewDispute { request: None, cameras: Some(vec![camera(of)]), span: Some(within), ground };
+        let dispute = access.mark_disputed(officer, new).unwrap().dispute;
+        self.note_rows();
+        access.settle_dispute(officer, dispute, DisputeOutcome::Agreed).unwrap();
+        self.note_rows();
+    }
+
+    fn end_with(
+        &mut self,
+        desk: &Caller,
+        request: RequestId,
+        grant: GrantId,
+        end: impl FnOnce(&Access, &Caller) -> Result<(), AccessError>,
+    ) {
         let path = self.ground.state().join("grants").join(format!("{:08x}", grant.0));
         let slots = self.slots(&path, SlotPurpose::Grant);
         // From here on both may go.
         self.promises.grants.remove(&grant);
         self.is_released(HeldFor::Request(request));
-        self.built().access.close(desk, request).unwrap();
+        end(&self.built().access, desk).unwrap();
         self.promises.gone.extend(slots);
         self.note_rows();
     }

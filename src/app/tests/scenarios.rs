@@ -18,7 +18,7 @@ pub struct Scenario {
     pub weight: u32,
 }
 
-pub const ALL: [Scenario; 32] = [
+pub const ALL: [Scenario; 33] = [
     Scenario { name: "a first start", play: first_start, weight: 2 },
     Scenario { name: "create, append, commit, seal, stop", play: recording, weight: 4 },
     Scenario { name: "expire: key, blocks, name, grant's slot, day key, receipt", play: erasing, weight: 3 },
@@ -50,6 +50,7 @@ pub const ALL: [Scenario; 32] = [
     Scenario { name: "a start after half an end of a manifest", play: start_after_half_an_end, weight: 3 },
     Scenario { name: "a day key of two manifests, of which one ends first", play: two_periods, weight: 5 },
     Scenario { name: "people join, change, reset and leave", play: people_change, weight: 2 },
+    Scenario { name: "a part, an objection, a dispute, taken back", play: taken_back, weight: 3 },
     Scenario { name: "what is written of persons comes to its end", play: persons_end, weight: 1 },
 ];
 
@@ -223,6 +224,29 @@ fn officers_hold(ground: &Ground, left_out: Option<Flush>) -> Played {
     play.round();
     play.advance(AFTER_EXPIRY);
     play.lapse(&[HeldFor::Hold(lapses)]);
+    play.promises.going = play.day_key_slots();
+    play.advance(Duration::ZERO);
+    play.round();
+    play.end()
+}
+
+/// A part is granted, the rest objected to, and then all of it is taken back: its keys and its hold go.
+fn taken_back(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    play.record(1, 0, 2);
+    play.commit();
+    play.advance(Duration::from_secs(20));
+    let desk = play.sign_in("desk");
+    let request = play.submit(&desk, 1, span(0, 2));
+    play.identify(&desk, request);
+    let officer = play.sign_in("officer");
+    play.begin();
+    let grant = play.approve_part(&officer, request, Some(span(0, 1)));
+    play.advance(AFTER_EXPIRY);
+    play.round();
+    let (desk, officer) = (play.sign_in("desk"), play.sign_in("officer"));
+    play.dispute(&officer, 1, span(1, 2));
+    play.object_and_withdraw(&desk, request, grant);
     play.promises.going = play.day_key_slots();
     play.advance(Duration::ZERO);
     play.round();

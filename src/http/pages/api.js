@@ -68,7 +68,7 @@ export async function remove(path) {
 /// Problems whose sentence says all; of the others the daemon's detail is shown too.
 const SAID_IN_FULL = [
   'wrong-credentials', 'wrong-password', 'second-factor-wanted', 'second-factor-missing', 'not-approved', 'password-too-old',
-  'own-account', 'last-officer', 'no-such-account', 'no-such-operation', 'no-operating-room', 'no-such-hold', 'own-hold', 'no-such-day', 'day-not-over', 'day-confirmed', 'report-changed', 'forbidden', 'no-such-request', 'no-such-route', 'span-in-future', 'id-number', 'four-eyes',
+  'own-account', 'last-officer', 'no-such-account', 'no-such-operation', 'no-operating-room', 'no-such-hold', 'own-hold', 'no-such-day', 'day-not-over', 'day-confirmed', 'report-changed', 'forbidden', 'no-such-request', 'no-such-route', 'span-in-future', 'id-number', 'four-eyes', 'own-decision', 'guardian-wanted', 'public-bodies-only', 'operating-room-routes', 'no-operating-room-camera', 'no-such-dispute', 'dispute-settled', 'no-such-place',
   'no-grant', 'outside-grant', 'not-recorded', 'inside', 'clock-refused', 'clock-destroys',
 ];
 
@@ -107,6 +107,10 @@ const SENTENCES = {
   'erased': 'answer.erased',
   'erased in part': 'answer.erased-in-part',
   'another just cause': 'ground.other-just-cause',
+  'other people are being made unrecognisable': 'postpone.masking',
+  'the footage is out of reach for now': 'postpone.footage-out-of-reach',
+  'it is in dispute': 'postpone.dispute',
+  'what is asked for is being clarified': 'postpone.being-clarified',
 };
 
 function sentence(text) {
@@ -130,7 +134,11 @@ export function answerText(text) {
   const destroyed = /^(?:unavailable: )?(destroyed|destroyed early|erased on request) on (\S+)$/.exec(text);
   if (destroyed) return t(`answer.${destroyed[1].replaceAll(' ', '-')}`, { when: pointText(destroyed[2]) });
   const postponed = /^postponed until (\S+): (.*)$/s.exec(text);
-  if (postponed) return t('answer.postponed', { when: pointText(postponed[1]), why: postponed[2] });
+  if (postponed) {
+    const [, cause, words] = /^([^:]+): (.*)$/s.exec(postponed[2]) ?? [];
+    const why = Object.hasOwn(SENTENCES, cause) ? `${sentence(cause)}: ${words}` : postponed[2];
+    return t('answer.postponed', { when: pointText(postponed[1]), why });
+  }
   const [, head, rest] = /^([^:]+): (.*)$/s.exec(text) ?? [];
   if (head === 'unavailable') return t('answer.unavailable', { why: sentence(rest) });
   return Object.hasOwn(SENTENCES, head) ? `${sentence(head)}: ${rest}` : sentence(text);

@@ -7,18 +7,23 @@ import { fromLocalInput, spanText, toLocalInput, zoneText } from './times.js';
 import { cameraText } from './cameras.js';
 import { passwordField, postWithPassword, takePassword } from './password.js';
 
+/// Why a decision waits (PIPA 35(3)).
+const CAUSES = ['masking', 'footage-out-of-reach', 'dispute', 'being-clarified', 'other-just-cause'];
 /// PIPA 35(4), the whole list.
 const GROUNDS = ['forbidden-by-law', 'harm-to-others', 'already-destroyed', 'other-just-cause'];
+
+/// Of these a copy can come.
+const COPIED = ['copy', 'provision', 'operating-room-authority', 'operating-room-mediation', 'operating-room-consent'];
 
 const STEPS_EVERY_MS = 500;
 
 /// Sends a decision; while its footage is read, `element` tells how far that is. It goes on should the page be closed.
 async function decide(request, decision, element) {
-  const place = `/v1/requests/${request.number}/decision`;
+  const place = `/v1/requests/${request.number}/${request.two_decide ? 'proposal' : 'decision'}`;
   const told = h('p', { class: 'steps', role: 'status' });
   element.append(told);
   const timer = setInterval(async () => {
-    const { steps } = await get(place).catch(() => ({ steps: null }));
+    const { steps } = await get(`/v1/requests/${request.number}/decision`).catch(() => ({ steps: null }));
     if (!steps || steps.total === 0 || !told.isConnected) return;
     const percent = Math.floor((steps.done / steps.total) * 100);
     told.replaceChildren(h('progress', { value: steps.done, max: steps.total }), ` ${t('decide.steps', { percent })}`);
@@ -49,6 +54,36 @@ function narrowed(element, request) {
   return less;
 }
 
+/// Within what it may be watched; what is left as it is limits nothing.
+function conditionFields(request) {
+  const box = (name, key) => h('label', { class: 'choice' }, h('input', { type: 'checkbox', name: 'conditions', value: name }), h('span', {}, t(key)));
+  return h('details', {},
+    h('summary', {}, t('decide.conditions')),
+    field(t('decide.viewings'), h('input', { type: 'number', name: 'viewings', min: '1', step: '1' }), { optional: true }),
+    field(t('decide.terminal'), h('input', { type: 'text', name: 'terminal', autocomplete: 'off' }), { optional: true }),
+    field(t('decide.appointment.from'), localTime('appointment-from'), { optional: true }),
+    field(t('decide.appointment.to'), localTime('appointment-to'), { optional: true }),
+    box('present', 'condition.present'),
+    COPIED.includes(request.kind) && box('copy', 'condition.copy'),
+    box('masking', 'condition.masking'));
+}
+
+function conditionsOf(element) {
+  const conditions = Object.fromEntries(ticked(element, 'conditions').map((one) => [one, true]));
+  const viewings = typed(element, 'viewings');
+  if (viewings) conditions.viewings = Number(viewings);
+  const terminal = typed(element, 'terminal');
+  if (terminal) conditions.terminal = terminal;
+  const [from, to] = ['appointment-from', 'appointment-to'].map((name) => fromLocalInput(typed(element, name)));
+  if (from && to) conditions.appointment = { from, to };
+  return conditions;
+}
+
+/// What a decision says when it is done: where two people decide, it is proposed first.
+function doneText(request, text) {
+  return request.two_decide ? t('propose.done') : text;
+}
+
 function approveForm(house, request, cameras, viewers) {
   const [password, passwordLine] = passwordField(house, t('decide.password.hint'));
   const viewer = select('viewer', [['', t('decide.viewer.choose')], ...viewers.map((one) => [one.account, one.name])]);
@@ -59,12 +94,13 @@ function approveForm(house, request, cameras, viewers) {
     }
     const ends = fromLocalInput(typed(element, 'ends'));
     const decided = await decide(request, {
-      decision: 'approve', viewer: Number(viewer.value), ...narrowed(element, request), ...(ends && { ends }), password: takePassword(password),
+      decision: 'approve', viewer: Number(viewer.value), ...narrowed(element, request), ...(ends && { ends }), conditions: conditionsOf(element), password: takePassword(password),
     }, element);
-    await house.refresh(t('decide.approved', { span: spanText(decided.granted_span ?? request.span) }));
+    await house.refresh(doneText(request, t('decide.approved', { span: spanText(decided.granted_span ?? request.span) })));
   },
   field(t('decide.viewer'), viewer),
   field(t('decide.ends'), localTime('ends'), { optional: true, hint: t('decide.ends.hint') }),
+  conditionFields(request),
   h('details', {},
     h('summary', {}, t('decide.part')),
     choices(t('new.cameras'), 'checkbox', 'cameras', request.cameras.map((number) => [number, cameraText(cameras, number), true])),
@@ -80,7 +116,7 @@ function refuseForm(house, request) {
     await decide(request, {
       decision: 'refuse', ground: element.elements.ground.value, reason: typed(element, 'reason'), password: takePassword(password),
     }, element);
-    await house.refresh(t('decide.refused'));
+    await house.refresh(doneText(request, t('decide.refused')));
   },
   choices(t('decide.ground'), 'radio', 'ground', GROUNDS.map((one) => [one, word('ground', one)]), t('decide.ground.hint')),
   field(t('decide.reason'), h('textarea', { name: 'reason', rows: '3' }), { hint: `${t('decide.reason.hint')} ${t('new.no-id')}` }),
@@ -98,7 +134,7 @@ function eraseForm(house, request, cameras) {
       const decided = await decide(request, {
         decision: 'erase', ...narrowed(element, request), partly: ticked(element, 'partly').length > 0, password: takePassword(password),
       }, element);
-      await house.refresh(t(decided.kept ? 'decide.erased.part' : 'decide.erased'));
+      await house.refresh(doneText(request, t(decided.kept ? 'decide.erased.part' : 'decide.erased')));
     } catch (problem) {
       if (problem instanceof Problem && problem.slug === 'must-stay' && problem.detail.startsWith('a part')) {
         partly.replaceChildren(confirmation('partly', t('decide.erase.partly')));
@@ -124,11 +160,12 @@ function postponeForm(house, request) {
   const zone = t('new.zone', { zone: zoneText() });
   return section(t('decide.postpone'), form({ id: 'postpone' }, async (element) => {
     await decide(request, {
-      decision: 'postpone', reason: typed(element, 'reason'), until: fromLocalInput(typed(element, 'until')), password: takePassword(password),
+      decision: 'postpone', cause: element.elements.cause.value, reason: typed(element, 'reason'), until: fromLocalInput(typed(element, 'until')), password: takePassword(password),
     }, element);
-    await house.refresh(t('decide.postponed'));
+    await house.refresh(doneText(request, t('decide.postponed')));
   },
   h('p', {}, t('decide.postpone.why')),
+  field(t('decide.cause'), select('cause', CAUSES.map((one) => [one, word('postpone', one)]))),
   field(t('decide.postpone.until'), localTime('until'), { hint: zone }),
   field(t('decide.reason'), h('textarea', { name: 'reason', rows: '3' }), { hint: `${t('decide.reason.hint')} ${t('new.no-id')}` }),
   passwordLine,
@@ -140,17 +177,31 @@ function answerForm(house, request) {
   const [password, passwordLine] = passwordField(house, t('decide.password.answer'));
   return section(t('decide.answer'), form({ id: 'approve' }, async (element) => {
     await decide(request, { decision: 'approve', password: takePassword(password) }, element);
-    await house.refresh(t('decide.answered'));
+    await house.refresh(doneText(request, t('decide.answered')));
   },
   h('p', {}, t('decide.answer.how')),
   passwordLine,
   h('button', { type: 'submit', class: 'main' }, t('decide.answer.send'))));
 }
 
+/// Nothing is left of it: that is looked up, and told with its cause.
+function unavailableForm(house, request) {
+  const [password, passwordLine] = passwordField(house, t('decide.password.refuse'));
+  return section(t('decide.unavailable'), form({ id: 'unavailable' }, async (element) => {
+    await decide(request, { decision: 'unavailable', password: takePassword(password) }, element);
+    await house.refresh(doneText(request, t('decide.unavailable.done')));
+  },
+  h('p', {}, t('decide.unavailable.why')),
+  passwordLine,
+  h('button', { type: 'submit' }, t('decide.unavailable.send'))));
+}
+
 export async function decisionForms(house, request, cameras) {
-  if (request.kind === 'existence-check') return [answerForm(house, request), refuseForm(house, request), postponeForm(house, request)];
-  if (request.kind === 'erasure') return [eraseForm(house, request, cameras), refuseForm(house, request), postponeForm(house, request)];
+  const others = [refuseForm(house, request), postponeForm(house, request), unavailableForm(house, request)];
+  if (request.two_decide) others.unshift(note(t('propose.why')));
+  if (request.kind === 'existence-check') return [answerForm(house, request), ...others];
+  if (request.kind === 'erasure') return [eraseForm(house, request, cameras), ...others];
   const { accounts } = await get('/v1/accounts');
   const viewers = accounts.filter((one) => one.role === 'viewer' && one.standing === 'active');
-  return [approveForm(house, request, cameras, viewers), refuseForm(house, request), postponeForm(house, request)];
+  return [approveForm(house, request, cameras, viewers), ...others];
 }

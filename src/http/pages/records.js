@@ -47,6 +47,7 @@ function details(act, names) {
     one('row.request', act.request),
     one('row.grant', act.grant ?? decision.grant),
     one('row.hold', act.hold ?? act.of?.hold),
+    one('row.dispute', act.dispute),
     one('row.operation', act.operation),
     act.asked_by && word('asked-by', act.asked_by),
     one('row.request', act.of?.request),

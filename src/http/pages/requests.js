@@ -7,14 +7,20 @@ import { clockText, daysLeft, pointText, spanText } from './times.js';
 import { cameraText, readCameras, refreshButton } from './cameras.js';
 import { decisionForms } from './decision.js';
 import { passwordField, postWithPassword, takePassword } from './password.js';
+import {
+  conditionsText, deliverForm, disputeForm, feeForm, paperChoices, papersSeen, papersText, proposalForms, withdrawForm,
+} from './request-acts.js';
 
-const DOCUMENTS = ['resident-card', 'passport', 'drivers-licence'];
+const DOCUMENTS = ['resident-card', 'passport', 'drivers-licence', 'alien-card', 'official-letter'];
 /// States in which the ten days run (PIPA 35, Decree 41).
 const UNDECIDED = ['submitted', 'identified', 'postponed', 'objected'];
 /// States that an officer can decide.
 const DECIDABLE = ['identified', 'postponed', 'objected'];
-/// States that end by closing.
-const ANSWERED = ['approved', 'confirmed', 'refused', 'erased'];
+/// States behind which nothing comes.
+const ENDED = ['closed', 'withdrawn', 'unavailable'];
+/// States with an answer that can be handed over.
+const ANSWERED = ['approved', 'partly', 'confirmed', 'refused', 'erased'];
+const CLOSABLE = [...ANSWERED, 'delivered', 'unavailable'];
 
 export function stateMark(state) {
   return h('span', { class: `state ${state}` }, word('state', state));
@@ -138,10 +144,11 @@ function availability(cameras, number, pieces, whole) {
 
 function identityForm(house, request) {
   return section(t('request.identity'), form({ id: 'identity' }, async (element) => {
-    await post(`/v1/requests/${request.number}/identity`, { document: element.elements.document.value });
+    await post(`/v1/requests/${request.number}/identity`, { document: element.elements.document.value, seen: papersSeen(element) });
     await house.refresh(t('request.identity.done'));
   },
   choices(t('request.identity.what'), 'radio', 'document', DOCUMENTS.map((one) => [one, word('document', one)]), t('request.identity.hint')),
+  paperChoices(),
   h('button', { type: 'submit', class: 'main' }, t('request.identity.send'))));
 }
 
@@ -158,7 +165,7 @@ function objectForm(house, request) {
   return section(t('request.object'), form({ id: 'object' }, async () => {
     await post(`/v1/requests/${request.number}/objection`, {});
     await house.refresh(t('request.object.done'));
-  }, h('p', {}, t('request.object.why', { until: pointText(request.hold.until) })), confirmation('objects', t('request.object.sure')),
+  }, h('p', {}, t('request.object.why', { until: pointText(request.objection_until) })), confirmation('objects', t('request.object.sure')),
   h('button', { type: 'submit' }, t('request.object.send'))));
 }
 
@@ -184,6 +191,25 @@ function keptText({ kind, by, until }) {
   return kind === 'floor' ? t('kept.floor', { until: pointText(until) }) : word('kept', kind);
 }
 
+function byText(done) {
+  return done && t('request.by', { when: pointText(done.at), account: done.by ?? '–' });
+}
+
+/// How it came, for whom, and on what ground it goes to somebody else.
+function termsOf({ terms, recipient }) {
+  if (!terms) return [];
+  const { capacity, channel, signed, provision } = terms;
+  return [
+    [t('request.capacity'), word('capacity', capacity)],
+    [t('request.channel'), word('channel', channel)],
+    [t('request.signed'), signed && t('yes')],
+    [t('request.recipient'), recipient && h('span', { class: 'said' }, recipient)],
+    [t('request.basis'), provision && word('basis', provision.basis)],
+    [t('request.form'), provision && word('form', provision.form)],
+    [t('request.used-until'), provision && provision.until],
+  ];
+}
+
 function whatIsAsked(request, cameras) {
   return section(t('request.facts'), facts([
     [t('col.state'), stateMark(request.state)],
@@ -192,12 +218,23 @@ function whatIsAsked(request, cameras) {
     [t('col.span'), spanText(request.span)],
     [t('col.cameras'), h('ul', { class: 'bare' }, request.cameras.map((number) => h('li', {}, cameraText(cameras, number))))],
     [t('request.purpose'), request.purpose && h('span', { class: 'said' }, request.purpose)],
+    [t('request.place'), request.place && h('span', { class: 'said' }, request.place)],
+    [t('request.urgent'), request.urgent && h('span', { class: 'said' }, request.urgent)],
+    ...termsOf(request),
     [t('request.received'), pointText(request.received)],
+    [t('request.entered-at'), request.entered !== request.received && pointText(request.entered)],
     [t('request.entered'), request.entered_by],
     [t('request.document'), request.document && word('document', request.document)],
+    [t('request.checked'), byText(request.checked)],
+    [t('request.papers'), papersText(request.checked)],
+    [t('request.fee'), request.fee && t(request.fee.paid ? 'request.fee.paid' : 'request.fee.open', { won: request.fee.amount_krw })],
+    [t('request.decided'), byText(request.decided)],
+    [t('request.delivered'), byText(request.delivered)],
+    [t('request.objection-until'), request.objection_until && pointText(request.objection_until)],
     [t('request.held'), holdText(request)],
     [t('request.granted'), request.granted.length > 0 && h('ul', { class: 'bare' }, request.granted.map((view) =>
       h('li', {}, `${cameraText(cameras, view.camera)}: ${spanText(view.span)}`)))],
+    [t('request.conditions'), conditionsText(request.conditions)],
     [t('request.erased'), request.erased && h('ul', { class: 'bare' }, request.erased.map((view) =>
       h('li', {}, `${cameraText(cameras, view.camera)}: ${spanText(view.span)}`)))],
     [t('request.kept'), request.kept && h('ul', { class: 'bare' }, request.kept.map((view) =>
@@ -206,15 +243,20 @@ function whatIsAsked(request, cameras) {
   ]));
 }
 
-function whoAsks({ person, persons_erased: erased }) {
-  if (erased) return section(t('request.person'), h('p', {}, t('request.person.erased', { when: pointText(erased) })));
-  if (!person) return section(t('request.person'), h('p', {}, t('request.person.hidden')));
-  return section(t('request.person'), facts([
+function personFacts(title, person) {
+  return section(title, facts([
     [t('new.name'), person.name],
     [t('new.contact'), person.contact],
     [t('new.birth'), person.birth_date],
+    [t('new.address'), person.address],
     [t('new.relation'), person.relation],
   ]));
+}
+
+function whoAsks({ person, subject, persons_erased: erased }) {
+  if (erased) return [section(t('request.person'), h('p', {}, t('request.person.erased', { when: pointText(erased) })))];
+  if (!person) return [section(t('request.person'), h('p', {}, t('request.person.hidden')))];
+  return [personFacts(t('request.person'), person), subject && personFacts(t('request.subject'), subject)];
 }
 
 /// What the reader may do now, as the request stands.
@@ -226,12 +268,19 @@ async function actions(house, request, cameras) {
   if (staff && request.state === 'submitted') shown.push(identityForm(house, request));
   if (officer && request.state === 'submitted') shown.push(note(t('request.identity.first')));
   if (officer && request.hold?.confirm_until) shown.push(confirmHoldForm(house, request));
-  if (officer && DECIDABLE.includes(request.state)) {
-    if (request.entered_by === account) shown.push(note(t('request.own')));
-    else shown.push(...await decisionForms(house, request, cameras));
+  if (request.dispute) shown.push(note(t('request.dispute', { n: request.dispute }), 'warning'));
+  if (DECIDABLE.includes(request.state)) {
+    shown.push(...proposalForms(house, request));
+    const proposes = request.two_decide && role === 'auditor';
+    if (officer && request.entered_by === account) shown.push(note(t('request.own')));
+    else if (officer || proposes) shown.push(...await decisionForms(house, request, cameras));
   }
-  if ((staff || officer) && request.hold?.until) shown.push(objectForm(house, request));
-  if ((staff || officer) && ANSWERED.includes(request.state)) shown.push(closeForm(house, request));
+  if ((staff || officer) && ANSWERED.includes(request.state)) shown.push(deliverForm(house, request));
+  if ((staff || officer) && new Date(request.objection_until) > new Date()) shown.push(objectForm(house, request));
+  if ((staff || officer) && CLOSABLE.includes(request.state)) shown.push(closeForm(house, request));
+  if ((staff || officer) && !ENDED.includes(request.state)) shown.push(feeForm(house, request));
+  if ((staff || officer) && UNDECIDED.includes(request.state)) shown.push(withdrawForm(house, request));
+  if (officer && !ENDED.includes(request.state)) shown.push(disputeForm(house, request));
   return shown;
 }
 

@@ -1,0 +1,57 @@
+//! Disputes: footage that nobody uses until it is settled what is true of it.
+
+use super::Routes;
+use super::answers::{SignedIn, ask};
+use super::bodies::{Body, Ends, Place};
+use super::problem::Problem;
+use crate::access::{Dispute, NewDispute};
+use crate::domain::request::{DisputeGround, DisputeOutcome};
+use crate::domain::{CameraNumber, DisputeId, RequestId};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Disputed {
+    /// What this request asks for, where no cameras or span are named.
+    request: Option<RequestId>,
+    cameras: Option<Vec<CameraNumber>>,
+    span: Option<Ends>,
+    ground: DisputeGround,
+}
+
+pub(super) async fn mark(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Body(Disputed { request, cameras, span, ground }): Body<Disputed>,
+) -> Result<(StatusCode, Json<Dispute>), Problem> {
+    let new = NewDispute { request, cameras, span: span.map(Ends::span).transpose()?, ground };
+    let marked = ask(&routes.access, move |access| access.mark_disputed(&caller, new)).await?;
+    Ok((StatusCode::CREATED, Json(marked)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Settlement {
+    outcome: DisputeOutcome,
+}
+
+pub(super) async fn settle(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Place(dispute): Place<DisputeId>,
+    Body(Settlement { outcome }): Body<Settlement>,
+) -> Result<Json<Dispute>, Problem> {
+    Ok(Json(ask(&routes.access, move |access| access.settle_dispute(&caller, dispute, outcome)).await?))
+}
+
+#[derive(Serialize)]
+pub(super) struct Disputes {
+    disputes: Vec<Dispute>,
+}
+
+pub(super) async fn list(State(routes): State<Routes>, SignedIn(caller): SignedIn) -> Result<Json<Disputes>, Problem> {
+    Ok(Json(Disputes { disputes: ask(&routes.access, move |access| access.disputes(&caller)).await? }))
+}
