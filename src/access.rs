@@ -14,26 +14,33 @@
 
 mod accounts;
 mod answers;
+mod checking;
 mod clock;
+mod copies;
 mod correspondence;
 mod decisions;
 mod desk;
 mod destructions;
 mod disputes;
 mod duties;
+mod ending;
 mod entry;
 mod erasure;
+mod exports;
 mod facts;
 mod handing_over;
 mod holds;
 mod leaving;
 mod letters;
 mod listing;
+mod months;
 mod operations;
 mod papers;
 mod passwords;
 mod people;
 mod proposals;
+mod reading;
+mod register;
 mod registry;
 mod requested;
 mod requests;
@@ -43,12 +50,14 @@ mod sessions;
 mod site;
 mod states;
 mod submission;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod texts;
 mod viewing;
 
 pub use accounts::{AccountView, EndedGrant, NewMember, WithCode};
+pub use copies::{CopyEndView, NewCopyEnd};
 pub use decisions::{Approval, Postponement, Refusal, Steps};
 pub use desk::StoredPersons;
 pub use destructions::{
@@ -57,13 +66,16 @@ pub use destructions::{
 pub use disputes::{Dispute, NewDispute, Settled};
 pub use duties::Duties;
 pub use erasure::Erasure;
+pub use exports::{ExportedFile, RegisterPage};
 pub use facts::LedgerFacts;
 pub use holds::{HoldView, HoldsView, NewHold, RequestHold};
 pub use letters::{BrokenTemplate, Delivery, DeliveryLine, LetterLine, LetterTemplates, LetterView, NewLetter};
 pub use listing::{PAGE_LARGEST, RequestFilter, RequestPage};
+pub use months::{MonthLine, MonthView, Reviewed};
 pub use operations::{NewOperation, OperationView};
 pub use passwords::WeakPassword;
 pub use people::{Account, NewAccount, Password, Person};
+pub use register::{Destroyed, RegisterAsked, RegisterEvent, RegisterKind, RegisterLine};
 pub use registry::GrantState;
 pub use requested::{Checked, DecidedBy, Delivered, Fee, Proposal};
 pub use requests::{Identity, RequestView};
@@ -73,12 +85,15 @@ pub use sessions::{Caller, SessionLimits, SessionLine};
 pub use site::{NewSite, SiteFiles, StartError};
 pub use states::RequestState;
 pub use submission::{NewRequest, PersonFields};
+pub use summary::{FailedSignIns, MonthSummary, Odd, OddRow, RightsRow};
 pub use viewing::{GrantView, Picture, Playlist, PlaylistEntry};
 
-use crate::crypto::{SigningKey, Unopened};
+use crate::config::LedgerKeeping;
+use crate::crypto::SigningKey;
+use crate::disk::SharedDisk;
 use crate::domain::request::DisputeGround;
-use crate::domain::{CameraClass, CameraNumber, DayCount, DisputeId, GrantId, LocalDay, OperationId, Role, Utc};
-use crate::ledger::{Act, Actor, LedgerError, ManifestCheckpoint, Row, SharedLedger};
+use crate::domain::{CameraClass, CameraNumber, DisputeId, GrantId, LocalDay, OperationId, Utc};
+use crate::ledger::{Act, Actor, CheckpointMark, Elsewhere, LedgerError, Row, SharedLedger};
 use crate::vault::{ClockRefusal, GrantStore, Hold, Holds, TrustedClock, Vault, VaultError};
 use desk::Desk;
 use destructions::Destructions;
@@ -197,6 +212,14 @@ pub enum AccessError {
     DayConfirmed,
     #[error("the report is not the one that you saw: open it again, and look at what has been added")]
     ReportChanged,
+    #[error("the ledger has no such month")]
+    NoSuchMonth,
+    #[error("the month is not over; it can be reviewed when it is")]
+    MonthNotOver,
+    #[error("the month is reviewed already")]
+    MonthReviewed,
+    #[error("the period has more than {limit} lines; choose a shorter one")]
+    PeriodTooLong { limit: usize },
     #[error("the system's clock says {trusted}; set right whichever is wrong, then confirm")]
     ClocksDisagree { trusted: Utc },
     #[error("there is no camera {camera}")]
@@ -243,18 +266,6 @@ impl From<LedgerError> for AccessError {
     }
 }
 
-impl From<Unopened> for AccessError {
-    fn from(e: Unopened) -> Self {
-        AccessError::Inside(e.into())
-    }
-}
-
-impl From<crate::crypto::CryptoFailure> for AccessError {
-    fn from(e: crate::crypto::CryptoFailure) -> Self {
-        AccessError::Inside(e.into())
-    }
-}
-
 /// How requests are handled here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct RequestRules {
@@ -296,16 +307,10 @@ pub struct Periods {
     pub unconfirmed_days: u32,
     /// An operation that is under way for so long is an alarm: its end may have been forgotten.
     pub operation_warn: Duration,
+    pub ledger: LedgerKeeping,
     /// For reports: the site's name, and the time zone that its days are counted in.
     pub site_name: String,
     pub time_zone: jiff::tz::TimeZone,
-}
-
-impl Periods {
-    /// How days are counted here.
-    fn day_count(&self) -> DayCount {
-        DayCount { zone: self.time_zone.clone(), holidays: self.holidays.clone() }
-    }
 }
 
 /// Everything between a person and the footage.
@@ -338,6 +343,14 @@ pub struct Access {
     templates: LetterTemplates,
     said: Mutex<duties::Said>,
     destructions: Arc<Mutex<Destructions>>,
+    months: Arc<Mutex<months::Months>>,
+    /// Of the state directory, and whether overwriting reaches its files' blocks.
+    disk: SharedDisk,
+    is_proven: bool,
+    checked_months: Mutex<checking::CheckedMonths>,
+    elsewhere: Elsewhere,
+    /// The newest checkpoint, and its row.
+    newest_checkpoint: Mutex<Option<(u64, CheckpointMark)>>,
     periods: Periods,
 }
 
@@ -398,19 +411,6 @@ impl Access {
         Ok(row)
     }
 
-    /// Writes a signed checkpoint over the ledger and all manifests.
-    ///
-    /// # Errors
-    /// [`AccessError::NotRecorded`].
-    pub fn checkpoint(&self) -> Result<(), AccessError> {
-        let heads = self.vault.volumes().iter().flat_map(|volume| {
-            let heads = volume.flushed_heads().into_iter();
-            heads.map(|(manifest, head)| ManifestCheckpoint { volume: volume.id(), manifest, head })
-        });
-        self.ledger.checkpoint(self.now(), &self.signing_key, heads.collect())?;
-        Ok(())
-    }
-
     /// Grants that have keys, and that are over or never were.
     ///
     /// # Errors
@@ -429,38 +429,6 @@ impl Access {
     pub fn record_daemon(&self, act: Act) -> Result<(), AccessError> {
         self.tell_failures(true)?;
         self.record(Actor::Daemon, act).map(drop)
-    }
-
-    /// The ledger's newest row: sequence and digest, and whether it takes rows.
-    ///
-    /// # Errors
-    /// [`AccessError::Forbidden`] but for officers and auditors.
-    pub fn ledger_head(&self, caller: &Caller) -> Result<(u64, crate::domain::Digest, bool), AccessError> {
-        caller.must_be(&[Role::Officer, Role::Auditor])?;
-        let (sequence, head) = self.ledger.head();
-        Ok((sequence, head, self.ledger.is_writable()))
-    }
-
-    /// Rows after a sequence, oldest first, at most `limit` that `wanted` takes. Reading is itself a row.
-    ///
-    /// # Errors
-    /// [`AccessError::Forbidden`] but for officers and auditors; [`AccessError::NotRecorded`].
-    pub fn ledger_rows(
-        &self,
-        caller: &Caller,
-        after: u64,
-        limit: usize,
-        wanted: impl Fn(&Act) -> bool,
-    ) -> Result<Vec<Row>, AccessError> {
-        caller.must_be(&[Role::Officer, Role::Auditor])?;
-        self.record(caller.actor(), Act::LedgerRead)?;
-        let mut rows = Vec::new();
-        self.ledger.rows(|row| {
-            if row.sequence > after && rows.len() < limit && wanted(&row.act) {
-                rows.push(row);
-            }
-        })?;
-        Ok(rows)
     }
 
     /// Brings holds and grants into agreement with the ledger: the last step of a start (A5).

@@ -43,7 +43,6 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
 const ANCHOR_EVERY: Duration = Duration::from_secs(60);
 /// What comes to its day is unreadable within a second.
 const KEYS_EVERY: Duration = Duration::from_millis(250);
@@ -52,6 +51,8 @@ const RECEIPTS_EVERY: Duration = Duration::from_secs(2);
 const CLOSING_EVERY: Duration = Duration::from_secs(2);
 const GRANTS_EVERY: Duration = Duration::from_secs(1);
 const ROOM_EVERY: Duration = Duration::from_secs(2);
+/// A month that is over takes about a third of a second: three years within twenty minutes, unnoticed.
+const MONTH_EVERY: Duration = Duration::from_secs(30);
 const RESERVE_EVERY: Duration = Duration::from_secs(5);
 /// What a burst, a check of everything or a new index needed is not kept for the next one.
 const MEMORY_EVERY: Duration = Duration::from_secs(60);
@@ -314,7 +315,17 @@ fn regular_work(
     let ending = Arc::clone(access);
     regularly(GRANTS_EVERY, "ending grants", Box::new(move || ending.end_what_is_over().map_err(|e| e.to_string())));
     let checking = Arc::clone(access);
-    regularly(CHECKPOINT_EVERY, "checkpoint", Box::new(move || checking.checkpoint().map_err(|e| e.to_string())));
+    regularly(
+        site.ledger.checkpoint_every,
+        "checkpoint",
+        Box::new(move || checking.checkpoint().map_err(|e| e.to_string())),
+    );
+    let verifying = Arc::clone(access);
+    let verify_month = move || verifying.check_next_month().map(drop).map_err(|e| e.to_string());
+    regularly(MONTH_EVERY, "verifying the ledger's months", Box::new(verify_month));
+    let ending_months = Arc::clone(access);
+    let end_month = move || ending_months.end_old_month().map(drop).map_err(|e| e.to_string());
+    regularly(MONTH_EVERY, "ending the ledger's months", Box::new(end_month));
     let reserving = desk.ledger();
     let keep_reserve = move || reserving.keep_reserve().map_err(|e| format!("the ledger's reserve: {e}"));
     regularly(RESERVE_EVERY, "keeping the ledger's reserve", Box::new(keep_reserve));
@@ -419,6 +430,7 @@ impl Built {
             held_warn_percent: site.held_warn_percent,
             unconfirmed_days: site.unconfirmed_days,
             operation_warn: site.operation_warn,
+            ledger: site.ledger.clone(),
             site_name: site.name.clone(),
             time_zone: site.time_zone.clone(),
         };

@@ -11,6 +11,7 @@
 mod camera;
 mod document;
 mod error;
+mod ledger;
 mod pace;
 mod private;
 mod requests;
@@ -20,6 +21,7 @@ mod watch;
 
 pub use camera::Camera;
 pub use error::{ConfigError, ConfigErrors, Fault, KeyFileError, KeyFileFault, PasswordFault, Place};
+pub use ledger::LedgerKeeping;
 pub use pace::Pace;
 pub use private::{check_private, read_key_file};
 pub use requests::RequestKeeping;

@@ -1,6 +1,7 @@
 //! The words of the house: ids, spans of time, camera classes, roles. Pure; no input or output.
 
 pub mod camera;
+pub mod copies;
 pub mod deadline;
 pub mod destruction;
 pub mod doubt;
@@ -9,6 +10,7 @@ pub mod hours;
 pub mod ids;
 pub mod letter;
 pub mod local_day;
+pub mod month;
 pub mod operation;
 pub mod paper;
 pub mod people;
@@ -19,6 +21,7 @@ pub mod version;
 pub mod video;
 
 pub use camera::{CameraClass, FilmedArea, PUBLIC_CEILING, Retention, RetentionError};
+pub use copies::{CopyEnd, CopyKind};
 pub use deadline::DayCount;
 pub use destruction::{DestructionTrigger, ManifestHead, Overwrite};
 pub use doubt::{Correction, Dating, Doubt, Mark};
@@ -30,6 +33,7 @@ pub use ids::{
 };
 pub use letter::{DeliveryWay, Language, LetterKind};
 pub use local_day::{LocalDay, NotADay};
+pub use month::{Month, NotAMonth};
 pub use operation::AskedBy;
 pub use paper::PaperOf;
 pub use people::Role;

@@ -14,6 +14,7 @@ mod destructions;
 mod disputes;
 mod footage;
 mod holds;
+mod ledger;
 mod letters;
 mod operations;
 mod pages;
@@ -117,9 +118,17 @@ pub fn router(routes: Routes) -> Router {
         .route("/v1/grants/{grant}/cameras/{camera}/{segment}/{part}", get(footage::fragment))
         .route("/v1/clock", get(clock::show))
         .route("/v1/clock/confirmation", post(clock::confirm))
-        .route("/v1/ledger/head", get(requests::ledger_head))
-        .route("/v1/ledger", get(requests::ledger))
-        .route("/v1/destructions", get(requests::destructions))
+        .route("/v1/ledger/head", get(ledger::head))
+        .route("/v1/ledger", get(ledger::rows))
+        .route("/v1/ledger/months", get(ledger::months))
+        .route("/v1/ledger/months/{month}", get(ledger::month))
+        .route("/v1/ledger/months/{month}/review", post(ledger::review))
+        .route("/v1/ledger/register", get(ledger::register))
+        .route("/v1/ledger/register.csv", get(ledger::register_file))
+        .route("/v1/ledger/access-log.csv", get(ledger::access_log_file))
+        .route("/v1/ledger/rights.csv", get(ledger::rights_file))
+        .route("/v1/copies/destructions", post(ledger::copy_destroyed))
+        .route("/v1/destructions", get(ledger::destructions))
         .route("/v1/destructions/days", get(destructions::days))
         .route("/v1/destructions/days/{day}", get(destructions::day))
         .route("/v1/destructions/days/{day}/confirmation", post(destructions::confirm))

@@ -9,6 +9,8 @@ mod browser;
 mod checks;
 #[path = "pages/duties.rs"]
 mod duties;
+#[path = "pages/ledger.rs"]
+mod ledger;
 #[path = "pages/letters.rs"]
 mod letters;
 #[path = "pages/people.rs"]
@@ -291,6 +293,11 @@ fn look_as_installer(browser: &Browser) -> Result<()> {
 #[test]
 fn an_officer_confirms_what_was_destroyed_on_a_day_and_prints_it() -> Result<()> {
     duties::confirm_a_day_and_print_it()
+}
+
+#[test]
+fn an_officer_reviews_a_month_of_the_ledger_and_prints_the_management_ledger() -> Result<()> {
+    ledger::review_a_month_and_print_the_register()
 }
 
 #[test]

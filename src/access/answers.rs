@@ -7,8 +7,8 @@
 use super::correspondence::Told;
 use super::requested::Request;
 use super::states::RequestState;
-use super::{Access, AccessError, Duties};
-use crate::domain::{LocalDay, RequestId, Utc};
+use super::{Access, AccessError, Duties, Periods};
+use crate::domain::{DayCount, LocalDay, RequestId, Utc};
 use crate::ledger::{Act, Actor, RequestReminded};
 use std::time::Duration;
 
@@ -24,6 +24,13 @@ struct Unanswered {
     /// The day on which somebody is to be reminded, where none has been since.
     remind_on: Option<LocalDay>,
     days_overdue: u32,
+}
+
+impl Periods {
+    /// How days are counted here.
+    pub(super) fn day_count(&self) -> DayCount {
+        DayCount { zone: self.time_zone.clone(), holidays: self.holidays.clone() }
+    }
 }
 
 impl RequestState {

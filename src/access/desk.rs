@@ -47,6 +47,18 @@ impl DeskKeys {
     }
 }
 
+impl From<crate::crypto::Unopened> for AccessError {
+    fn from(e: crate::crypto::Unopened) -> Self {
+        AccessError::Inside(e.into())
+    }
+}
+
+impl From<crate::crypto::CryptoFailure> for AccessError {
+    fn from(e: crate::crypto::CryptoFailure) -> Self {
+        AccessError::Inside(e.into())
+    }
+}
+
 /// The name of a pair's file in the state directory; the first is number 1.
 pub(super) fn file_name(number: u32) -> String {
     if number == 1 { "desk".to_owned() } else { format!("desk-{number}") }

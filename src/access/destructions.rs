@@ -3,6 +3,8 @@
 //! A day is confirmed as far as a row. Rows of that day that come later (a clock that was set back writes some) make it
 //! unconfirmed again, and the whole day is confirmed anew: one report a day, and never a part that nobody has seen.
 
+mod summed;
+
 use super::texts::check_text;
 use super::{Access, AccessError, Caller, Person};
 use crate::crypto::{RunningDigest, sha256};
@@ -12,7 +14,7 @@ use crate::domain::{
 };
 use crate::ledger::{Act, Actor, DestroyedRow, DestructionReceipt, Row};
 use jiff::tz::TimeZone;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{MutexGuard, PoisonError};
@@ -22,7 +24,7 @@ use std::time::Duration;
 const CLOCKS_AGREE: Duration = Duration::from_secs(600);
 
 /// A confirmation of a day.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DayConfirmed {
     pub by: Option<AccountId>,
     pub at: Utc,
@@ -36,7 +38,7 @@ pub struct DayConfirmed {
 }
 
 /// What the rows of one day add up to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct DayTally {
     rows: u32,
     segments: u64,
@@ -57,13 +59,13 @@ impl DayTally {
 }
 
 /// Segments of which overwriting should have been proven, and was not: how many, and where.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Unproven {
     segments: u64,
     places: BTreeMap<VolumeId, UnprovenPlace>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 struct UnprovenPlace {
     segments: u64,
     cameras: BTreeSet<CameraNumber>,
@@ -159,6 +161,12 @@ impl Destructions {
                 stated: *stated,
             });
         }
+    }
+
+    /// When the newest confirmation of a day was made, and its row; only while nothing has come since.
+    pub fn confirmation(&self, day: LocalDay) -> Option<(Utc, u64)> {
+        let tally = self.days.get(&day).filter(|tally| tally.is_confirmed())?;
+        tally.confirmations.last().map(|confirmed| (confirmed.at, confirmed.row))
     }
 
     fn span(&self, day: LocalDay) -> Option<Span> {
@@ -263,6 +271,8 @@ pub struct ReportView {
     /// The ledger's newest row when this was asked for.
     pub ledger_sequence: u64,
     pub ledger_head: Digest,
+    /// The line of a checkpoint made when this was asked for: it can be held against the ledger later.
+    pub checkpoint: String,
     /// Who answers for destruction: the site's officers.
     pub in_charge: Vec<Person>,
     pub is_over: bool,
@@ -295,7 +305,7 @@ impl Access {
     /// # Errors
     /// [`AccessError::Forbidden`] but for officers and auditors.
     pub fn destruction_days(&self, caller: &Caller) -> Result<Vec<DayLine>, AccessError> {
-        caller.must_be(&[Role::Officer, Role::Auditor])?;
+        self.must_read_ledger(caller)?;
         let (destructions, now) = (self.destructions(), self.now());
         let line = |(day, tally): (&LocalDay, &DayTally)| DayLine {
             day: *day,
@@ -308,7 +318,8 @@ impl Access {
             has_later_rows: !tally.is_confirmed() && !tally.confirmations.is_empty(),
             confirmed: tally.confirmations.last().cloned(),
         };
-        Ok(destructions.days.iter().rev().map(line).collect())
+        // A day may be confirmed whose rows stood in a month that is erased.
+        Ok(destructions.days.iter().rev().filter(|(_, tally)| tally.rows > 0).map(line).collect())
     }
 
     /// What was destroyed on a day. Reading it is itself a row.
@@ -316,13 +327,14 @@ impl Access {
     /// # Errors
     /// [`AccessError::NoSuchDay`] where nothing was; [`AccessError::Forbidden`] but for officers and auditors.
     pub fn destruction_report(&self, caller: &Caller, day: LocalDay) -> Result<ReportView, AccessError> {
-        caller.must_be(&[Role::Officer, Role::Auditor])?;
+        self.must_read_ledger(caller)?;
         self.record(caller.actor(), Act::LedgerRead)?;
         self.report_view(day)
     }
 
     fn report_view(&self, day: LocalDay) -> Result<ReportView, AccessError> {
         let report = self.report(day)?;
+        let checkpoint = self.checkpoint_to_carry()?.to_string();
         let (ledger_sequence, ledger_head) = self.ledger.head();
         let (is_over, is_confirmed, confirmations, time_zone) = {
             let destructions = self.destructions();
@@ -340,6 +352,7 @@ impl Access {
             digest,
             ledger_sequence,
             ledger_head,
+            checkpoint,
             in_charge,
             is_over,
             is_confirmed,

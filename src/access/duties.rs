@@ -2,7 +2,7 @@
 
 use super::states::HoldState;
 use super::{Access, AccessError, Caller};
-use crate::domain::{LocalDay, Role, Utc};
+use crate::domain::{LocalDay, Month, Role, Utc};
 use crate::vault::{HeldFootage, Hold};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -58,6 +58,11 @@ pub struct Duties {
     pub requests_overdue: usize,
     #[serde(default)]
     pub next_due: Option<Utc>,
+    /// Months of the ledger that are over and that no officer has reviewed, and the first of them.
+    #[serde(default)]
+    pub months_unreviewed: usize,
+    #[serde(default)]
+    pub first_unreviewed: Option<Month>,
     #[serde(skip)]
     pub alarms: Vec<String>,
 }
@@ -150,7 +155,25 @@ impl Access {
                 unproven.segments()
             ));
         }
+        self.ledger_waits(now, &mut duties);
         duties
+    }
+
+    fn ledger_waits(&self, now: Utc, duties: &mut Duties) {
+        let (months, first, is_overdue) = self.months_that_wait(now);
+        (duties.months_unreviewed, duties.first_unreviewed) = (months, first);
+        if let Some(first) = first.filter(|_| is_overdue) {
+            duties.alarms.push(format!(
+                "{months} months of the ledger wait for an officer's review, from {first} on: open each under \"Ledger\", look at \
+                 what stands out, and review it"
+            ));
+        }
+        if let Some(failure) = self.elsewhere.failure() {
+            duties.alarms.push(format!(
+                "checkpoints of the ledger do not leave this machine ({failure}): whoever has its disks could cut the ledger \
+                 short. See that journald or a syslog daemon runs, or say in site.toml where checkpoints go"
+            ));
+        }
     }
 
     fn holds_that_wait(&self, now: Utc, duties: &mut Duties) {

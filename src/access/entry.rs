@@ -10,12 +10,16 @@ use crate::crypto::sha256;
 use crate::domain::{AccountId, Digest, Role, Utc};
 use crate::ledger::{Act, Actor};
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::collections::hash_map::Entry;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::PoisonError;
 
 const MINUTE_MICROS: i64 = 60_000_000;
-/// Accounts and addresses whose failures of one minute are counted together. Beyond, each is a row.
-const COUNTED_LIMIT: usize = 10_000;
+/// So many accounts and addresses are told apart in one minute; the failures of all others are counted together: with however
+/// many addresses, nobody fills the disk with wrong passwords.
+const COUNTED_LIMIT: usize = 256;
+/// Stands for the addresses of those.
+const MANY_ADDRESSES: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// Failures of a minute that have no row yet.
 #[derive(Clone, Copy, Debug)]
@@ -54,22 +58,23 @@ impl Access {
     /// [`Access::tell_failures`].
     pub(super) fn note_failure(&self, account: Option<AccountId>, address: IpAddr) -> Result<(), AccessError> {
         let minute = self.now().micros().div_euclid(MINUTE_MICROS);
-        let before = {
+        let (account, address, before) = {
             let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-            let has_room = failed.len() < COUNTED_LIMIT;
-            match failed.get_mut(&(account, address)) {
-                Some(known) if known.minute == minute => {
+            let is_told_apart = failed.len() < COUNTED_LIMIT || failed.contains_key(&(account, address));
+            let (account, address) = if is_told_apart { (account, address) } else { (None, MANY_ADDRESSES) };
+            let known = match failed.entry((account, address)) {
+                Entry::Occupied(known) if known.get().minute == minute => {
+                    let known = known.into_mut();
                     known.count = known.count.saturating_add(1);
                     return Ok(());
                 }
-                Some(known) => std::mem::replace(known, Uncounted { minute, count: 0 }).count,
-                None => {
-                    if has_room {
-                        failed.insert((account, address), Uncounted { minute, count: 0 });
-                    }
+                Entry::Occupied(known) => std::mem::replace(known.into_mut(), Uncounted { minute, count: 0 }).count,
+                Entry::Vacant(new) => {
+                    new.insert(Uncounted { minute, count: 0 });
                     0
                 }
-            }
+            };
+            (account, address, known)
         };
         for count in [before, 1].into_iter().filter(|count| *count > 0) {
             self.record(Actor::Nobody { address }, Act::SignInFailed { account, count })?;

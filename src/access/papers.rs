@@ -85,23 +85,6 @@ impl Registry {
 }
 
 impl RequestState {
-    /// Whether nothing can follow any more but an objection.
-    fn is_over(&self) -> bool {
-        match self {
-            RequestState::Closed { .. } | RequestState::Unavailable { .. } | RequestState::Withdrawn { .. } => true,
-            RequestState::Submitted
-            | RequestState::Identified { .. }
-            | RequestState::Approved { .. }
-            | RequestState::Partly { .. }
-            | RequestState::Delivered { .. }
-            | RequestState::Confirmed { .. }
-            | RequestState::Refused { .. }
-            | RequestState::Erased { .. }
-            | RequestState::Postponed { .. }
-            | RequestState::Objected { .. } => false,
-        }
-    }
-
     /// Whether it is over once its hold has lapsed: nobody can object to it any more.
     fn can_lapse(&self) -> bool {
         self.hold_until().is_some()

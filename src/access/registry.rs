@@ -182,6 +182,12 @@ impl Registry {
             | Act::DestructionConfirmed { .. }
             | Act::FootageRecovered { .. }
             | Act::LedgerRead
+            | Act::LedgerRefused
+            | Act::LedgerExported(_)
+            | Act::LedgerReviewed(_)
+            | Act::LedgerMonthEnding(_)
+            | Act::LedgerMonthErased(_)
+            | Act::CopyDestroyed(_)
             | Act::ClockStepped { .. }
             | Act::ClockInDoubt { .. }
             | Act::ClockSynchronised { .. }

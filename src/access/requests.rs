@@ -371,6 +371,20 @@ impl Access {
         self.desk.read(&self.requests_dir, request.number, request.persons, desk).map(Some)
     }
 
+    /// Name, contact and purpose, for the management ledger; `None` for who may not read persons.
+    pub(super) fn party_of(
+        &self,
+        caller: &Caller,
+        request: &Request,
+    ) -> Result<Option<(String, String, String)>, AccessError> {
+        let persons = self.persons(caller, request)?;
+        Ok(persons.map(|persons| {
+            let name = persons.person.name;
+            let party = persons.recipient.map_or(name.clone(), |recipient| format!("{recipient} ({name})"));
+            (party, persons.person.contact, persons.purpose)
+        }))
+    }
+
     fn deciding(&self, request: RequestId) -> Option<Steps> {
         self.registry().deciding.get(&request).map(|deciding| deciding.steps())
     }

@@ -6,6 +6,7 @@
 use super::desk::{self, Desk};
 use super::destructions::Destructions;
 use super::listing::Searches;
+use super::months::Months;
 use super::passwords::{WeakPassword, check_password};
 use super::people::{Account, People};
 use super::registry::Registry;
@@ -17,7 +18,7 @@ use crate::crypto::{
 };
 use crate::disk::{NotPrivate, SharedDisk, check_private, check_private_dir, read_file, replace_file};
 use crate::domain::{AccountId, Role, SiteId};
-use crate::ledger::{Act, Actor, Ledger, LedgerError, SharedLedger};
+use crate::ledger::{Act, Actor, Adding, Elsewhere, Ledger, LedgerError, Row, SharedLedger};
 use crate::vault::{GrantStore, Holds, RECIPIENTS_LIMIT, TrustedClock, Vault, VaultError};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -274,6 +275,25 @@ impl SiteFiles {
     }
 }
 
+/// What the ledger adds up to as it is opened.
+struct Added {
+    registry: Registry,
+    destructions: Destructions,
+    months: Months,
+}
+
+impl Adding for Added {
+    fn row(&mut self, row: Row) {
+        self.destructions.apply(&row);
+        self.months.apply(&row);
+        self.registry.apply(&row);
+    }
+
+    fn others(&mut self, others: &str) -> bool {
+        self.destructions.add_sum(others)
+    }
+}
+
 impl Access {
     /// Opens the ledger and builds everything from it; tells the vault whose keys may open day keys; destroys what
     /// has no row (A5).
@@ -287,22 +307,24 @@ impl Access {
         holds: Arc<Mutex<Holds>>,
         periods: Periods,
     ) -> Result<(Self, SharedLedger), StartError> {
-        let mut registry = Registry::default();
         let disk = Arc::clone(&files.disk);
-        let mut destructions = Destructions::new(periods.time_zone.clone());
-        let apply = |row| {
-            destructions.apply(&row);
-            registry.apply(&row);
-        };
-        let ledger = Ledger::open_as_far_as_sound(Arc::clone(&disk), &files.ledger_dir(), files.site, apply)?;
+        let signing_key = files.signing_key()?;
+        let destructions = Destructions::new(periods.time_zone.clone());
+        let mut known = Added { registry: Registry::default(), destructions, months: Months::default() };
+        let signer = signing_key.verifying_key();
+        let ledger = Ledger::open_by_sums(Arc::clone(&disk), &files.ledger_dir(), files.site, &signer, &mut known)?;
+        let Added { registry, destructions, months } = known;
         let ledger = SharedLedger::new(ledger);
         let destructions = Arc::new(Mutex::new(destructions));
+        let months = Arc::new(Mutex::new(months));
         // The eraser writes rows as well.
-        let watching = Arc::clone(&destructions);
-        ledger.watch(move |row| watching.lock().unwrap_or_else(PoisonError::into_inner).apply(row));
+        let (watching, counting) = (Arc::clone(&destructions), Arc::clone(&months));
+        ledger.watch(move |row| {
+            watching.lock().unwrap_or_else(PoisonError::into_inner).apply(row);
+            counting.lock().unwrap_or_else(PoisonError::into_inner).apply(row);
+        });
         let keys = registry.site.ok_or(StartError::NoSiteKeys)?;
-        let signing_key = files.signing_key()?;
-        if signing_key.verifying_key() != keys.signer {
+        if signer != keys.signer {
             return Err(StartError::state(SIGNING_KEY_NAME, &"is not the key that the ledger names"));
         }
         // Taken from the ledger: an officer whose file is damaged still has the key, in a copy of that file.
@@ -338,6 +360,12 @@ impl Access {
             searches: Searches::default(),
             said: Mutex::default(),
             destructions,
+            months,
+            disk: Arc::clone(&disk),
+            is_proven: files.is_proven,
+            checked_months: Mutex::default(),
+            elsewhere: Elsewhere::new(periods.ledger.checkpoints_to.clone()),
+            newest_checkpoint: Mutex::default(),
             periods,
         };
         // A crash between a hold and its row leaves one of these. More were on record once.

@@ -179,6 +179,23 @@ impl RequestState {
         }
     }
 
+    /// Whether nothing follows any more but, for a while, an objection.
+    pub(super) fn is_over(&self) -> bool {
+        match self {
+            RequestState::Unavailable { .. } | RequestState::Withdrawn { .. } | RequestState::Closed { .. } => true,
+            RequestState::Submitted
+            | RequestState::Identified { .. }
+            | RequestState::Approved { .. }
+            | RequestState::Partly { .. }
+            | RequestState::Confirmed { .. }
+            | RequestState::Refused { .. }
+            | RequestState::Erased { .. }
+            | RequestState::Postponed { .. }
+            | RequestState::Objected { .. }
+            | RequestState::Delivered { .. } => false,
+        }
+    }
+
     /// Whether no officer has looked at it yet.
     pub(super) fn is_undecided(&self) -> bool {
         match self {

@@ -6,7 +6,9 @@ use crate::clock::ManualClock;
 use crate::crypto::Strength;
 use crate::disk::{RealDisk, SharedDisk, SimulatedDisk};
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
-use crate::domain::{AccountId, Codec, Digest, Frame, HeldFor, RequestId, Retention, SegmentId, Span, VolumeId};
+use crate::domain::{
+    AccountId, Codec, Digest, FilmingHours, Frame, HeldFor, RequestId, Retention, Role, SegmentId, Span, VolumeId,
+};
 use crate::fragment::footage::{Footage, film};
 use crate::fragment::{Fragmenter, frame_times, init_segment};
 use crate::ledger::{Decision, GrantedView, ViewRefusal};
@@ -30,6 +32,7 @@ mod disputes;
 mod erasure;
 mod forgeries;
 mod holds;
+mod ledger;
 mod letters;
 mod listing;
 mod operations;
@@ -84,6 +87,7 @@ struct Clinic {
     allow_unproven: bool,
     password_max: Option<Duration>,
     second_factor: SecondFactorFor,
+    checkpoints_to: Option<PathBuf>,
     requests: RequestRules,
 }
 
@@ -126,7 +130,8 @@ impl Clinic {
         let (site, _) = new.make(&disk, &dir.path().join("state"), &hands.clock()).unwrap();
         Volume::create(&disk, &dir.path().join("v1"), site).unwrap();
         let (second_factor, requests) = (SecondFactorFor::Nobody, RequestRules::default());
-        Self { dir, disk, hands, allow_unproven, password_max: None, second_factor, requests }
+        let checkpoints_to = None;
+        Self { dir, disk, hands, allow_unproven, password_max: None, second_factor, checkpoints_to, requests }
     }
 
     fn state(&self) -> PathBuf {
@@ -169,6 +174,13 @@ impl Clinic {
             held_warn_percent: 10,
             unconfirmed_days: 2,
             operation_warn: Duration::from_secs(8 * 3_600),
+            ledger: LedgerKeeping {
+                checkpoints_to: self.checkpoints_to.clone(),
+                checkpoint_every: Duration::from_secs(600),
+                review_months: 1,
+                keep_months: 36,
+                opening_hours: FilmingHours::parse("mon-fri 08:00-20:00", jiff::tz::TimeZone::UTC).unwrap(),
+            },
             site_name: "Test".into(),
             time_zone: jiff::tz::TimeZone::get("Asia/Seoul").unwrap(),
         };

@@ -112,6 +112,8 @@ pub enum Fault {
         "{0} can be reached from other machines, which needs TLS, and this version has none; listen on a loopback address such as 127.0.0.1:8970"
     )]
     NotLoopback(SocketAddr),
+    #[error("is neither a socket's whole path, such as /dev/log, nor \"nowhere\"")]
+    NoSocket,
     #[error("the same volume is named twice; name each volume once")]
     VolumeTwice,
     #[error("must not be shorter than session_idle_min")]

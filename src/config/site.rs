@@ -2,6 +2,7 @@
 
 use super::document::{Document, Section};
 use super::error::{ConfigError, ConfigErrors, Fault};
+use super::ledger::{LedgerKeeping, read_ledger};
 use super::pace::{Compression, Pace};
 use super::private::{check_private, read_text};
 use super::requests::{RequestKeeping, read_keeping};
@@ -55,6 +56,7 @@ pub struct Site {
     pub unconfirmed_days: u32,
     /// An operation that is under way for so long is an alarm.
     pub operation_warn: Duration,
+    pub ledger: LedgerKeeping,
     /// How far the clock may jump forward, in total, before an officer has to confirm the time.
     pub max_forward: Duration,
     /// Whether this is a demonstration: to be shown in the log, the API and on every page.
@@ -255,6 +257,7 @@ impl Site {
         let operation_warn_h = operations.number("warn_h", 1..=72, "hours").map_or(8, |found| found.value);
         operations.finish();
 
+        let ledger = read_ledger(root.section("ledger"), time_zone.as_ref());
         let mut clock = root.section("clock");
         let max_forward = clock.number("max_forward_h", 1..=168, "hours");
         clock.finish();
@@ -277,6 +280,7 @@ impl Site {
             held_warn_percent: u8::try_from(held_warn_percent).unwrap_or(100),
             unconfirmed_days,
             operation_warn: hours(operation_warn_h),
+            ledger: ledger?,
             max_forward: hours(max_forward.map_or(72, |found| found.value)),
             pace,
             compression,
@@ -448,6 +452,9 @@ mod tests {
         assert_eq!(parse(&format!("[site]\nname = \"S\"\n[requests]\n{text}\n")).unwrap().requests, all(true));
         assert_eq!((site.held_warn_percent, site.unconfirmed_days), (10, 7));
         assert_eq!(site.operation_warn, hours(8));
+        assert_eq!(site.ledger.checkpoints_to.as_deref(), Some(Path::new("/dev/log")));
+        assert_eq!(site.ledger.checkpoint_every, Duration::from_secs(600));
+        assert_eq!((site.ledger.review_months, site.ledger.keep_months), (1, 36));
         assert_eq!(site.max_forward, Duration::from_secs(72 * 3600));
         assert_eq!(site.pace, Pace::Real);
     }
@@ -578,6 +585,11 @@ max_forward_h = 1
             ("[operations]\nwarn_h = 0", (4, 10), "operations.warn_h", &["from 1 to 72 hours"]),
             ("[destruction]\nunconfirmed_days = 32", (4, 20), "destruction.unconfirmed_days", &["from 1 to 31 days"]),
             ("[holds]\nwarn_percent = 0", (4, 16), "holds.warn_percent", &["from 1 to 100 percent"]),
+            ("[ledger]\nkeep_months = 35", (4, 15), "ledger.keep_months", &["from 36 to 240 months"]),
+            ("[ledger]\nreview_months = 0", (4, 17), "ledger.review_months", &["from 1 to 12 months"]),
+            ("[ledger]\ncheckpoints_to = \"log\"", (4, 18), "ledger.checkpoints_to", &["/dev/log", "nowhere"]),
+            ("[ledger]\nopening_hours = \"always\"", (4, 17), "ledger.opening_hours", &["mon-fri"]),
+            ("[ledger]\nenabled = false", (4, 1), "ledger.enabled", &["no such field"]),
             ("[clock]\nmax_forward_h = 169", (4, 17), "clock.max_forward_h", &["hours"]),
             ("[clock]\nmax_forward_h = 1e3", (4, 17), "clock.max_forward_h", &["whole number", "float"]),
         ];

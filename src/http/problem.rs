@@ -128,6 +128,12 @@ impl From<AccessError> for Problem {
             }
             AccessError::NoSuchOperation => (StatusCode::NOT_FOUND, "no-such-operation", "No such operation"),
             AccessError::OperationEnded { .. } => (StatusCode::CONFLICT, "operation-ended", "It has ended already"),
+            AccessError::NoSuchMonth => (StatusCode::NOT_FOUND, "no-such-month", "No such month"),
+            AccessError::MonthNotOver => (StatusCode::CONFLICT, "month-not-over", "The month is not over"),
+            AccessError::MonthReviewed => (StatusCode::CONFLICT, "month-reviewed", "Reviewed already"),
+            AccessError::PeriodTooLong { .. } => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "period-too-long", "The period is too long")
+            }
             AccessError::NoSuchDay => (StatusCode::NOT_FOUND, "no-such-day", "Nothing was destroyed then"),
             AccessError::DayNotOver => (StatusCode::CONFLICT, "day-not-over", "The day is not over"),
             AccessError::DayConfirmed => (StatusCode::CONFLICT, "day-confirmed", "Confirmed already"),

@@ -1,19 +1,17 @@
-//! Requests from the counter to their end, but for their decisions; the ledger that they leave behind.
+//! Requests from the counter to their end, but for their decisions.
 
 use super::Routes;
 use super::answers::{SignedIn, ask};
-use super::bodies::{Asked, Body, Ends, Place};
+use super::bodies::{Body, Ends, Place};
 use super::problem::Problem;
 use crate::access::{Identity, NewRequest, PersonFields, RequestView};
 use crate::domain::request::{Capacity, Channel, IdentityDocument, RequestKind};
-use crate::domain::{CameraNumber, Digest, RequestId, Utc};
-use crate::ledger::{Act, PapersSeen, ProvisionTerms, Row};
+use crate::domain::{CameraNumber, RequestId, Utc};
+use crate::ledger::{PapersSeen, ProvisionTerms};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-
-const PAGE_LIMIT: usize = 1_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -189,59 +187,4 @@ pub(super) async fn note_fee(
     Body(FeeOf { amount_krw, paid }): Body<FeeOf>,
 ) -> Result<Json<RequestView>, Problem> {
     Ok(Json(ask(&routes.access, move |access| access.note_fee(&caller, request, amount_krw, paid)).await?))
-}
-
-#[derive(Serialize)]
-pub(super) struct Head {
-    sequence: u64,
-    digest: Digest,
-    writable: bool,
-}
-
-pub(super) async fn ledger_head(
-    State(routes): State<Routes>,
-    SignedIn(caller): SignedIn,
-) -> Result<Json<Head>, Problem> {
-    let (sequence, digest, writable) = ask(&routes.access, move |access| access.ledger_head(&caller)).await?;
-    Ok(Json(Head { sequence, digest, writable }))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Page {
-    #[serde(default)]
-    after: u64,
-    limit: Option<usize>,
-}
-
-#[derive(Serialize)]
-pub(super) struct Rows {
-    rows: Vec<Row>,
-}
-
-pub(super) async fn ledger(
-    State(routes): State<Routes>,
-    SignedIn(caller): SignedIn,
-    Asked(page): Asked<Page>,
-) -> Result<Json<Rows>, Problem> {
-    let limit = page.limit.unwrap_or(200).min(PAGE_LIMIT);
-    let rows = ask(&routes.access, move |access| access.ledger_rows(&caller, page.after, limit, |_| true)).await?;
-    Ok(Json(Rows { rows }))
-}
-
-#[derive(Serialize)]
-pub(super) struct Destructions {
-    destructions: Vec<Row>,
-}
-
-pub(super) async fn destructions(
-    State(routes): State<Routes>,
-    SignedIn(caller): SignedIn,
-    Asked(page): Asked<Page>,
-) -> Result<Json<Destructions>, Problem> {
-    let limit = page.limit.unwrap_or(200).min(PAGE_LIMIT);
-    let wanted = |act: &Act| matches!(act, Act::FootageDestroyed(_));
-    let destructions =
-        ask(&routes.access, move |access| access.ledger_rows(&caller, page.after, limit, wanted)).await?;
-    Ok(Json(Destructions { destructions }))
 }

@@ -3,13 +3,15 @@
 //! They are kept for years, and nobody needs them all at once: a start looks for a single one, and only where a manifest
 //! is not there that should be. What is read here was verified when the ledger was opened, or is about to be.
 
-use super::file::{FILE_LIMIT_BYTES, file_names};
+use super::file::file_names;
+use super::lines::each_line;
 use super::receipt::ManifestClosed;
 use super::row::Act;
 use super::verify::read_line;
-use crate::disk::{SharedDisk, read_file};
+use crate::disk::{Access, SharedDisk};
 use crate::domain::{Day, VolumeId};
 use std::io;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 /// As it stands in every such row and in few others: only these are parsed.
@@ -69,16 +71,17 @@ impl ClosedManifests {
     }
 
     fn each_in(&self, name: &str, with: &str, mut each: impl FnMut(ManifestClosed)) -> io::Result<()> {
-        let bytes = read_file(&*self.disk, &self.dir.join(name), FILE_LIMIT_BYTES)?;
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let is_wanted = std::str::from_utf8(line).is_ok_and(|text| text.contains(MARK) && text.contains(with));
+        let file = self.disk.open(&self.dir.join(name), Access::Read)?;
+        each_line(&*file, 0, |line| {
+            let is_wanted =
+                std::str::from_utf8(line.bytes).is_ok_and(|text| text.contains(MARK) && text.contains(with));
             // A last line that is only half-way there is none.
-            if let Some((_, row)) = Some(line).filter(|_| is_wanted).and_then(read_line)
+            if let Some((_, row)) = Some(line.bytes).filter(|_| is_wanted).and_then(read_line)
                 && let Act::ManifestClosed(closed) = row.act
             {
                 each(closed);
             }
-        }
-        Ok(())
+            ControlFlow::Continue(())
+        })
     }
 }

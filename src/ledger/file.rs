@@ -2,13 +2,18 @@
 
 use super::checkpoint::ManifestCheckpoint;
 use super::closed::ClosedManifests;
-use super::destroyed::DestroyedRows;
+use super::pages::LedgerPages;
 use super::reserve::{LedgerRoom, Reserve};
+use super::root::newest_root;
 use super::row::{Act, Actor, Row};
-use super::verify::{Fault, Line, VerifiedFile, chain, read_line, verify_file};
+use super::sum::{Adding, MonthSum};
+use super::verify::{Fault, FaultKind, Line, VerifiedFile, chain, read_line, verify_open_file};
+use crate::crypto::VerifyingKey;
 use crate::disk::{Access, DiskFile, SharedDisk, read_file};
 use crate::domain::{Digest, SiteId, Utc};
+use std::collections::BTreeSet;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 /// A month of a very busy site is far below this.
@@ -36,6 +41,38 @@ pub enum LedgerError {
     Encoding(#[from] serde_json::Error),
 }
 
+/// Every row, one by one.
+struct EachRow<F>(F);
+
+impl<F: FnMut(Row)> Adding for EachRow<F> {
+    fn row(&mut self, row: Row) {
+        (self.0)(row);
+    }
+
+    fn others(&mut self, _: &str) -> bool {
+        false
+    }
+}
+
+/// Hands everything on, and remembers what rows say of roots.
+struct Rooted<'a, A> {
+    to: &'a mut A,
+    carried: BTreeSet<Digest>,
+}
+
+impl<A: Adding> Adding for Rooted<'_, A> {
+    fn row(&mut self, row: Row) {
+        if let Act::LedgerMonthEnding(root) = &row.act {
+            self.carried.insert(root.carried);
+        }
+        self.to.row(row);
+    }
+
+    fn others(&mut self, others: &str) -> bool {
+        self.to.others(others)
+    }
+}
+
 /// The open ledger. There is one, and it is the only writer of its files.
 #[derive(Debug)]
 pub struct Ledger {
@@ -47,6 +84,8 @@ pub struct Ledger {
     head: Digest,
     latched: bool,
     damage: Option<LedgerError>,
+    /// The first row of a file that was begun, until somebody is told.
+    turned: Option<Row>,
     reserve: Reserve,
 }
 
@@ -131,7 +170,31 @@ impl Ledger {
         disk: SharedDisk,
         dir: &Path,
         site: SiteId,
-        mut each: impl FnMut(Row),
+        each: impl FnMut(Row),
+    ) -> Result<Self, LedgerError> {
+        Self::opened(disk, dir, site, None, &mut EachRow(each))
+    }
+
+    /// The same, but of months that are over, what their sums say where `signer` signed one that fits: those are not read.
+    ///
+    /// # Errors
+    /// [`LedgerError::Read`].
+    pub fn open_by_sums(
+        disk: SharedDisk,
+        dir: &Path,
+        site: SiteId,
+        signer: &VerifyingKey,
+        to: &mut impl Adding,
+    ) -> Result<Self, LedgerError> {
+        Self::opened(disk, dir, site, Some(signer), to)
+    }
+
+    fn opened(
+        disk: SharedDisk,
+        dir: &Path,
+        site: SiteId,
+        signer: Option<&VerifyingKey>,
+        to: &mut impl Adding,
     ) -> Result<Self, LedgerError> {
         let mut ledger = Self {
             reserve: Reserve::of(SharedDisk::clone(&disk), dir),
@@ -143,23 +206,71 @@ impl Ledger {
             head: Digest::ZERO,
             latched: false,
             damage: None,
+            turned: None,
         };
         let read = |file: &str, source| LedgerError::Read { file: file.to_owned(), source };
-        let names = file_names(&ledger.disk, dir).map_err(|e| read(&dir.display().to_string(), e))?;
+        let mut to = Rooted { to, carried: BTreeSet::new() };
+        let mut names = ledger.disk.list_files(dir).map_err(|e| read(&dir.display().to_string(), e))?;
+        let root = newest_root(&ledger.disk, dir, &names).map_err(|e| read("root", e))?;
+        names.retain(|name| name.ends_with(SUFFIX));
+        if let Some(root) = &root {
+            // What is left of an erased month is erased yet.
+            names.retain(|name| name.get(..7).is_none_or(|month| *month > *root.month().to_string()));
+            root.rows().iter().for_each(|(row, _)| to.row(row.clone()));
+            (ledger.next_sequence, ledger.head) = root.begins();
+        }
         for (number, name) in names.iter().enumerate() {
             let path = dir.join(name);
-            let bytes = read_file(&*ledger.disk, &path, FILE_LIMIT_BYTES).map_err(|e| read(name, e))?;
-            let before = (number > 0).then_some((ledger.next_sequence, ledger.head));
-            let told = match verify_file(&bytes, before, Some(site), &mut each) {
-                Ok(told) => told,
+            let before = (number > 0 || root.is_some()).then_some((ledger.next_sequence, ledger.head));
+            let file = ledger.disk.open(&path, Access::Read).map_err(|e| read(name, e))?;
+            // The newest one grows.
+            let signer = signer.filter(|_| number + 1 < names.len());
+            let summed = signer.and_then(|signer| ledger.add_sum(&path, &*file, before, signer, &mut to));
+            let told = match summed {
+                Some(told) => Ok(told),
+                None => {
+                    let each = |row, _: &[u8]| {
+                        to.row(row);
+                        ControlFlow::Continue(())
+                    };
+                    verify_open_file(&*file, before, Some(site), each).map_err(|e| read(name, e))?
+                }
+            };
+            match told {
+                Ok(told) => ledger.take_over(name, &path, &told).map_err(|e| read(name, e))?,
                 Err(fault) => {
                     ledger.condemn(LedgerError::Damaged { file: name.clone(), fault });
                     break;
                 }
-            };
-            ledger.take_over(name, &path, &told).map_err(|e| read(name, e))?;
+            }
+        }
+        if let Some(root) = root.filter(|_| ledger.damage.is_none())
+            && (root.site() != site || !to.carried.contains(&root.digest()))
+        {
+            let fault = Fault { line: 1, what: FaultKind::Root };
+            ledger.condemn(LedgerError::Damaged { file: format!("root-{}", root.month()), fault });
         }
         Ok(ledger)
+    }
+
+    /// Takes a month's sum in place of its file, where it fits.
+    fn add_sum(
+        &self,
+        path: &Path,
+        file: &dyn DiskFile,
+        before: Option<(u64, Digest)>,
+        signer: &VerifyingKey,
+        to: &mut impl Adding,
+    ) -> Option<VerifiedFile> {
+        let sum = MonthSum::read(&*self.disk, path, signer)?;
+        let fits = sum.fits(self.site, file.len_bytes().ok()?, before) && to.others(sum.others());
+        if !fits {
+            tracing::warn!(file = %path.display(), "a month's sum does not fit it any more: the month is read");
+            return None;
+        }
+        let (next_sequence, head, end_bytes) = sum.end();
+        sum.into_rows().into_iter().for_each(|row| to.row(row));
+        Some(VerifiedFile { next_sequence, head, end_bytes, torn_bytes: 0 })
     }
 
     /// Goes on where a verified file ends, cutting off a torn last line (L3). A file without any whole row is taken
@@ -192,9 +303,9 @@ impl Ledger {
         ClosedManifests::new(SharedDisk::clone(&self.disk), self.dir.clone())
     }
 
-    /// The rows of destructions.
-    pub fn destroyed_rows(&self) -> DestroyedRows {
-        DestroyedRows::new(SharedDisk::clone(&self.disk), self.dir.clone())
+    /// Rows by their numbers.
+    pub fn pages(&self) -> LedgerPages {
+        LedgerPages::new(SharedDisk::clone(&self.disk), self.dir.clone(), self.next_sequence - 1)
     }
 
     /// What is wrong with the rows that are there.
@@ -249,6 +360,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// The first row of a file that was begun since this was asked.
+    pub(super) fn take_turned(&mut self) -> Option<Row> {
+        self.turned.take()
+    }
+
     /// Appends one row and flushes it (L1). Returns it with its sequence.
     ///
     /// # Errors
@@ -280,13 +396,18 @@ impl Ledger {
         let before = self.current.replace(Current { month: month.to_owned(), file, end_bytes: 0 });
         // Flushed with the row that follows. The two begin in one sector, so a power cut leaves none without this one.
         let opened = Act::FileOpened { site: self.site, previous: self.head };
-        if let Err(e) = self.write_row(at, Actor::Daemon, opened) {
-            // Begun again with the next row, as after a power cut.
-            self.current = before;
-            self.disk.remove_file(&path).map_err(|source| self.latch(source))?;
-            return Err(e);
+        match self.write_row(at, Actor::Daemon, opened) {
+            Ok(row) => {
+                self.turned = Some(row);
+                Ok(())
+            }
+            Err(e) => {
+                // Begun again with the next row, as after a power cut.
+                self.current = before;
+                self.disk.remove_file(&path).map_err(|source| self.latch(source))?;
+                Err(e)
+            }
         }
-        Ok(())
     }
 
     /// Writes a row. Not flushed.
@@ -342,15 +463,13 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Read`].
     pub fn rows(&self, mut each: impl FnMut(Row)) -> Result<(), LedgerError> {
-        let read = |file: &str, source| LedgerError::Read { file: file.to_owned(), source };
-        for name in file_names(&self.disk, &self.dir).map_err(|e| read("directory", e))? {
-            let bytes = read_file(&*self.disk, &self.dir.join(&name), FILE_LIMIT_BYTES).map_err(|e| read(&name, e))?;
-            for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-                if let Some((_, row)) = read_line(line) {
-                    each(row);
-                }
-            }
-        }
-        Ok(())
+        self.pages().each(
+            0..=u64::MAX,
+            |_| true,
+            |row| {
+                each(row);
+                ControlFlow::Continue(())
+            },
+        )
     }
 }

@@ -124,6 +124,12 @@ impl Act {
             | Act::DestructionConfirmed { .. }
             | Act::FootageRecovered { .. }
             | Act::LedgerRead
+            | Act::LedgerRefused
+            | Act::LedgerExported(_)
+            | Act::LedgerReviewed(_)
+            | Act::LedgerMonthEnding(_)
+            | Act::LedgerMonthErased(_)
+            | Act::CopyDestroyed(_)
             | Act::ClockStepped { .. }
             | Act::ClockInDoubt { .. }
             | Act::ClockSynchronised { .. }

@@ -117,6 +117,9 @@ impl Act {
                 | Act::LedgerRead
                 | Act::RequestsSearched { .. }
                 | Act::LetterProduced(_)
+                | Act::LedgerRefused
+                | Act::LedgerExported(_)
+                | Act::LedgerMonthEnding(_)
                 | Act::FootageRecovered { .. }
         )
     }

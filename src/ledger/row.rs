@@ -5,6 +5,7 @@ use super::checkpoint::Checkpoint;
 use super::decision::Decision;
 use super::papers::{LetterDelivered, LetterProduced, PaperErased, RequestReminded};
 use super::receipt::{DestructionReceipt, ManifestClosed};
+use super::upkeep::{CopyDestroyed, LedgerExport, MonthErased, MonthReview, MonthRoot};
 use crate::crypto::{PublicKey, VerifyingKey};
 use crate::domain::request::{Channel, DisputeGround, DisputeOutcome, IdentityDocument, RequestKind};
 use crate::domain::{
@@ -362,6 +363,18 @@ pub enum Act {
         segments: u32,
     },
     LedgerRead,
+    /// Somebody who may not read the ledger tried to.
+    LedgerRefused,
+    /// A part of it left the system. Stands before the first byte does.
+    LedgerExported(LedgerExport),
+    /// An officer reviewed a month (Safety Measures Notice, article 8(2)).
+    LedgerReviewed(MonthReview),
+    /// A month past its period is going to be erased: what follows on it begins at this root. Stands before that.
+    LedgerMonthEnding(MonthRoot),
+    /// It is erased: the receipt.
+    LedgerMonthErased(MonthErased),
+    /// Prints, or copies that were handed out, were destroyed. Entered by hand.
+    CopyDestroyed(CopyDestroyed),
     /// At a start the wall clock was believed to have gone forward so far; `stepped_s` is how much of that there was
     /// since somebody last vouched for the time.
     ClockStepped {

@@ -4,10 +4,12 @@ use super::checkpoint::{Checkpoint, ManifestCheckpoint};
 use super::closed::ClosedManifests;
 use super::destroyed::DestroyedRows;
 use super::file::{Ledger, LedgerError};
+use super::mark::CheckpointMark;
+use super::pages::LedgerPages;
 use super::reserve::LedgerRoom;
 use super::row::{Act, Actor, Row};
 use crate::crypto::SigningKey;
-use crate::domain::{Digest, Utc};
+use crate::domain::{Digest, SiteId, Utc};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -42,6 +44,7 @@ impl SharedLedger {
     fn written(&self, ledger: &mut Ledger, at: Utc, actor: Actor, act: Act) -> Result<Row, LedgerError> {
         let row = ledger.append(at, actor, act)?;
         if let Some(each) = self.watcher.get() {
+            ledger.take_turned().iter().for_each(each);
             each(&row);
         }
         Ok(row)
@@ -58,7 +61,7 @@ impl SharedLedger {
         self.written(&mut self.lock(), at, actor, act)
     }
 
-    /// Appends a signed checkpoint over the ledger's head and those of all manifests.
+    /// Appends a signed checkpoint over the ledger's head and those of all manifests. Returns what of it goes elsewhere, too.
     ///
     /// # Errors
     /// As [`Ledger::append`].
@@ -67,12 +70,18 @@ impl SharedLedger {
         at: Utc,
         key: &SigningKey,
         manifests: Vec<ManifestCheckpoint>,
-    ) -> Result<Row, LedgerError> {
+    ) -> Result<(Row, CheckpointMark), LedgerError> {
         let mut ledger = self.lock();
         ledger.turn_to(at)?;
         let (sequence, head) = ledger.head();
         let checkpoint = Checkpoint { site: ledger.site(), sequence, head, manifests, signature: None }.sign(key)?;
-        self.written(&mut ledger, at, Actor::Daemon, Act::Checkpoint(checkpoint))
+        let mark = CheckpointMark::from(&checkpoint);
+        let row = self.written(&mut ledger, at, Actor::Daemon, Act::Checkpoint(checkpoint))?;
+        Ok((row, mark))
+    }
+
+    pub fn site(&self) -> SiteId {
+        self.lock().site()
     }
 
     /// The sequence and digest of the last row.
@@ -87,7 +96,12 @@ impl SharedLedger {
 
     /// The rows of destructions.
     pub fn destroyed_rows(&self) -> DestroyedRows {
-        self.lock().destroyed_rows()
+        DestroyedRows::new(self.pages())
+    }
+
+    /// Rows by their numbers, as far as they are flushed by now.
+    pub fn pages(&self) -> LedgerPages {
+        self.lock().pages()
     }
 
     pub fn is_writable(&self) -> bool {

@@ -313,3 +313,73 @@ mod full_disk {
         assert!(matches!(ledger.append(NOW, Actor::Daemon, closed()), Err(LedgerError::Latched)), "L2");
     }
 }
+
+mod elsewhere {
+    use super::*;
+    use crate::crypto::sha256;
+    use crate::domain::Month;
+
+    /// The checkpoint that the written ledger has, as it was sent elsewhere.
+    fn mark(dir: &Path) -> CheckpointMark {
+        let mut found = None;
+        let disk: SharedDisk = Arc::new(RealDisk);
+        Ledger::open(disk, dir, SITE, |row| {
+            if let Act::Checkpoint(checkpoint) = &row.act {
+                found = Some(CheckpointMark::from(checkpoint));
+            }
+        })
+        .unwrap();
+        found.unwrap()
+    }
+
+    fn known(checkpoints: Vec<CheckpointMark>) -> Known {
+        Known { checkpoints, ..Known::default() }
+    }
+
+    #[test]
+    fn a_checkpoint_kept_elsewhere_holds_is_cut_off_or_contradicted() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(written(dir.path()));
+        let (mark, whole) = (mark(dir.path()), files(dir.path()));
+        let verified = verify_against(&whole, &known(vec![mark, mark]), |_| {}).unwrap();
+        assert_eq!((verified.elsewhere_fit, verified.elsewhere_newest), (2, Some(mark.sequence)));
+        // Whole rows taken off the end: nothing else shows it.
+        let mut cut = vec![whole[0].clone()];
+        for rows in (2..mark.sequence).rev() {
+            let lines: Vec<&[u8]> = whole[0].1.split_inclusive(|byte| *byte == b'\n').collect();
+            cut[0].1 = lines[..usize::try_from(rows).unwrap()].concat();
+            assert!(verify_files(&cut, None).is_ok());
+            let (_, fault) = verify_against(&cut, &known(vec![mark]), |_| {}).unwrap_err();
+            assert_eq!(fault, Fault { line: rows + 1, what: FaultKind::CutOff { last: rows, wanted: mark.sequence } });
+        }
+        let other = CheckpointMark { head: Digest([9; 32]), ..mark };
+        let (_, fault) = verify_against(&whole, &known(vec![other]), |_| {}).unwrap_err();
+        assert_eq!(fault, Fault { line: mark.sequence, what: FaultKind::Contradicted { sound_to: None } });
+        let elsewhere = CheckpointMark { site: Some(SiteId([2; 16])), ..mark };
+        let (_, fault) = verify_against(&whole, &known(vec![elsewhere]), |_| {}).unwrap_err();
+        assert_eq!(fault.what, FaultKind::ContradictedSite);
+        // Of a month that is not at hand nothing can be said, and it is said.
+        let later = vec![whole[1].clone()];
+        let verified = verify_against(&later, &known(vec![mark]), |_| {}).unwrap();
+        assert_eq!((verified.elsewhere_fit, verified.elsewhere_before), (0, 1));
+    }
+
+    #[test]
+    fn a_root_that_is_changed_anywhere_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(written(dir.path()));
+        let text = files(dir.path()).remove(0).1;
+        let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').skip(1).take(2).collect();
+        let month = Month::of(NOW);
+        let root = LedgerRoot::to_bytes(SITE, (month, 6, Digest([3; 32])), lines.iter().copied()).unwrap();
+        let read = LedgerRoot::parse(&root).unwrap();
+        assert_eq!((read.month(), read.begins(), read.rows().len()), (month, (7, Digest([3; 32])), 2));
+        assert_eq!((read.digest(), read.signer()), (sha256(&root), Some(signing_key().verifying_key())));
+        for at in 0..root.len() {
+            let mut changed = root.clone();
+            changed[at] ^= 1;
+            assert_eq!(LedgerRoot::parse(&changed), None, "byte {at}");
+            assert_eq!(LedgerRoot::parse(&root[..at]), None, "cut at {at}");
+        }
+    }
+}

@@ -36,14 +36,34 @@ def signed_bytes(act: dict) -> bytes:
     return b"custodian checkpoint 1" + text.encode()
 
 
+def read_root(name: str, content: bytes) -> dict:
+    """What is carried on of months that are erased: a header, rows as they stood, and a digest over it all."""
+    end = content.rstrip(b"\n").rfind(b"\n") + 1
+    told, last = content[:end], content[end:]
+    refuse_unless(last == b"end " + sha256(told).hexdigest().encode() + b"\n", "is not whole")
+    lines = told.splitlines()
+    header = json.loads(lines[0])
+    refuse_unless(set(header) == {"version", "site", "month", "last", "head", "rows"}, "has other fields")
+    refuse_unless(header["version"] == 1 and header["rows"] == len(lines) - 1, "is not whole")
+    refuse_unless(name == f"root-{header['month']}", "is another month's")
+    rows = [parse_row(split_line(line)[1]) for line in lines[1:]]
+    refuse_unless(all(row is not None for row in rows), "is no row")
+    return header | {"acts": [row["act"] for row in rows], "digest": sha256(content).hexdigest()}
+
+
 class Ledger:
     """Takes rows in order; refuses the first that does not fit."""
 
-    def __init__(self, signer: bytes | None):
+    def __init__(self, signer: bytes | None, root: dict | None = None):
+        self.root, self.roots = root, []
         self.signer, self.site, self.head, self.sequence = signer, None, None, None
         self.rows, self.checkpoints, self.checked = 0, 0, 0
         self.newest_checkpoint: dict | None = None
-        self.acts: list[dict] = []
+        if root is not None:
+            self.site, self.head, self.sequence = root["site"], bytes.fromhex(root["head"]), root["last"]
+            made = [act for act in root["acts"] if act["kind"] == "site-made"]
+            self.signer = self.signer or (bytes.fromhex(made[0]["signer"]) if made else None)
+        self.acts: list[dict] = list(root["acts"]) if root else []
         self.times: list[str] = []
 
     def take(self, line: bytes, begins_file: bool) -> None:
@@ -65,6 +85,8 @@ class Ledger:
             self.signer = bytes.fromhex(act["signer"])
         if act["kind"] == "checkpoint":
             self._check(act)
+        if act["kind"] == "ledger-month-ending":
+            self.roots.append(act)
         self.head, self.sequence, self.rows = digest, sequence, self.rows + 1
         self.acts.append(act)
         self.times.append(row["at"])
@@ -81,9 +103,16 @@ class Ledger:
 
 
 def read_ledger(files: list[Path], signer: bytes | None) -> tuple[Ledger, dict]:
-    """Verifies files; what is told of them names the first bad row."""
-    ledger = Ledger(signer)
+    """Verifies files; what is told of them names the first bad row. Months up to the newest root are erased."""
     told = {"ok": True, "torn_bytes": 0, "file": None, "row": None, "what": None}
+    root = None
+    for path in sorted((path for path in files if path.name.startswith("root-")), key=lambda path: path.name):
+        try:
+            root = read_root(path.name, path.read_bytes())
+        except Refused:
+            pass  # A power cut tore it: the one before counts.
+    files = [path for path in files if path.name.endswith(".ledger") and not (root and path.name[:7] <= root["month"])]
+    ledger = Ledger(signer, root)
     for path in sorted(files, key=lambda path: path.name):
         lines = path.read_bytes().split(b"\n")
         told["torn_bytes"] += len(lines.pop())
@@ -95,6 +124,8 @@ def read_ledger(files: list[Path], signer: bytes | None) -> tuple[Ledger, dict]:
                 break
         if not told["ok"]:
             break
+    if root and told["ok"] and root["digest"] not in [act["carried"] for act in ledger.roots]:
+        told |= {"ok": False, "file": f"root-{root['month']}", "row": 1, "what": "is not what a row says of it"}
     head = ledger.head.hex() if ledger.head else None
     told |= {"rows": ledger.rows, "checkpoints": ledger.checkpoints, "signatures_checked": ledger.checked, "head": head}
     return ledger, told

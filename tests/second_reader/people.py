@@ -50,7 +50,7 @@ class Person:
 
     def __init__(self, state: Path, name: str, password: str):
         self.state = state
-        self.ledger, told = read_ledger(list((state / "ledger").glob("*.ledger")), None)
+        self.ledger, told = read_ledger([*(state / "ledger").glob("*.ledger"), *(state / "ledger").glob("root-*")], None)
         refuse_unless(told["ok"], f"the ledger does not hold: {told}")
         fields = {"version", "account", "name", "role", "session", "release"}
         # What is staged and on record comes before what it takes the place of.

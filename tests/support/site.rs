@@ -175,7 +175,10 @@ impl Site {
         let file = dir.join("site.toml");
         let settings = std::fs::read_to_string(&file)?;
         ensure!(settings.contains("\nsecond_factor = \"officers\""), "{settings}");
-        std::fs::write(&file, settings.replace("\nsecond_factor = \"officers\"", "\nsecond_factor = \"nobody\""))?;
+        let settings = settings.replace("\nsecond_factor = \"officers\"", "\nsecond_factor = \"nobody\"");
+        // Nor is this machine's log one of their peers.
+        ensure!(settings.contains("\ncheckpoints_to = \"/dev/log\""), "{settings}");
+        std::fs::write(&file, settings.replace("\ncheckpoints_to = \"/dev/log\"", "\ncheckpoints_to = \"nowhere\""))?;
         Ok(Self { program: program.to_owned(), dir: dir.to_owned(), accounts, recovery_key, init_output })
     }
 
@@ -220,6 +223,15 @@ impl Site {
         let text = std::fs::read_to_string(&path)?;
         let line = text.lines().find(|line| line.contains("declared_cameras =")).context("no such line")?.to_owned();
         Ok(std::fs::write(&path, text.replace(&line, &format!("declared_cameras = {cameras}")))?)
+    }
+
+    /// Says where checkpoints of the ledger are sent.
+    pub fn send_checkpoints_to(&self, socket: &Path) -> Result<()> {
+        let file = self.dir.join("site.toml");
+        let settings = std::fs::read_to_string(&file)?;
+        ensure!(settings.contains("\ncheckpoints_to = \"nowhere\""), "{settings}");
+        let wanted = format!("\ncheckpoints_to = \"{}\"", socket.display());
+        Ok(std::fs::write(&file, settings.replace("\ncheckpoints_to = \"nowhere\"", &wanted))?)
     }
 
     /// Says what is to be done when the disk is full.

@@ -2,12 +2,13 @@
 
 use super::papers::persons_end;
 use super::people::people_change;
-use super::play::{DAY, Ground, Play, Played, Promises, THEATRE, Trace, span};
+use super::play::{DAY, Ground, Play, Played, Promises, START, THEATRE, Trace, span};
 use crate::crypto::{PrivateKey, PublicKey, generate_pair};
-use crate::disk::{Dice, Disk, Flush, PowerCut, SimulatedDisk, Snapshot};
-use crate::domain::{GrantId, HeldFor, RequestId, Retention};
+use crate::disk::{Dice, Disk, Flush, PowerCut, SimulatedDisk, Snapshot, read_file};
+use crate::domain::{GrantId, HeldFor, Month, RequestId, Retention};
 use crate::ledger::{Act, Actor};
 use crate::segment::{SlotFile, SlotPurpose};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A scenario: what is done, noted from its [`Play::begin`] on.
@@ -18,7 +19,7 @@ pub struct Scenario {
     pub weight: u32,
 }
 
-pub const ALL: [Scenario; 33] = [
+pub const ALL: [Scenario; 34] = [
     Scenario { name: "a first start", play: first_start, weight: 2 },
     Scenario { name: "create, append, commit, seal, stop", play: recording, weight: 4 },
     Scenario { name: "expire: key, blocks, name, grant's slot, day key, receipt", play: erasing, weight: 3 },
@@ -51,6 +52,7 @@ pub const ALL: [Scenario; 33] = [
     Scenario { name: "a day key of two manifests, of which one ends first", play: two_periods, weight: 5 },
     Scenario { name: "people join, change, reset and leave", play: people_change, weight: 2 },
     Scenario { name: "a part, an objection, a dispute, taken back", play: taken_back, weight: 3 },
+    Scenario { name: "a month of the ledger comes to its end", play: month_ends, weight: 1 },
     Scenario { name: "what is written of persons comes to its end", play: persons_end, weight: 1 },
 ];
 
@@ -329,6 +331,39 @@ fn months(ground: &Ground, left_out: Option<Flush>) -> Played {
     let now = play.hands.clock().wall();
     play.built().ledger.append(now, Actor::Daemon, Act::LedgerRead).unwrap();
     play.note_rows();
+    play.end()
+}
+
+/// A month past its period is erased, and what of it still counts is carried on: accounts, the site's keys.
+fn month_ends(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    play.sign_in("desk");
+    let month = Month::of(START);
+    let path = ground.state().join("ledger").join(format!("{month}.ledger"));
+    let file = read_file(&play.disk, &path, 1 << 20).unwrap();
+    // Its last row, which nothing carries on; its digits stand where the next month begins.
+    let last = file[..file.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 66;
+    let trace = Trace { what: "a row of the month".into(), bytes: file[last..last + 60].to_vec(), offset: last % 4096 };
+    play.advance(DAY * 31);
+    play.checkpoint();
+    let officer = play.sign_in("officer");
+    let access = Arc::clone(&play.built().access);
+    let seen = access.ledger_month(&officer, month).unwrap();
+    let remarks = (seen.summary.odd_total > 0).then(|| "looked at".to_owned());
+    access.review_month(&officer, month, (seen.digest, remarks), "officer-password").unwrap();
+    while access.check_next_month().unwrap() {}
+    play.advance(DAY * 1_100);
+    play.keep_time();
+    play.checkpoint();
+    play.begin();
+    play.promises.going.push(trace.clone());
+    play.note_rows();
+    assert!(access.end_old_month().unwrap());
+    play.promises.going.clear();
+    play.promises.gone.push(trace);
+    play.note_rows();
+    play.sign_in("desk");
+    assert!(!access.end_old_month().unwrap(), "the next one waits for its review");
     play.end()
 }
 

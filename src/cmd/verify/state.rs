@@ -4,7 +4,7 @@ use crate::access::{LedgerFacts, SiteFiles};
 use crate::clock::Clock;
 use crate::crypto::PublicKey;
 use crate::domain::{GrantId, Utc};
-use crate::ledger::{ManifestCheckpoint, Verified, verify_rows};
+use crate::ledger::{Known, LedgerRoot, ManifestCheckpoint, Verified, is_root_name, verify_against};
 use crate::segment::{SlotFile, SlotPurpose};
 use crate::vault::{GrantExpected, GrantStore, Hold, Holds, VolumeFault, inspect_grants, inspect_holds};
 use anyhow::Context;
@@ -94,9 +94,22 @@ fn look(files: &SiteFiles, now: Utc) -> anyhow::Result<State> {
 /// Verifies the ledger and adds its rows up.
 fn read_ledger(files: &SiteFiles, faults: &mut Vec<VolumeFault>) -> anyhow::Result<(Option<Verified>, LedgerFacts)> {
     let dir = files.ledger_dir();
-    let mut months = Vec::new();
-    for name in files.disk().list_files(&dir).with_context(|| dir.display().to_string())? {
-        if name.ends_with(".ledger") {
+    let (mut months, mut known, mut facts) = (Vec::new(), Known::default(), LedgerFacts::default());
+    let names = files.disk().list_files(&dir).with_context(|| dir.display().to_string())?;
+    // What is left of an older one, or was torn, the daemon erases.
+    let mut erased_to = None;
+    for name in names.iter().rev().filter(|name| is_root_name(name)) {
+        let bytes = std::fs::read(dir.join(name)).with_context(|| name.clone())?;
+        if let Some(root) = LedgerRoot::parse(&bytes) {
+            root.rows().iter().for_each(|(row, _)| facts.apply(row));
+            erased_to = Some(root.month().to_string());
+            known.roots.push((name.clone(), bytes));
+            break;
+        }
+    }
+    for name in names {
+        let is_erased = erased_to.as_ref().is_some_and(|month| name.get(..7).is_some_and(|of| of <= month.as_str()));
+        if name.ends_with(".ledger") && !is_erased {
             let mut bytes = std::fs::read(dir.join(&name)).with_context(|| name.clone())?;
             // Beside a running daemon the last row may be half-way there.
             let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
@@ -104,8 +117,7 @@ fn read_ledger(files: &SiteFiles, faults: &mut Vec<VolumeFault>) -> anyhow::Resu
             months.push((name, bytes));
         }
     }
-    let mut facts = LedgerFacts::default();
-    match verify_rows(&months, None, |row| facts.apply(row)) {
+    match verify_against(&months, &known, |row| facts.apply(row)) {
         Ok(verified) => Ok((Some(verified), facts)),
         Err((name, fault)) => {
             let what = format!("{fault}; compare with a copy or a checkpoint that is kept elsewhere");

@@ -68,7 +68,7 @@ export async function remove(path) {
 /// Problems whose sentence says all; of the others the daemon's detail is shown too.
 const SAID_IN_FULL = [
   'wrong-credentials', 'wrong-password', 'second-factor-wanted', 'second-factor-missing', 'not-approved', 'password-too-old',
-  'own-account', 'last-officer', 'no-such-account', 'no-such-operation', 'no-operating-room', 'no-such-hold', 'own-hold', 'no-such-day', 'day-not-over', 'day-confirmed', 'report-changed', 'forbidden', 'no-such-request', 'no-such-route', 'span-in-future', 'id-number', 'four-eyes', 'own-decision', 'guardian-wanted', 'public-bodies-only', 'operating-room-routes', 'no-operating-room-camera', 'no-such-dispute', 'dispute-settled', 'no-such-place',
+  'own-account', 'last-officer', 'no-such-account', 'no-such-operation', 'no-operating-room', 'no-such-hold', 'own-hold', 'no-such-day', 'no-such-month', 'month-not-over', 'month-reviewed', 'period-too-long', 'day-not-over', 'day-confirmed', 'report-changed', 'forbidden', 'no-such-request', 'no-such-route', 'span-in-future', 'id-number', 'four-eyes', 'own-decision', 'guardian-wanted', 'public-bodies-only', 'operating-room-routes', 'no-operating-room-camera', 'no-such-dispute', 'dispute-settled', 'no-such-place',
   'no-grant', 'outside-grant', 'not-recorded', 'inside', 'clock-refused', 'clock-destroys',
 ];
 

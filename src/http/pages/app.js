@@ -15,6 +15,8 @@ import { camerasPage } from './cameras.js';
 import { clockBanner, clockPage } from './clock.js';
 import { accountPage, firstPasswordForm, renewalForm } from './account.js';
 import { peoplePage } from './people.js';
+import { reviewNote } from './months.js';
+import { copiesPage } from './register.js';
 import { codeField, postWithPassword } from './password.js';
 
 const IDLE_LIMIT_MS = 10 * 60_000;
@@ -22,8 +24,8 @@ const IDLE_WARNING_MS = 60_000;
 
 /// What a role finds in its menu, its first page first.
 const MENUS = {
-  staff: ['requests', 'new', 'operations', 'cameras', 'account'],
-  officer: ['requests', 'holds', 'grants', 'destructions', 'ledger', 'operations', 'cameras', 'people', 'clock', 'account'],
+  staff: ['requests', 'new', 'copies', 'operations', 'cameras', 'account'],
+  officer: ['requests', 'holds', 'grants', 'destructions', 'copies', 'ledger', 'operations', 'cameras', 'people', 'clock', 'account'],
   viewer: ['grants', 'account'],
   auditor: ['ledger', 'destructions', 'holds', 'requests', 'operations', 'people', 'account'],
   installer: ['cameras', 'account'],
@@ -41,6 +43,7 @@ const PAGES = {
   ledger: ledgerPage,
   cameras: camerasPage,
   clock: clockPage,
+  copies: copiesPage,
   people: peoplePage,
   account: accountPage,
 };
@@ -190,7 +193,10 @@ async function show() {
   };
   let content;
   try {
+    const isFirst = path[0] === MENUS[session.role]?.[0] && path.length === 1;
+    const waits = isFirst ? reviewNote(session).catch(() => null) : null;
     [clock, content] = await Promise.all([get('/v1/clock').catch(() => null), PAGES[path[0]](house)]);
+    content = [await waits, content].flat();
   } catch (problem) {
     content = [heading(t(`nav.${path[0]}`)), problemBox(problem)];
     if (!(problem instanceof Problem)) console.error(problem.stack);

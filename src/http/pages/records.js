@@ -6,6 +6,8 @@ import { language, t, word } from './words.js';
 import { pointText, spanText } from './times.js';
 import { refreshButton } from './cameras.js';
 import { reportPage } from './report.js';
+import { monthPage, monthsPage } from './months.js';
+import { registerPage } from './register.js';
 
 const ROWS_A_PAGE = 50;
 const MOST_AT_ONCE = 1000;
@@ -92,6 +94,9 @@ function pages(house, first, last, total) {
 
 /// The newest rows first; `#/ledger/150` shows the rows that end with the 150th.
 export async function ledgerPage(house) {
+  if (house.path[1] === 'months') return monthsPage(house);
+  if (house.path[1] === 'month') return monthPage(house);
+  if (house.path[1] === 'register') return registerPage(house);
   const [head, names] = await Promise.all([get('/v1/ledger/head'), accountNames(house.session)]);
   const last = Math.min(Number(house.path[1]) || head.sequence, head.sequence);
   const after = Math.max(last - ROWS_A_PAGE, 0);
@@ -102,6 +107,7 @@ export async function ledgerPage(house) {
   return [
     title,
     stopped,
+    h('p', { class: 'links' }, h('a', { href: '#/ledger/months' }, t('months.title')), ' · ', h('a', { href: '#/ledger/register' }, t('register.title'))),
     h('p', { class: 'digest' }, `${t('ledger.head', { rows: count(head.sequence) })}: `, h('code', {}, head.digest)),
     table(t('ledger.page', { first: count(rows[0].sequence), last: count(rows.at(-1).sequence) }), [
       [t('col.number'), (row) => count(row.sequence), 'number'],
@@ -117,11 +123,12 @@ export async function ledgerPage(house) {
 /// The daemon hands them out oldest first, so many at a time.
 async function readDestructions() {
   const all = [];
-  for (;;) {
-    const { destructions } = await get(`/v1/destructions?after=${all.at(-1)?.sequence ?? 0}&limit=${MOST_AT_ONCE}`);
+  for (let after = 0; after !== null;) {
+    const { destructions, next } = await get(`/v1/destructions?after=${after}&limit=${MOST_AT_ONCE}`);
     all.push(...destructions);
-    if (destructions.length < MOST_AT_ONCE) return all;
+    after = next;
   }
+  return all;
 }
 
 function daysTable(days) {

@@ -43,7 +43,8 @@ function whatAndHow(view, point) {
       report.totals.failures > 0 ? t('report.failures.of', { n: count(report.totals.failures) }) : t('report.failures.none'))),
     row(t('report.ledger'), t('report.ledger.rows', { first: count(report.first_sequence), last: count(report.last_sequence) }),
       h('p', {}, `${t('report.ledger.head', { n: count(view.ledger_sequence) })} `, h('code', {}, view.ledger_head))),
-    row(t('report.digest'), h('code', {}, view.digest))));
+    row(t('report.digest'), h('code', {}, view.digest)),
+    row(t('register.checkpoint'), h('code', {}, view.checkpoint))));
 }
 
 /// Model and serial number of the device, where the receipt tells.
