@@ -148,6 +148,8 @@ fn start(dir: &Path) -> anyhow::Result<Access> {
         held_warn_percent: 10,
         unconfirmed_days: 7,
         operation_warn: HOUR * 8,
+        viewing_idle: HOUR,
+        terminals: Vec::new(),
         ledger,
         site_name: "Bench".into(),
         time_zone: zone,

@@ -38,10 +38,12 @@ mod operations;
 mod papers;
 mod passwords;
 mod people;
+mod periods;
 mod proposals;
 mod reading;
 mod register;
 mod registry;
+mod reinstating;
 mod requested;
 mod requests;
 mod rights;
@@ -55,6 +57,7 @@ mod summary;
 mod tests;
 mod texts;
 mod viewing;
+mod viewings;
 
 pub use accounts::{AccountView, EndedGrant, NewMember, WithCode};
 pub use copies::{CopyEndView, NewCopyEnd};
@@ -75,8 +78,10 @@ pub use months::{MonthLine, MonthView, Reviewed};
 pub use operations::{NewOperation, OperationView};
 pub use passwords::WeakPassword;
 pub use people::{Account, NewAccount, Password, Person};
+pub use periods::Periods;
 pub use register::{Destroyed, RegisterAsked, RegisterEvent, RegisterKind, RegisterLine};
 pub use registry::GrantState;
+pub use reinstating::{ReinstateError, Reinstated, Reinstatement};
 pub use requested::{Checked, DecidedBy, Delivered, Fee, Proposal};
 pub use requests::{Identity, RequestView};
 pub use rights::{RightsEvent, Standing, Terms, Wanted};
@@ -86,13 +91,14 @@ pub use site::{NewSite, SiteFiles, StartError};
 pub use states::RequestState;
 pub use submission::{NewRequest, PersonFields};
 pub use summary::{FailedSignIns, MonthSummary, Odd, OddRow, RightsRow};
-pub use viewing::{GrantView, Picture, Playlist, PlaylistEntry};
+pub use viewing::{Film, GrantView, Picture, Playlist, PlaylistEntry, Shown};
+pub use viewings::{Showing, ViewingRefused, ViewingView};
 
 use crate::config::LedgerKeeping;
 use crate::crypto::SigningKey;
 use crate::disk::SharedDisk;
 use crate::domain::request::DisputeGround;
-use crate::domain::{CameraClass, CameraNumber, DisputeId, GrantId, LocalDay, OperationId, Utc};
+use crate::domain::{CameraClass, CameraNumber, DisputeId, GrantEnd, GrantId, OperationId, Utc};
 use crate::ledger::{Act, Actor, CheckpointMark, Elsewhere, LedgerError, Row, SharedLedger};
 use crate::vault::{ClockRefusal, GrantStore, Hold, Holds, TrustedClock, Vault, VaultError};
 use desk::Desk;
@@ -101,10 +107,12 @@ use entry::FailuresOfMinute;
 use people::People;
 use registry::Registry;
 use sessions::Sessions;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
+use viewing::BrokenOff;
+use viewings::ViewingsUnderWay;
 
 /// Why something was not done. The message is for the person who asked; nothing of the inside is in it.
 #[derive(Debug, thiserror::Error)]
@@ -237,14 +245,14 @@ pub enum AccessError {
     #[error("unavailable: {why}")]
     Unavailable { why: String },
     #[error(transparent)]
+    Viewing(#[from] ViewingRefused),
+    #[error(transparent)]
     ClockRefused(#[from] ClockRefusal),
     #[error(
         "with {until} as the time, up to {segments} segments fall due and are destroyed at once. If date and time are right, confirm them again and state that number"
     )]
     ClockDestroys { segments: u64, until: Utc },
-    #[error(
-        "the act could not be recorded, so it did not happen; tell the installer that the ledger's disk needs care"
-    )]
+    #[error("the act could not be recorded, so it did not happen: {}; tell the installer", .0.told())]
     NotRecorded(#[source] LedgerError),
     #[error("something failed inside; the log says what")]
     Inside(#[source] VaultError),
@@ -279,40 +287,6 @@ pub struct RequestRules {
     pub second_approver: bool,
 }
 
-/// The periods and limits that the site's configuration sets.
-#[derive(Clone, Debug)]
-pub struct Periods {
-    pub session: SessionLimits,
-    /// Who must have a second factor.
-    pub second_factor: SecondFactorFor,
-    /// A password is to be changed after this; `None`: never.
-    pub password_max: Option<Duration>,
-    /// In so many days a request must be answered (PIPA 35, Decree 41: ten).
-    pub due_days: u32,
-    /// So many days after it arrived somebody is reminded of it.
-    pub remind_days: Vec<u32>,
-    /// On these days, besides Saturdays and Sundays, no period ends.
-    pub holidays: BTreeSet<LocalDay>,
-    /// What is written of persons is kept so long after it was cited last.
-    pub papers: Duration,
-    /// For letters: where footage is watched, and whom to ask.
-    pub viewing_place: Option<String>,
-    pub contact: Option<String>,
-    /// How long a refusal can be objected to; what was asked for stays until then.
-    pub objection: Duration,
-    pub requests: RequestRules,
-    /// A share of the disks, from which on held footage is an alarm.
-    pub held_warn_percent: u8,
-    /// So many days that nobody confirmed what was destroyed on are an alarm.
-    pub unconfirmed_days: u32,
-    /// An operation that is under way for so long is an alarm: its end may have been forgotten.
-    pub operation_warn: Duration,
-    pub ledger: LedgerKeeping,
-    /// For reports: the site's name, and the time zone that its days are counted in.
-    pub site_name: String,
-    pub time_zone: jiff::tz::TimeZone,
-}
-
 /// Everything between a person and the footage.
 #[derive(Debug)]
 pub struct Access {
@@ -334,6 +308,9 @@ pub struct Access {
     /// Slots of somebody who left are to be overwritten.
     leaving_is_due: AtomicBool,
     failed: Mutex<FailuresOfMinute>,
+    under_way: Mutex<ViewingsUnderWay>,
+    /// Rows of answers that broke off a moment ago.
+    broken_off: Mutex<BrokenOff>,
     /// A step that a row had announced failed; holds and grants are to be brought into agreement with the ledger.
     untidy: AtomicBool,
     held_count: Mutex<Option<duties::HeldCount>>,
@@ -428,6 +405,7 @@ impl Access {
     /// [`AccessError::NotRecorded`].
     pub fn record_daemon(&self, act: Act) -> Result<(), AccessError> {
         self.tell_failures(true)?;
+        self.tell_broken_off()?;
         self.record(Actor::Daemon, act).map(drop)
     }
 
@@ -476,11 +454,17 @@ impl Access {
     pub fn end_what_is_over(&self) -> Result<(), AccessError> {
         self.sessions.sweep();
         self.tell_failures(false)?;
+        self.tell_broken_off()?;
         self.end_rights_that_are_over()?;
-        let over = self.registry().grants_over(self.now());
-        for grant in over {
-            self.record(Actor::Daemon, Act::GrantEnded { grant })?;
-            self.tidied(self.grants.destroy(grant))?;
+        {
+            let _turn = self.turn();
+            let over = self.registry().grants_over(self.now());
+            for grant in over {
+                self.record(Actor::Daemon, Act::GrantEnded { grant, why: Some(GrantEnd::Over) })?;
+                self.tidied(self.grants.destroy(grant))?;
+            }
+            self.end_viewings_that_are_over()?;
+            self.end_grants_that_are_used_up()?;
         }
         self.say_what_waits();
         self.lapse_holds()?;

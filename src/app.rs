@@ -6,6 +6,7 @@
 //! last row.
 
 mod capacity;
+mod console;
 mod control;
 mod follow;
 mod nightly;
@@ -15,6 +16,7 @@ mod status;
 mod tests;
 
 pub use capacity::{DiskLine, RoomLine};
+pub use console::{ReinstateAnswer, reinstate};
 pub use control::{CONTROL_NAME, ask_status};
 pub use status::Status;
 
@@ -23,7 +25,7 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
 use crate::config::{CameraWatch, Recording, SITE_FILE, SecondFactor, Site, WatchError};
 use crate::disk::{SharedDisk, SiteLock, return_freed_memory};
-use crate::http::{self, KnownCameras, Routes};
+use crate::http::{self, Connections, KnownCameras, Routes};
 use crate::ingest::{Backlog, Cameras, Limits, OperationsUnderWay, Receiving};
 use crate::ledger::{Act, ClosedManifests, ManifestCheckpoint, NewestKnown};
 use crate::retention::{Eraser, Fullness};
@@ -233,8 +235,16 @@ impl Daemon {
         let mut work = regular_work(&site, &clock, &inner, &vault, &access, &eraser, &fullness, &desk);
 
         work.spawn(nightly::watch(ages, site.time_zone.clone(), desk.clone(), clock.clone(), inner.clone()));
-        let routes =
-            Routes { access: Arc::clone(&access), watchers: cameras.watchers(), cameras: known.clone(), notice };
+        let console = state_dir(&site).join(console::CONSOLE_NAME);
+        work.spawn(console::answer(Arc::clone(&access), clock.clone(), console, inner.clone()));
+        let routes = Routes {
+            access: Arc::clone(&access),
+            watchers: cameras.watchers(),
+            cameras: known.clone(),
+            connections: Connections::default(),
+            clock: clock.clone(),
+            notice,
+        };
         let http_stop = CancellationToken::new();
         let mut server = tokio::spawn(http::serve(listener, routes, http_stop.clone()));
         // The watch begins before the first reading, so that no change falls in between.
@@ -430,6 +440,8 @@ impl Built {
             held_warn_percent: site.held_warn_percent,
             unconfirmed_days: site.unconfirmed_days,
             operation_warn: site.operation_warn,
+            viewing_idle: site.access.viewing_idle,
+            terminals: site.terminals.clone(),
             ledger: site.ledger.clone(),
             site_name: site.name.clone(),
             time_zone: site.time_zone.clone(),

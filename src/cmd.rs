@@ -6,6 +6,7 @@ mod identity;
 mod init;
 mod ledger;
 mod letters;
+mod officers;
 mod plan;
 mod progress;
 mod recover;
@@ -39,6 +40,9 @@ enum Command {
     Check(check::Check),
     Verify(verify::Verify),
     Recover(recover::Recover),
+    /// Give an officer back to a site that has none who can sign in.
+    #[command(subcommand)]
+    Officers(officers::OfficersCommand),
     /// Work with cameras.
     #[command(subcommand)]
     Cameras(cameras::CamerasCommand),
@@ -90,6 +94,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Verify(verify) => verify.run(),
         Command::Recover(recover) => recover.run(),
+        Command::Officers(officers) => officers.run(),
         Command::Cameras(cameras) => cameras.run(),
         Command::Ledger(ledger) => ledger.run(),
         Command::Letters(letters) => letters.run(),

@@ -17,6 +17,7 @@ mod private;
 mod requests;
 mod set;
 mod site;
+mod terminals;
 mod watch;
 
 pub use camera::Camera;

@@ -20,7 +20,7 @@ pub mod nal;
 #[cfg(test)]
 mod tests;
 
-pub use edit::{frame_times, rebase, trim};
+pub use edit::{frame_places, frame_times, rebase, trim};
 pub use fragmenter::{Fragment, FragmentLimits, Fragmenter};
 pub use init::{holds_one_video_track, init_segment, rfc6381};
 

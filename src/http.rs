@@ -23,8 +23,10 @@ mod requests;
 mod sessions;
 
 pub use cameras::KnownCameras;
+pub use connections::Connections;
 
 use crate::access::Access;
+use crate::clock::Clock;
 use crate::ingest::CameraWatchers;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, header};
@@ -49,6 +51,8 @@ pub struct Routes {
     pub access: Arc<Access>,
     pub watchers: CameraWatchers,
     pub cameras: KnownCameras,
+    pub connections: Connections,
+    pub clock: Clock,
     /// What every answer says: that this is a demonstration.
     pub notice: Option<&'static str>,
 }
@@ -113,6 +117,11 @@ pub fn router(routes: Routes) -> Router {
         .route("/v1/operations/{operation}", get(operations::show))
         .route("/v1/operations/{operation}/end", post(operations::end))
         .route("/v1/grants", get(footage::grants))
+        .route("/v1/grants/{grant}/viewing", get(footage::viewing).post(footage::begin_viewing))
+        .route("/v1/grants/{grant}/viewing/end", post(footage::end_viewing))
+        .route("/v1/grants/{grant}/revocation", post(footage::revoke))
+        .route("/v1/terminals", get(footage::terminals))
+        .route("/v1/grants/{grant}/cameras/{camera}/film.mp4", get(footage::film))
         .route("/v1/grants/{grant}/cameras/{camera}/playlist.m3u8", get(footage::playlist))
         .route("/v1/grants/{grant}/cameras/{camera}/{segment}/init.mp4", get(footage::init))
         .route("/v1/grants/{grant}/cameras/{camera}/{segment}/{part}", get(footage::fragment))
@@ -164,8 +173,9 @@ async fn headers(State(routes): State<Routes>, request: Request, next: Next) -> 
 /// # Errors
 /// What the listener says.
 pub async fn serve(listener: TcpListener, routes: Routes, stop: CancellationToken) -> std::io::Result<()> {
+    let (connections, clock) = (routes.connections.clone(), routes.clock.clone());
     let service = router(routes).into_make_service_with_connect_info::<SocketAddr>();
     // The wrapper adds nothing but that axum then tells each request its peer's address.
-    let listener = connections::Bounded::new(listener, CONNECTIONS_LIMIT).tap_io(|_| ());
+    let listener = connections::Bounded::new(listener, CONNECTIONS_LIMIT, connections, clock).tap_io(|_| ());
     axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }

@@ -35,6 +35,7 @@ mod shared;
 mod sum;
 mod upkeep;
 mod verify;
+mod viewed;
 
 pub use asked::{PapersSeen, ProposedDecision, ProvisionTerms, RequestTerms};
 pub use checkpoint::{Checkpoint, ManifestCheckpoint};
@@ -49,8 +50,9 @@ pub use papers::{LetterDelivered, LetterProduced, PaperErased, RequestReminded, 
 pub use receipt::{ClosedCamera, ClosedCoverage, ClosedGap, DestructionReceipt, ManifestClosed};
 pub use reserve::LedgerRoom;
 pub use root::{LedgerRoot, is_root_name};
-pub use row::{Act, Actor, Row, ViewRefusal};
+pub use row::{Act, Actor, Row};
 pub use shared::SharedLedger;
 pub use sum::{Adding, MonthSum, SumMaker};
 pub use upkeep::{CopyDestroyed, ExportForm, ExportedView, LedgerExport, MonthErased, MonthReview, MonthRoot};
 pub use verify::{Fault, Known, Verified, verify_against, verify_files, verify_rows};
+pub use viewed::{ServedFootage, ViewRefusal, ViewingBegun, ViewingEnded, add_seen};

@@ -337,6 +337,7 @@ fn what_cannot_be_recorded_does_not_happen_while_recording_goes_on() {
     let head = officer.api.get("/v1/ledger/head").unwrap().expect_status(200).unwrap().json;
     assert_eq!(head["writable"], true, "{head}");
     let playlist = Person::playlist(&approved["grant"], YARD);
+    viewer.begin_viewing(&approved["grant"]).unwrap().expect_status(201).unwrap();
     let shown = viewer.api.get(&playlist).unwrap().expect_status(200).unwrap().text();
     let fragments: Vec<&str> = shown.lines().filter(|line| line.ends_with(".m4s")).collect();
     let path = playlist.replace("playlist.m3u8", fragments[1]);

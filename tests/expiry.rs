@@ -294,6 +294,7 @@ fn a_clock_set_forward_destroys_nothing_and_shows_nothing() {
     let mut viewer = clinic.daemon.sign_in(&clinic.site, "viewer");
     let grant = support::scene::have_approved(&mut staff, &mut officer, &viewer, &[SHOWN], clinic.recorded).unwrap();
     let copies = clinic.copies();
+    viewer.begin_viewing(&grant["grant"]).unwrap().expect_status(201).unwrap();
     let playlist = Person::playlist(&grant["grant"], SHOWN);
     viewer.api.get(&playlist).unwrap().expect_status(200).unwrap();
     clinic.daemon.hands.step_wall(40 * DAY_US);
@@ -304,6 +305,8 @@ fn a_clock_set_forward_destroys_nothing_and_shows_nothing() {
         assert!(clinic.is_there(name).is_some(), "{name} was destroyed by a clock that was set");
     }
     clinic.daemon.hands.step_wall(-40 * DAY_US);
+    // The viewing ended with the grant's end, by that clock; the grant did not.
+    viewer.begin_viewing(&grant["grant"]).unwrap().expect_status(201).unwrap();
     viewer.api.get(&playlist).unwrap().expect_status(200).unwrap();
     // And a clock set back does not keep anything for longer.
     officer.close(&grant["number"]).unwrap().expect_status(200).unwrap();

@@ -294,6 +294,7 @@ fn a_full_state_disk_ends_viewing_and_not_what_is_owed() {
     let mut officer = scene.sign_in("officer").unwrap();
     let mut viewer = scene.sign_in("viewer").unwrap();
     let approved = support::scene::have_approved(&mut staff, &mut officer, &viewer, &[1], span).unwrap();
+    viewer.begin_viewing(&approved["grant"]).unwrap().expect_status(201).unwrap();
     let playlist = support::site::Person::playlist(&approved["grant"], 1);
     viewer.api.get(&playlist).unwrap().expect_status(200).unwrap();
     let reserve = scene.site.dir().join("state/ledger/reserve");
@@ -333,6 +334,8 @@ fn a_full_state_disk_ends_viewing_and_not_what_is_owed() {
     wait_until("the reserve is there again", PATIENCE, || Ok((length() == 16 << 20).then_some(()))).unwrap();
     wait_until("all is well", PATIENCE, || Ok((scene.site.status()?.1["ledger_room"] == "enough").then_some(())))
         .unwrap();
+    // What could not be recorded ended the viewing.
+    viewer.begin_viewing(&approved["grant"]).unwrap().expect_status(201).unwrap();
     viewer.api.get(&playlist).unwrap().expect_status(200).unwrap();
     scene.running.stop().unwrap();
     let told = scene.site.run("verify", &["--deep"]).unwrap();

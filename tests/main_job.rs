@@ -130,6 +130,9 @@ fn a_grant_opens_its_span_to_its_viewer_and_nothing_else() {
     let approved = officer.approve(&number, &viewer.number).unwrap().expect_status(200).unwrap().json;
     let grant = approved["grant"].clone();
     let playlist = Person::playlist(&grant, YARD);
+    let early = viewer.api.get(&playlist).unwrap();
+    assert_eq!((early.status, slug(&early.json)), (409, "no-viewing"), "{}", early.text());
+    viewer.begin_viewing(&grant).unwrap().expect_status(201).unwrap();
     let shown = viewer.api.get(&playlist).unwrap().expect_status(200).unwrap();
     assert_eq!(shown.header("cache-control"), Some("no-store"));
     assert!(shown.text().starts_with("#EXTM3U"), "{}", shown.text());

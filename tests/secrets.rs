@@ -253,6 +253,7 @@ fn what_is_damaged_is_told_without_what_stands_in_it() {
     };
 
     // Segments whose pictures, keys and heads are changed; a grant, a request, the desk; a ledger that takes no row.
+    viewer.begin_viewing(&grant).unwrap().expect_status(201).unwrap();
     let playlist = Person::playlist(&grant, 1);
     let mut answers = Vec::new();
     let segments = support::stored::segments(&scene.site.volume()).unwrap();

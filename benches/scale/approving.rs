@@ -41,6 +41,7 @@ pub fn camera_day(site: &Site) -> Result<Vec<Row>> {
         let took = began.elapsed().as_secs_f64();
         if is_cold { &mut cold } else { &mut warm }.push(took);
         let grant = &told.json["grant"];
+        viewer.api.post(&format!("/v1/grants/{grant}/viewing"), &serde_json::json!({}))?.expect_status(201)?;
         let playlist = viewer.api.get(&format!("/v1/grants/{grant}/cameras/{WHOLE_CAMERA}/playlist.m3u8"))?;
         let pieces = playlist.expect_status(200)?.text().matches("#EXTINF").count() as u64;
         ensure!(pieces == SEGMENTS_A_DAY, "{pieces} pieces were handed over");

@@ -122,7 +122,11 @@ impl Access {
     pub(super) fn record_file(&self, actor: Actor, act: Act, staged: StagedAccount) -> Result<(), AccessError> {
         let account = staged.account();
         if let Err(e) = self.record(actor, act) {
-            self.people.discard(account)?;
+            // Where the row may stand all the same, the next start tells, and decides about the file too (U1): without it
+            // nobody could sign in to the account again.
+            if !matches!(&e, AccessError::NotRecorded(why) if why.row_may_stand()) {
+                self.people.discard(account)?;
+            }
             return Err(e);
         }
         Ok(self.people.install(staged)?)
@@ -272,7 +276,7 @@ impl Access {
     }
 
     /// There is a slot for one officer more, and one reader more.
-    fn must_have_room(&self, account: AccountId, role: Role) -> Result<(), AccessError> {
+    pub(super) fn must_have_room(&self, account: AccountId, role: Role) -> Result<(), AccessError> {
         let registry = self.registry();
         let others = |wanted: fn(Role) -> bool| {
             let has = |member: &Member| member.keys.is_some() && member.role().is_some_and(wanted);

@@ -312,6 +312,7 @@ impl Access {
         if ends <= now {
             return Err(bad("ends", "is in the past"));
         }
+        self.check_conditions(&approval.conditions, ends)?;
         let mut views = Vec::new();
         let mut heads: Vec<(LiveSegment, SegmentHead)> = Vec::new();
         for camera in cameras {

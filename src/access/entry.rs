@@ -287,6 +287,15 @@ impl Access {
         if self.must_set_second_factor(&caller) { Err(AccessError::SecondFactorMissing) } else { Ok(caller) }
     }
 
+    /// The same for what a page asks by itself, again and again: it keeps no session from becoming idle.
+    ///
+    /// # Errors
+    /// As [`Access::caller`].
+    pub fn caller_by_itself(&self, token: &str, address: IpAddr) -> Result<Caller, AccessError> {
+        let caller = self.sessions.caller_by_itself(token, address, self.later())?;
+        if self.must_set_second_factor(&caller) { Err(AccessError::SecondFactorMissing) } else { Ok(caller) }
+    }
+
     /// The same for what concerns nobody but the person: their session, their password and second factor.
     ///
     /// # Errors

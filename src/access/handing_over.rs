@@ -3,7 +3,7 @@
 
 use super::{Access, AccessError, Caller, RequestView};
 use crate::domain::request::Channel;
-use crate::domain::{GrantId, HeldFor, RequestId, Role};
+use crate::domain::{GrantEnd, GrantId, HeldFor, RequestId, Role};
 use crate::ledger::Act;
 
 const HANDS_OVER: [Role; 2] = [Role::Staff, Role::Officer];
@@ -89,7 +89,8 @@ impl Access {
         // It has ended. One step that fails keeps no other from being done; what is left over is tidied up later.
         let mut told = Ok(());
         for grant in grants {
-            told = told.and(self.record(caller.actor(), Act::GrantEnded { grant }).map(drop));
+            told =
+                told.and(self.record(caller.actor(), Act::GrantEnded { grant, why: Some(GrantEnd::Closed) }).map(drop));
             told = told.and(self.tidied(self.grants.destroy(grant)));
         }
         if open.holds() && !ended.holds() {

@@ -3,7 +3,7 @@
 use super::rights::LeavingKey;
 use super::{Access, AccessError, EndedGrant};
 use crate::crypto::PublicKey;
-use crate::domain::AccountId;
+use crate::domain::{AccountId, GrantEnd};
 use crate::ledger::{Act, Actor};
 use std::sync::atomic::Ordering;
 
@@ -13,7 +13,7 @@ impl Access {
         let theirs = self.registry().grants_of(viewer);
         let mut ended = Vec::new();
         for (grant, request) in theirs {
-            self.record(actor, Act::GrantEnded { grant })?;
+            self.record(actor, Act::GrantEnded { grant, why: Some(GrantEnd::ViewerLeft) })?;
             self.tidied(self.grants.destroy(grant))?;
             ended.push(EndedGrant { grant, request });
         }
@@ -33,8 +33,15 @@ impl Access {
         self.leaving_is_due.store(true, Ordering::Relaxed);
         let recovery = self.registry().site.map(|keys| keys.recovery).ok_or(AccessError::Forbidden)?;
         let (mut forgotten, mut day_keys, mut has_read_persons) = (Vec::new(), 0, false);
+        let (readers, officers) = {
+            let registry = self.registry();
+            (registry.members.desk_keys().len(), registry.members.release_keys().len())
+        };
         for (key, kind) in leaving {
             match kind {
+                // The recovery key is never left alone: the slots of the last one go when the next one's stand.
+                LeavingKey::Desk if readers == 0 => {}
+                LeavingKey::Release if officers == 0 => {}
                 LeavingKey::Desk => {
                     self.desk.forget(&key, &recovery)?;
                     has_read_persons = true;
@@ -57,7 +64,7 @@ impl Access {
         if !forgotten.is_empty() {
             self.record(actor, Act::KeysForgotten { keys: forgotten, day_keys })?;
         }
-        self.leaving_is_due.store(false, Ordering::Relaxed);
+        self.leaving_is_due.store(readers == 0 || officers == 0, Ordering::Relaxed);
         Ok(())
     }
 
@@ -91,7 +98,11 @@ impl Access {
     pub(super) fn alarms_of_people(&self) -> Vec<String> {
         let registry = self.registry();
         let mut alarms = Vec::new();
-        if registry.members.officers() < 2 {
+        if registry.members.officers() == 0 {
+            let alarm = "there is no officer: nobody decides anything, and nobody can give one rights; `custodian officers \
+                         reinstate` does, with the recovery key";
+            alarms.push(alarm.to_owned());
+        } else if registry.members.officers() < 2 {
             let alarm =
                 "there is no deputy officer: nobody can decide what the one officer entered, nor approve an account";
             alarms.push(alarm.to_owned());

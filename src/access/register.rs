@@ -206,7 +206,9 @@ impl Building<'_> {
                     self.push(decided(row, &found, decision));
                 }
             }
-            Act::ViewIntended { grant, request, camera, span } => self.viewed(row, (*grant, *request), *camera, *span),
+            Act::ViewIntended { grant, request, camera, span, .. } => {
+                self.viewed(row, (*grant, *request), *camera, *span)
+            }
             Act::FootageDestroyed(receipt) => self.destroyed(row, receipt),
             Act::CopyDestroyed(copy) => {
                 let new = line(row, RegisterKind::Destroy, RegisterEvent::CopyDestroyed);

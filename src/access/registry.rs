@@ -9,10 +9,10 @@ use super::rights::Members;
 use super::states::{HoldState, OperationState};
 use crate::crypto::{PublicKey, VerifyingKey};
 use crate::domain::{
-    AccountId, AskedBy, CameraNumber, Digest, GrantId, HeldFor, HoldId, HoldReason, OperationId, PaperOf, RequestId,
-    Span, Utc,
+    AccountId, AskedBy, CameraNumber, Digest, GrantEnd, GrantId, HeldFor, HoldId, HoldReason, OperationId, PaperOf,
+    RequestId, Span, Utc, ViewingEnd, ViewingId,
 };
-use crate::ledger::{Act, Actor, Decision, GrantConditions, GrantedView, Row};
+use crate::ledger::{Act, Actor, Decision, GrantConditions, GrantedView, Row, ServedFootage, ViewingBegun, add_seen};
 use crate::vault::Hold;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -72,6 +72,21 @@ pub(super) struct Grant {
     /// Who decided so: another than who watches, unless the site allows it.
     pub decided_by: Option<AccountId>,
     pub state: GrantState,
+    pub why_ended: Option<GrantEnd>,
+}
+
+/// One sitting in front of what a grant names. It counts from its first row on.
+#[derive(Clone, Debug)]
+pub(super) struct Viewing {
+    pub number: ViewingId,
+    pub grant: GrantId,
+    pub request: RequestId,
+    pub begun: Utc,
+    pub terminal: Option<String>,
+    pub present: bool,
+    /// Footage that was shown so far.
+    pub seen: Vec<GrantedView>,
+    pub ended: Option<(Utc, ViewingEnd)>,
 }
 
 /// The keys that the site's first row names.
@@ -89,6 +104,7 @@ pub(super) struct Registry {
     pub members: Members,
     pub requests: BTreeMap<RequestId, Request>,
     pub grants: BTreeMap<GrantId, Grant>,
+    pub viewings: BTreeMap<ViewingId, Viewing>,
     pub holds: BTreeMap<HoldId, OrderedHold>,
     pub operations: BTreeMap<OperationId, Operation>,
     /// Those that are under way: asked for by each operating room's camera several times a second.
@@ -156,9 +172,20 @@ impl Registry {
             | Act::HoldEnded { hold, .. } => self.apply_to_hold(*hold, row),
             Act::OperationStarted { .. } => self.enter_operation(row),
             Act::OperationEnded { operation, .. } => self.apply_to_operation(*operation, row),
-            Act::GrantEnded { grant } => {
+            Act::GrantEnded { grant, why } => {
                 if let Some(known) = self.grants.get_mut(grant) {
-                    known.state = GrantState::Ended;
+                    (known.state, known.why_ended) = (GrantState::Ended, known.why_ended.or(*why));
+                }
+            }
+            Act::ViewingBegun(begun) => self.enter_viewing(begun, row.at),
+            Act::ViewServed { of: Some(ServedFootage { viewing, camera, span: Some(span), .. }), .. } => {
+                if let Some(known) = self.viewings.get_mut(viewing) {
+                    add_seen(&mut known.seen, *camera, *span);
+                }
+            }
+            Act::ViewingEnded(ended) => {
+                if let Some(known) = self.viewings.get_mut(&ended.viewing) {
+                    known.ended = Some((row.at, ended.how));
                 }
             }
             Act::FileOpened { .. }
@@ -200,6 +227,20 @@ impl Registry {
         if let Some(new) = Request::entered(row) {
             self.requests.insert(new.number, new);
         }
+    }
+
+    fn enter_viewing(&mut self, begun: &ViewingBegun, at: Utc) {
+        let new = Viewing {
+            number: begun.viewing,
+            grant: begun.grant,
+            request: begun.request,
+            begun: at,
+            terminal: begun.terminal.clone(),
+            present: begun.present,
+            seen: Vec::new(),
+            ended: None,
+        };
+        self.viewings.insert(begun.viewing, new);
     }
 
     fn enter_hold(&mut self, row: &Row) {
@@ -290,6 +331,7 @@ impl Registry {
                     conditions: conditions.clone(),
                     decided_by: person_of(row.actor),
                     state: GrantState::Open,
+                    why_ended: None,
                 };
                 self.grants.insert(*grant, new);
             }
@@ -313,6 +355,32 @@ impl Registry {
 
     pub fn next_grant(&self) -> GrantId {
         GrantId(self.grants.keys().next_back().map_or(1, |last| last.0 + 1))
+    }
+
+    pub fn next_viewing(&self) -> ViewingId {
+        ViewingId(self.viewings.keys().next_back().map_or(1, |last| last.0 + 1))
+    }
+
+    /// All viewings of a grant, in order.
+    pub fn viewings_of(&self, grant: GrantId) -> impl DoubleEndedIterator<Item = &Viewing> {
+        self.viewings.values().filter(move |viewing| viewing.grant == grant)
+    }
+
+    /// Viewings that have begun and not ended.
+    pub fn viewings_under_way(&self) -> Vec<Viewing> {
+        self.viewings.values().filter(|viewing| viewing.ended.is_none()).cloned().collect()
+    }
+
+    /// Open grants of which the last viewing that there may be has ended.
+    pub fn grants_used_up(&self) -> Vec<GrantId> {
+        let is_used_up = |grant: &&Grant| {
+            let Some(limit) = grant.conditions.viewings else { return false };
+            let of = || self.viewings_of(grant.number);
+            grant.state == GrantState::Open
+                && of().count() >= limit as usize
+                && of().all(|viewing| viewing.ended.is_some())
+        };
+        self.grants.values().filter(is_used_up).map(|grant| grant.number).collect()
     }
 
     pub fn next_hold(&self) -> HoldId {

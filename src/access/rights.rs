@@ -252,9 +252,10 @@ impl Member {
                 self.terms = Some(Terms { role: *role, cameras: cameras.clone(), ends: *ends });
                 self.keys = Some(Keys { session: *key, release: *release_key });
                 self.password_since.get_or_insert(row.at);
+                // The accounts of a site's making are sealed to before their rows; their persons made no keys by one.
+                let made_by_a_row = self.made.is_some();
                 self.settle();
-                // The accounts of a site's making are sealed to before their rows.
-                self.seals_wanted = person_of(row.actor).is_some();
+                self.seals_wanted = made_by_a_row;
             }
             Act::RightsChanged { role, release_key, cameras, ends, file, .. } => {
                 self.terms = Some(Terms { role: *role, cameras: cameras.clone(), ends: *ends });

@@ -8,7 +8,7 @@ use super::desk::DeskKeys;
 use super::{AccessError, Person};
 use crate::clock::Clock;
 use crate::crypto::{PrivateKey, random_array, sha256};
-use crate::domain::{AccountId, CameraNumber, Digest, Role, Utc};
+use crate::domain::{AccountId, CameraNumber, Digest, Role, Terminal, Utc};
 use crate::ledger::Actor;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -92,6 +92,11 @@ impl Caller {
 
     pub(super) fn address(&self) -> IpAddr {
         self.address
+    }
+
+    /// Whether the request comes from a place.
+    pub fn is_at(&self, terminal: &Terminal) -> bool {
+        terminal.has(self.address)
     }
 
     /// # Errors
@@ -284,6 +289,15 @@ impl Sessions {
 
     /// Whose token it is. `later` is the time that access goes by: rights may have an end.
     pub fn caller(&self, token: &str, address: IpAddr, later: Utc) -> Result<Caller, AccessError> {
+        self.caller_of(token, address, (later, true))
+    }
+
+    /// The same for what a page asks by itself: that keeps no session from becoming idle.
+    pub fn caller_by_itself(&self, token: &str, address: IpAddr, later: Utc) -> Result<Caller, AccessError> {
+        self.caller_of(token, address, (later, false))
+    }
+
+    fn caller_of(&self, token: &str, address: IpAddr, (later, is_seen): (Utc, bool)) -> Result<Caller, AccessError> {
         let now = self.clock.monotonic();
         let digest = sha256(token.as_bytes());
         let mut open = self.open();
@@ -292,7 +306,9 @@ impl Sessions {
             open.remove(&digest);
             return Err(AccessError::NotSignedIn);
         }
-        session.last_seen = now;
+        if is_seen {
+            session.last_seen = now;
+        }
         Ok(Caller {
             session: digest,
             code: None,
@@ -301,6 +317,14 @@ impl Sessions {
             private: Arc::clone(&session.private),
             desk: session.desk.clone(),
         })
+    }
+
+    /// Whether a session is still there, without its being used. `later` is the time that access goes by.
+    pub fn is_open(&self, session: Digest, later: Utc) -> bool {
+        let now = self.clock.monotonic();
+        self.open()
+            .get(&session)
+            .is_some_and(|session| !self.is_over(session, now) && session.person.ends.is_none_or(|ends| later < ends))
     }
 
     /// All sessions that are not over, of one account or of all, the newest first.

@@ -354,6 +354,8 @@ impl Access {
             turn: Mutex::default(),
             leaving_is_due,
             failed: Mutex::default(),
+            under_way: Mutex::default(),
+            broken_off: Mutex::default(),
             untidy: AtomicBool::default(),
             held_count: Mutex::default(),
             papers_looked: Mutex::default(),

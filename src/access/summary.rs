@@ -158,7 +158,7 @@ impl Tally {
                 *known =
                     (known.0 + u64::from(*count), Some(OddRow { account: *account, ..odd(Odd::ManyFailedSignIns) }));
             }
-            Act::ViewIntended { grant, request, camera, span } => {
+            Act::ViewIntended { grant, request, camera, span, .. } => {
                 self.grants.insert(*grant);
                 if !is_open {
                     self.views_outside_hours += 1;

@@ -7,11 +7,12 @@ use crate::crypto::Strength;
 use crate::disk::{RealDisk, SharedDisk, SimulatedDisk};
 use crate::domain::request::{IdentityDocument, RefusalGround, RequestKind};
 use crate::domain::{
-    AccountId, Codec, Digest, FilmingHours, Frame, HeldFor, RequestId, Retention, Role, SegmentId, Span, VolumeId,
+    AccountId, Codec, Digest, FilmingHours, Frame, HeldFor, RequestId, Retention, Role, SegmentId, Span, Terminal,
+    ViewingId, VolumeId,
 };
 use crate::fragment::footage::{Footage, film};
 use crate::fragment::{Fragmenter, frame_times, init_segment};
-use crate::ledger::{Decision, GrantedView, ViewRefusal};
+use crate::ledger::{Decision, GrantConditions, GrantedView, ServedFootage, ViewRefusal};
 use crate::retention::Eraser;
 use crate::segment::FragmentFacts;
 use crate::vault::{CameraRecorder, Volume};
@@ -19,6 +20,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 mod accounts;
 mod asking;
@@ -37,8 +39,10 @@ mod letters;
 mod listing;
 mod operations;
 mod papers;
+mod reinstating;
 mod second_factor;
 mod seconds;
+mod viewings;
 
 const START: Utc = Utc::from_micros(1_795_341_600_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -84,11 +88,13 @@ struct Clinic {
     dir: tempfile::TempDir,
     disk: SharedDisk,
     hands: ManualClock,
+    recovery: crate::crypto::PrivateKey,
     allow_unproven: bool,
     password_max: Option<Duration>,
     second_factor: SecondFactorFor,
     checkpoints_to: Option<PathBuf>,
     requests: RequestRules,
+    terminals: Vec<Terminal>,
 }
 
 struct Open {
@@ -127,11 +133,26 @@ impl Clinic {
         };
         let accounts: Vec<NewAccount> = people.iter().copied().map(account).collect();
         let new = NewSite { accounts: &accounts, strength: QUICK };
-        let (site, _) = new.make(&disk, &dir.path().join("state"), &hands.clock()).unwrap();
+        let (site, recovery) = new.make(&disk, &dir.path().join("state"), &hands.clock()).unwrap();
         Volume::create(&disk, &dir.path().join("v1"), site).unwrap();
         let (second_factor, requests) = (SecondFactorFor::Nobody, RequestRules::default());
-        let checkpoints_to = None;
-        Self { dir, disk, hands, allow_unproven, password_max: None, second_factor, checkpoints_to, requests }
+        let (password_max, terminals, checkpoints_to) = (None, Vec::new(), None);
+        Self {
+            dir,
+            disk,
+            hands,
+            recovery,
+            allow_unproven,
+            password_max,
+            second_factor,
+            checkpoints_to,
+            requests,
+            terminals,
+        }
+    }
+
+    fn recovery(&self) -> &crate::crypto::PrivateKey {
+        &self.recovery
     }
 
     fn state(&self) -> PathBuf {
@@ -174,6 +195,8 @@ impl Clinic {
             held_warn_percent: 10,
             unconfirmed_days: 2,
             operation_warn: Duration::from_secs(8 * 3_600),
+            viewing_idle: Duration::from_secs(300),
+            terminals: self.terminals.clone(),
             ledger: LedgerKeeping {
                 checkpoints_to: self.checkpoints_to.clone(),
                 checkpoint_every: Duration::from_secs(600),
@@ -246,12 +269,25 @@ impl Open {
         self.approve(request)
     }
 
+    /// The viewer, in a viewing of a grant; one of before has ended.
+    fn viewer_of(&self, grant: GrantId) -> Caller {
+        let viewer = self.sign_in("viewer");
+        drop(self.access.end_viewing(&viewer, grant));
+        self.access.begin_viewing(&viewer, grant, true).unwrap();
+        viewer
+    }
+
+    /// One viewing, from its begin to its end.
     fn watch(&self, grant: GrantId, of: u16) -> Result<Vec<Picture>, AccessError> {
         let viewer = self.sign_in("viewer");
-        let playlist = self.access.playlist(&viewer, grant, camera(of), None)?;
-        let picture =
-            |entry: &PlaylistEntry| self.access.fragment(&viewer, grant, camera(of), entry.segment, entry.number);
-        playlist.entries.iter().map(picture).collect()
+        self.access.begin_viewing(&viewer, grant, true)?;
+        let pictures = self.access.playlist(&viewer, grant, camera(of), None).and_then(|playlist| {
+            let picture =
+                |entry: &PlaylistEntry| self.access.fragment(&viewer, grant, camera(of), entry.segment, entry.number);
+            playlist.entries.iter().map(picture).collect()
+        });
+        self.access.end_viewing(&viewer, grant)?;
+        pictures
     }
 
     fn rows(&self) -> Vec<Act> {
@@ -292,7 +328,7 @@ fn what_was_approved_is_seen_to_the_frame_and_nothing_else() {
     let pictures = open.watch(grant, 1).unwrap();
     assert_eq!(shown(&pictures), (0..25).map(|frame| frame * 9_000).collect::<Vec<_>>());
     // The segment's key opens all of it; the daemon does not.
-    let viewer = open.sign_in("viewer");
+    let viewer = open.viewer_of(grant);
     let segment = open.access.playlist(&viewer, grant, camera(1), None).unwrap().entries[0].segment;
     for number in [0, 9, 13, 59, 60, u32::MAX] {
         let told = open.access.fragment(&viewer, grant, camera(1), segment, number);
@@ -315,7 +351,7 @@ fn nobody_else_watches_and_nobody_before_or_after() {
     assert!(matches!(open.watch(GrantId(1), 1), Err(AccessError::NoGrant)), "before a decision");
     let view = open.approved(1, span(10, 20));
     let grant = view.grant.unwrap();
-    let playlist = open.access.playlist(&open.sign_in("viewer"), grant, camera(1), None).unwrap();
+    let playlist = open.access.playlist(&open.viewer_of(grant), grant, camera(1), None).unwrap();
     let entry = playlist.entries[0];
     for (name, role) in PEOPLE.into_iter().filter(|(name, _)| *name != "viewer") {
         let caller = open.sign_in(name);
@@ -348,7 +384,7 @@ fn a_grant_ends_by_itself_and_its_keys_are_destroyed() {
     assert!(matches!(open.watch(grant, 1), Err(AccessError::NoGrant)));
     open.access.end_what_is_over().unwrap();
     assert!(open.access.grants.list().unwrap().is_empty());
-    assert!(open.rows().contains(&Act::GrantEnded { grant }));
+    assert!(open.rows().contains(&Act::GrantEnded { grant, why: Some(crate::domain::GrantEnd::Over) }));
 }
 
 #[test]
@@ -432,7 +468,7 @@ fn in_mid_playback_what_is_held_plays_on_over_its_expiry_and_what_is_not_is_refu
     clinic.hands.advance(DAY * 29);
     let grant = open.approved(1, span(10, 20)).grant.unwrap();
     let see = |number: usize| {
-        let viewer = open.sign_in("viewer");
+        let viewer = open.viewer_of(grant);
         let segment = open.vault.live_segments(camera(1), span(10, 20), START).unwrap()[0].segment;
         open.access.fragment(&viewer, grant, camera(1), segment, 10 + number as u32)
     };
@@ -450,7 +486,10 @@ fn in_mid_playback_what_is_held_plays_on_over_its_expiry_and_what_is_not_is_refu
     let view = open.approved(1, span(10, 20));
     open.access.holds().release(HeldFor::Request(view.number)).unwrap();
     let segment = open.vault.live_segments(camera(1), span(10, 20), START).unwrap()[0].segment;
-    let see = |number| open.access.fragment(&open.sign_in("viewer"), view.grant.unwrap(), camera(1), segment, number);
+    let see = |number| {
+        let grant = view.grant.unwrap();
+        open.access.fragment(&open.viewer_of(grant), grant, camera(1), segment, number)
+    };
     assert!(see(10).is_ok());
     clinic.hands.advance(DAY);
     assert!(matches!(see(11), Err(AccessError::Unavailable { .. })));
@@ -560,12 +599,22 @@ fn each_picture_is_announced_before_it_is_shown() {
     let grant = open.approved(1, span(10, 13)).grant.unwrap();
     let pictures = open.watch(grant, 1).unwrap();
     let intended: Vec<Act> = open.rows().into_iter().filter(|act| matches!(act, Act::ViewIntended { .. })).collect();
-    let view = |from, to| Act::ViewIntended { grant, request: RequestId(1), camera: camera(1), span: span(from, to) };
-    assert_eq!(intended, [view(10, 11), view(11, 12), view(12, 13)]);
-    open.access.served(&open.sign_in("viewer"), pictures[0].intended, pictures[0].frames, 5).unwrap();
-    let served = Act::ViewServed { intended: pictures[0].intended, frames: 10, bytes: 5 };
+    let (request, viewing) = (RequestId(1), ViewingId(1));
+    let intent = |from, to| Act::ViewIntended {
+        grant,
+        request,
+        camera: camera(1),
+        span: span(from, to),
+        viewing: Some(viewing),
+        copy: false,
+    };
+    assert_eq!(intended, [intent(10, 11), intent(11, 12), intent(12, 13)]);
+    open.access.served(&open.sign_in("viewer"), &pictures[0].shown, 5).unwrap();
+    let footage = |span, broken_off| ServedFootage { viewing, grant, request, camera: camera(1), span, broken_off };
+    let of = Some(footage(Some(span(10, 11)), false));
+    let served = Act::ViewServed { intended: pictures[0].shown.intended, frames: 10, bytes: 5, of };
     assert!(open.rows().contains(&served));
     open.watch(GrantId(5), 1).unwrap_err();
-    let refused = Act::ViewRefused { request: None, camera: Some(camera(1)), span: None, why: ViewRefusal::NoGrant };
+    let refused = Act::ViewRefused { request: None, camera: None, span: None, why: ViewRefusal::NoGrant };
     assert!(open.rows().contains(&refused));
 }

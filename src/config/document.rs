@@ -256,6 +256,34 @@ impl<'d> Section<'d> {
         Some(sections)
     }
 
+    /// A list of texts of one line, each of at most `limit` characters, and at least one.
+    pub fn texts(&mut self, key: &'static str, most: usize, limit: usize) -> Option<Vec<Found<String>>> {
+        let (value, field) = self.take(key)?;
+        let DeValue::Array(array) = &value else {
+            return self.wrong_type(&field, "a list of texts in quotes", &value);
+        };
+        if array.is_empty() || array.len() > most {
+            let fault = if array.is_empty() { Fault::Empty } else { Fault::TooLong { limit: most } };
+            self.document.refuse(&field, fault);
+            return None;
+        }
+        let mut texts = Vec::new();
+        for (index, item) in array.iter().enumerate() {
+            let field = Field { name: format!("{}[{}]", field.name, index + 1), at: item.span().start };
+            match item.get_ref() {
+                DeValue::String(text) if text.chars().count() <= limit => {
+                    texts.push(Found { value: text.trim().to_owned(), field });
+                }
+                DeValue::String(_) => self.document.refuse(&field, Fault::TooLong { limit }),
+                other => {
+                    self.document
+                        .refuse(&field, Fault::WrongType { wanted: "a text in quotes", found: other.type_str() });
+                }
+            }
+        }
+        Some(texts)
+    }
+
     /// Notes every field that nobody asked for.
     pub fn finish(self) {
         for key in self.table.keys() {

@@ -1,6 +1,6 @@
 //! What can be wrong with a file, where, and what to do about it.
 
-use crate::domain::{CameraNumber, NoHours, RetentionError};
+use crate::domain::{CameraNumber, NoHours, NotANetwork, RetentionError};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -116,6 +116,10 @@ pub enum Fault {
     NoSocket,
     #[error("the same volume is named twice; name each volume once")]
     VolumeTwice,
+    #[error("the same place is named twice; give each a name of its own")]
+    TerminalTwice,
+    #[error(transparent)]
+    NotANetwork(NotANetwork),
     #[error("must not be shorter than session_idle_min")]
     SessionShorterThanIdle,
 

@@ -6,7 +6,8 @@ use super::ledger::{LedgerKeeping, read_ledger};
 use super::pace::{Compression, Pace};
 use super::private::{check_private, read_text};
 use super::requests::{RequestKeeping, read_keeping};
-use crate::domain::{CameraClass, Retention};
+use super::terminals::read_terminals;
+use crate::domain::{CameraClass, Retention, Terminal};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -50,6 +51,8 @@ pub struct Site {
     pub requests: RequestRules,
     /// How long what is written of persons is kept, and what letters say.
     pub keeping: RequestKeeping,
+    /// Places where footage may be watched; no two of the same name.
+    pub terminals: Vec<Terminal>,
     /// Held footage that takes so much of the disks is an alarm.
     pub held_warn_percent: u8,
     /// So many days that nobody confirmed what was destroyed on are an alarm.
@@ -111,6 +114,8 @@ pub struct AccessLimits {
     /// A session without requests ends after this (Safety Measures Notice, article 6).
     pub session_idle: Duration,
     pub session_max: Duration,
+    /// A viewing in which nothing is asked for ends after this.
+    pub viewing_idle: Duration,
     pub second_factor: SecondFactor,
     /// A password is to be changed after so long; `None`: never (NIST SP 800-63B wants no age).
     pub password_max: Option<Duration>,
@@ -246,6 +251,7 @@ impl Site {
         let mut section = root.section("requests");
         let requests = read_rules(&mut section);
         let keeping = read_keeping(section);
+        let terminals = read_terminals(document, &mut root);
         let mut holds = root.section("holds");
         let held_warn_percent = holds.number("warn_percent", 1..=100, "percent").map_or(10, |found| found.value);
         holds.finish();
@@ -277,6 +283,7 @@ impl Site {
             access,
             requests,
             keeping,
+            terminals,
             held_warn_percent: u8::try_from(held_warn_percent).unwrap_or(100),
             unconfirmed_days,
             operation_warn: hours(operation_warn_h),
@@ -368,6 +375,7 @@ fn read_erasing(mut erasing: Section<'_>) -> Erasing {
 fn read_access(mut access: Section<'_>) -> AccessLimits {
     let idle = access.number("session_idle_min", 1..=120, "minutes").map_or(10, |found| found.value);
     let max = access.number("session_max_h", 1..=24, "hours").map_or(12, |found| found.value);
+    let viewing_idle = access.number("viewing_idle_min", 1..=120, "minutes").map_or(10, |found| found.value);
     let second_factor = access.choice::<SecondFactor>("second_factor").map(|found| found.value);
     let password = access.number("password_max_days", 0..=1095, "days").map_or(0, |found| found.value);
     let due = access.number("request_due_days", 1..=10, "days").map_or(10, |found| found.value);
@@ -375,6 +383,7 @@ fn read_access(mut access: Section<'_>) -> AccessLimits {
     let limits = AccessLimits {
         session_idle: Duration::from_secs(u64::from(idle) * 60),
         session_max: hours(max),
+        viewing_idle: Duration::from_secs(u64::from(viewing_idle) * 60),
         second_factor: second_factor.unwrap_or(SecondFactor::Officers),
         password_max: (password > 0).then(|| hours(password * 24)),
         request_due_days: due,
@@ -440,6 +449,7 @@ mod tests {
         assert_eq!(site.keeping.remind_days, [3, 7, 9]);
         assert!(site.keeping.holidays.is_empty() && site.keeping.viewing_place.is_none());
         assert_eq!(site.keeping.keep_persons, Duration::from_secs(1_096 * 86_400));
+        assert_eq!(site.access.viewing_idle, Duration::from_secs(600));
         assert_eq!(site.access.objection, Duration::from_secs(30 * 86_400));
         let all = |is_on| RequestRules {
             public_body: is_on,
@@ -499,6 +509,7 @@ discard = false
 [access]
 session_idle_min = 1
 session_max_h = 24
+viewing_idle_min = 2
 request_due_days = 1
 objection_days = 7
 [requests]
@@ -539,6 +550,7 @@ max_forward_h = 1
         assert_eq!(holidays, ["2026-12-25", "2027-01-01"]);
         assert_eq!(site.keeping.keep_persons, Duration::from_secs(366 * 86_400));
         assert_eq!(site.keeping.contact.as_deref(), Some("02-123-4567"));
+        assert_eq!(site.access.viewing_idle, Duration::from_secs(120));
         assert_eq!((site.access.objection, site.held_warn_percent), (Duration::from_secs(7 * 86_400), 100));
         assert_eq!(site.unconfirmed_days, 1);
         assert_eq!(site.operation_warn, hours(24));
@@ -575,6 +587,7 @@ max_forward_h = 1
             ("[recording]\nwhen_ful = \"stop\"", (4, 1), "recording.when_ful", &["when_full, warn_days_ahead"]),
             ("[access]\nsession_idle_min = 0", (4, 20), "access.session_idle_min", &["minutes"]),
             ("[access]\nsession_idle_min = 90\nsession_max_h = 1", (5, 17), "access.session_max_h", &["shorter"]),
+            ("[access]\nviewing_idle_min = 0", (4, 20), "access.viewing_idle_min", &["minutes"]),
             ("[access]\nrequest_due_days = 11", (4, 20), "access.request_due_days", &["from 1 to 10 days"]),
             ("[access]\nobjection_days = 6", (4, 18), "access.objection_days", &["from 7 to 180 days"]),
             ("[requests]\npublic_body = 1", (4, 15), "requests.public_body", &["true or false"]),

@@ -189,6 +189,10 @@ counted! {
     /// A grant: what an approval handed to one viewer.
     GrantId
 }
+counted! {
+    /// One sitting in front of what a grant names.
+    ViewingId
+}
 
 #[cfg(test)]
 mod tests {

@@ -53,6 +53,15 @@ pub fn rebase(fragment: &mut [u8], by_90k: i64) -> Result<(), FragmentError> {
     Ok(())
 }
 
+/// Where each frame's data begins in a fragment, and up to when it is shown, counted from the segment's start.
+///
+/// # Errors
+/// [`FragmentError`] when `fragment` is none of ours.
+pub fn frame_places(fragment: &[u8]) -> Result<Vec<(usize, u64)>, FragmentError> {
+    let samples = moof::read(fragment)?.samples.into_iter();
+    Ok(samples.map(|sample| (sample.data.start, sample.shown_90k + u64::from(sample.duration_90k))).collect())
+}
+
 /// When the frames are shown, counted from the segment's start (or from where [`rebase`] moved it), in decode order.
 ///
 /// # Errors

@@ -93,6 +93,18 @@ impl FromRequestParts<Routes> for SignedIn {
     }
 }
 
+/// The same of a page that asks by itself: nobody's session is kept from becoming idle.
+pub(super) struct AsksByItself(pub Caller);
+
+impl FromRequestParts<Routes> for AsksByItself {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, routes: &Routes) -> Result<Self, Problem> {
+        let token = token_of(parts).ok_or(AccessError::NotSignedIn)?;
+        Ok(Self(routes.access.caller_by_itself(&token, address_of(parts)?)?))
+    }
+}
+
 /// The same, also of those who must set a second factor first.
 pub(super) struct Entered(pub Caller);
 

@@ -1,23 +1,101 @@
-//! Watching: HLS (RFC 8216) over what a grant allows.
+//! Watching: viewings, HLS (RFC 8216) over what a grant allows, and the film of which a copy is made.
 
 use super::Routes;
-use super::answers::{SignedIn, ask};
-use super::bodies::{Asked, MaybeEnds, Place};
+use super::answers::{AsksByItself, SignedIn, ask};
+use super::bodies::{Asked, Body as Sent, MaybeEnds, Place};
+use super::connections::Watched;
 use super::problem::{self, Problem};
-use crate::access::{Caller, GrantView, Picture, Playlist};
-use crate::domain::{CameraNumber, GrantId, SegmentId};
+use crate::access::{Access, AccessError, Caller, GrantView, Picture, Playlist, PlaylistEntry, Shown, ViewingView};
+use crate::domain::{CameraNumber, GrantId, RevocationGround, SegmentId};
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
-use axum::http::header;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
-use serde::Serialize;
-use std::convert::Infallible;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 const PLAYLIST_KIND: &str = "application/vnd.apple.mpegurl";
 const VIDEO_KIND: &str = "video/mp4";
+/// An answer leaves in pieces of so much, and before each it is asked whether it may go on.
+const PIECE_BYTES: usize = 16 << 10;
+
+/// What may not be shown any more was on its way.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer was broken off: what it shows may not be shown any more")]
+struct BrokenOff;
+
+#[derive(Serialize)]
+pub(super) struct Terminals {
+    terminals: Vec<TerminalView>,
+}
+
+#[derive(Serialize)]
+struct TerminalView {
+    name: String,
+    /// The question comes from there.
+    is_here: bool,
+}
+
+pub(super) async fn terminals(State(routes): State<Routes>, SignedIn(caller): SignedIn) -> Json<Terminals> {
+    let known = routes.access.terminals().iter();
+    let terminals = known.map(|terminal| TerminalView { name: terminal.name.clone(), is_here: caller.is_at(terminal) });
+    Json(Terminals { terminals: terminals.collect() })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Begin {
+    /// The person who asked is there.
+    #[serde(default)]
+    present: bool,
+}
+
+pub(super) async fn begin_viewing(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Place(grant): Place<GrantId>,
+    Sent(begin): Sent<Begin>,
+) -> Result<(StatusCode, Json<ViewingView>), Problem> {
+    let begun = ask(&routes.access, move |access| access.begin_viewing(&caller, grant, begin.present)).await?;
+    Ok((StatusCode::CREATED, Json(begun)))
+}
+
+pub(super) async fn viewing(
+    State(routes): State<Routes>,
+    AsksByItself(caller): AsksByItself,
+    Place(grant): Place<GrantId>,
+) -> Result<Json<ViewingView>, Problem> {
+    Ok(Json(ask(&routes.access, move |access| access.viewing_under_way(&caller, grant)).await?))
+}
+
+pub(super) async fn end_viewing(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Place(grant): Place<GrantId>,
+) -> Result<Json<ViewingView>, Problem> {
+    Ok(Json(ask(&routes.access, move |access| access.end_viewing(&caller, grant)).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Revocation {
+    ground: RevocationGround,
+}
+
+pub(super) async fn revoke(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Place(grant): Place<GrantId>,
+    Sent(revocation): Sent<Revocation>,
+) -> Result<StatusCode, Problem> {
+    ask(&routes.access, move |access| access.revoke_grant(&caller, grant, revocation.ground)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
 
 #[derive(Serialize)]
 pub(super) struct Grants {
@@ -78,6 +156,7 @@ pub(super) async fn init(
 pub(super) async fn fragment(
     State(routes): State<Routes>,
     SignedIn(caller): SignedIn,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Place((grant, camera, segment, part)): Place<(GrantId, CameraNumber, SegmentId, String)>,
 ) -> Result<Response, Problem> {
     let Some(number) = part.strip_suffix(".m4s").and_then(|number| number.parse().ok()) else {
@@ -85,22 +164,143 @@ pub(super) async fn fragment(
     };
     let viewer = caller.clone();
     let picture = ask(&routes.access, move |access| access.fragment(&viewer, grant, camera, segment, number)).await?;
-    Ok(([(header::CONTENT_TYPE, VIDEO_KIND)], told_when_served(routes, caller, picture)).into_response())
+    let answer = Answer::new(routes, caller, peer, picture);
+    Ok(([(header::CONTENT_TYPE, VIDEO_KIND)], answer.into_body()).into_response())
 }
 
-/// A body that, once its bytes were taken, has the ledger told so. One that breaks off leaves the row of intent alone.
-fn told_when_served(routes: Routes, caller: Caller, picture: Picture) -> Body {
-    let Picture { bytes, frames, intended } = picture;
-    let length = bytes.len() as u64;
-    let pictures = stream::once(std::future::ready(Ok::<Bytes, Infallible>(Bytes::from(bytes))));
-    let row = stream::once(async move {
-        let told = ask(&routes.access, move |access| access.served(&caller, intended, frames, length)).await;
-        if let Err(problem) = told {
-            tracing::error!(intended, ?problem, "that a picture was served could not be recorded");
+/// A camera of a grant as one film, where a copy may be taken: the same fragments, each announced and recorded by itself.
+pub(super) async fn film(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Place((grant, camera)): Place<(GrantId, CameraNumber)>,
+    Asked(part): Asked<MaybeEnds>,
+) -> Result<Response, Problem> {
+    let part = part.span()?;
+    let viewer = caller.clone();
+    let begin = move |access: &Access| {
+        let film = access.film(&viewer, grant, camera, part)?;
+        let first = film.entries.first().ok_or(AccessError::OutsideGrant)?;
+        let picture = access.copied_fragment(&viewer, grant, camera, first)?;
+        Ok((film, picture))
+    };
+    let (film, picture) = ask(&routes.access, begin).await?;
+    let rest = film.entries.into_iter().skip(1).collect();
+    let answer = Answer::new(routes, caller, peer, picture);
+    let answer = Answer { init: Some(Bytes::from(film.init)), grant, camera, rest, ..answer };
+    let name = format!("attachment; filename=\"grant-{grant}-camera-{camera}.mp4\"");
+    let headers = [(header::CONTENT_TYPE, VIDEO_KIND.to_owned()), (header::CONTENT_DISPOSITION, name)];
+    Ok((headers, answer.into_body()).into_response())
+}
+
+/// An answer of footage on its way: a fragment, or one after the other.
+struct Answer {
+    routes: Routes,
+    caller: Caller,
+    peer: SocketAddr,
+    init: Option<Bytes>,
+    leaving: Option<Leaving>,
+    grant: GrantId,
+    camera: CameraNumber,
+    rest: VecDeque<PlaylistEntry>,
+}
+
+/// A fragment on its way. One that is dropped before all of it was taken is noted with what was.
+struct Leaving {
+    access: Arc<Access>,
+    caller: Caller,
+    bytes: Bytes,
+    taken: usize,
+    /// `None` once it is recorded.
+    shown: Option<Shown>,
+    _watched: Watched,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        if let Some(shown) = self.shown.take() {
+            self.access.note_broken_off(&self.caller, &shown, self.taken as u64);
         }
-        Ok(Bytes::new())
-    });
-    Body::from_stream(futures::StreamExt::chain(pictures, row))
+    }
+}
+
+impl Leaving {
+    fn new(routes: &Routes, caller: Caller, peer: SocketAddr, picture: Picture) -> Self {
+        let Picture { bytes, shown } = picture;
+        let (access, showing) = (Arc::clone(&routes.access), shown.showing);
+        let watched = routes.connections.watch(peer, move || access.may_go_on(&showing));
+        let (access, bytes) = (Arc::clone(&routes.access), Bytes::from(bytes));
+        Self { access, caller, bytes, taken: 0, shown: Some(shown), _watched: watched }
+    }
+
+    /// The next piece; `None` at the end.
+    fn piece(&mut self) -> Option<Result<Bytes, BrokenOff>> {
+        let left = self.bytes.len() - self.taken;
+        if left == 0 {
+            return None;
+        }
+        if !self.shown.as_ref().is_some_and(|shown| self.access.may_go_on(&shown.showing)) {
+            return Some(Err(BrokenOff));
+        }
+        let piece = self.bytes.slice(self.taken..self.taken + left.min(PIECE_BYTES));
+        self.taken += piece.len();
+        Some(Ok(piece))
+    }
+
+    /// Records that all of it was taken.
+    async fn record(mut self) -> Result<(), BrokenOff> {
+        let Some(shown) = self.shown.take() else { return Ok(()) };
+        let (caller, bytes) = (self.caller.clone(), self.bytes.len() as u64);
+        let intended = shown.intended;
+        let told = ask(&self.access, move |access| access.served(&caller, &shown, bytes)).await;
+        told.map_err(|problem| {
+            tracing::error!(intended, ?problem, "that a picture was served could not be recorded: the viewing ends");
+            BrokenOff
+        })
+    }
+}
+
+impl Answer {
+    fn new(routes: Routes, caller: Caller, peer: SocketAddr, picture: Picture) -> Self {
+        let (grant, camera) = (picture.shown.grant(), picture.shown.camera());
+        let leaving = Some(Leaving::new(&routes, caller.clone(), peer, picture));
+        Self { routes, caller, peer, init: None, leaving, grant, camera, rest: VecDeque::new() }
+    }
+
+    async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
+        if let Some(init) = self.init.take() {
+            return Some(Ok(init));
+        }
+        loop {
+            if let Some(piece) = self.leaving.as_mut().and_then(Leaving::piece) {
+                return Some(piece);
+            }
+            if let Some(leaving) = self.leaving.take()
+                && let Err(broken_off) = leaving.record().await
+            {
+                return Some(Err(broken_off));
+            }
+            let entry = self.rest.pop_front()?;
+            let (caller, grant, camera) = (self.caller.clone(), self.grant, self.camera);
+            let next = ask(&self.routes.access, move |access| access.copied_fragment(&caller, grant, camera, &entry));
+            match next.await {
+                Ok(picture) => {
+                    self.leaving = Some(Leaving::new(&self.routes, self.caller.clone(), self.peer, picture));
+                }
+                Err(problem) => {
+                    tracing::warn!(%grant, ?problem, "a film was broken off");
+                    return Some(Err(BrokenOff));
+                }
+            }
+        }
+    }
+
+    fn into_body(self) -> Body {
+        Body::from_stream(stream::unfold(self, |mut answer| async move {
+            let piece = answer.next().await?;
+            Some((piece, answer))
+        }))
+    }
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("clock.js", JS, include_str!("pages/clock.js")),
     ("decision.js", JS, include_str!("pages/decision.js")),
     ("dom.js", JS, include_str!("pages/dom.js")),
+    ("grants.js", JS, include_str!("pages/grants.js")),
     ("holds.js", JS, include_str!("pages/holds.js")),
     ("letters.js", JS, include_str!("pages/letters.js")),
     ("months.js", JS, include_str!("pages/months.js")),

@@ -1,6 +1,6 @@
 //! Problem details (RFC 9457).
 
-use crate::access::AccessError;
+use crate::access::{AccessError, ViewingRefused};
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -154,6 +154,7 @@ impl From<AccessError> for Problem {
             AccessError::NoGrant => (StatusCode::FORBIDDEN, "no-grant", "Not approved"),
             AccessError::OutsideGrant => (StatusCode::FORBIDDEN, "outside-grant", "Outside what was approved"),
             AccessError::Unavailable { .. } => (StatusCode::GONE, "unavailable", "Unavailable"),
+            AccessError::Viewing(why) => of_viewing(why),
             AccessError::ClockRefused(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "clock-refused", "This cannot be the time")
             }
@@ -174,6 +175,27 @@ impl From<AccessError> for Problem {
             problem.destroys = Some(segments);
         }
         problem
+    }
+}
+
+fn of_viewing(why: &ViewingRefused) -> (StatusCode, &'static str, &'static str) {
+    match why {
+        ViewingRefused::Masking => (StatusCode::FORBIDDEN, "masking-wanted", "It is to be masked first"),
+        ViewingRefused::NoCopy => (StatusCode::FORBIDDEN, "no-copy", "No copy may be taken"),
+        ViewingRefused::Terminal { .. } => (StatusCode::FORBIDDEN, "other-place", "Not at this place"),
+        ViewingRefused::Appointment { .. } => (StatusCode::FORBIDDEN, "other-time", "Not at this time"),
+        ViewingRefused::NotPresent => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "not-present", "The person who asked is missing")
+        }
+        ViewingRefused::Used { .. } => (StatusCode::FORBIDDEN, "viewings-used", "Watched as often as approved"),
+        ViewingRefused::UnderWay { .. } => (StatusCode::CONFLICT, "viewing-under-way", "A viewing is under way"),
+        ViewingRefused::NoViewing => (StatusCode::CONFLICT, "no-viewing", "No viewing is under way"),
+        ViewingRefused::NotRecorded => (StatusCode::SERVICE_UNAVAILABLE, "not-recorded", "It could not be recorded"),
+        ViewingRefused::SettingsChanged { .. } => {
+            (StatusCode::CONFLICT, "settings-changed", "The camera's settings changed")
+        }
+        ViewingRefused::NoSuchGrant => (StatusCode::NOT_FOUND, "no-such-grant", "No such grant"),
+        ViewingRefused::AlreadyOver => (StatusCode::CONFLICT, "grant-over", "It has ended already"),
     }
 }
 

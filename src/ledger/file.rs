@@ -41,6 +41,24 @@ pub enum LedgerError {
     Encoding(#[from] serde_json::Error),
 }
 
+impl LedgerError {
+    /// Whether the row may stand on the disk although nobody was told so: its flush failed. The next start reads it, or not.
+    pub fn row_may_stand(&self) -> bool {
+        matches!(self, LedgerError::Write { .. })
+    }
+
+    /// The same for whoever asked for something: why no row is taken, and nothing of the inside.
+    pub fn told(&self) -> &'static str {
+        match self {
+            LedgerError::Damaged { .. } | LedgerError::Lacks { .. } => "the ledger is damaged",
+            LedgerError::Latched | LedgerError::Write { .. } => "the ledger's disk failed, and it could not be written",
+            LedgerError::Full => "the ledger's disk is full",
+            LedgerError::Read { .. } => "the ledger could not be read",
+            LedgerError::Encoding(_) => "the row could not be put into words",
+        }
+    }
+}
+
 /// Every row, one by one.
 struct EachRow<F>(F);
 

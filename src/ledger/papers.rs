@@ -1,6 +1,7 @@
 //! What rows say of letters, of days that run, and of the end of what is written of persons; and which row cites what.
 
 use super::row::Act;
+use super::viewed::{ViewingBegun, ViewingEnded};
 use crate::domain::{DeliveryWay, Digest, HeldFor, Language, LetterKind, LocalDay, Overwrite, PaperOf, RequestId, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +81,8 @@ impl Act {
             | Act::HoldReleased { request }
             | Act::HoldConfirmed { of: HeldFor::Request(request) }
             | Act::ViewIntended { request, .. }
+            | Act::ViewingBegun(ViewingBegun { request, .. })
+            | Act::ViewingEnded(ViewingEnded { request, .. })
             | Act::ViewRefused { request: Some(request), .. }
             | Act::LetterProduced(LetterProduced { request, .. })
             | Act::LetterDelivered(LetterDelivered { request, .. })

@@ -112,7 +112,8 @@ impl Act {
     pub fn is_owed(&self) -> bool {
         !matches!(
             self,
-            Act::ViewIntended { .. }
+            Act::ViewingBegun(_)
+                | Act::ViewIntended { .. }
                 | Act::ViewRefused { .. }
                 | Act::LedgerRead
                 | Act::RequestsSearched { .. }

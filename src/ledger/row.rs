@@ -6,11 +6,12 @@ use super::decision::Decision;
 use super::papers::{LetterDelivered, LetterProduced, PaperErased, RequestReminded};
 use super::receipt::{DestructionReceipt, ManifestClosed};
 use super::upkeep::{CopyDestroyed, LedgerExport, MonthErased, MonthReview, MonthRoot};
+use super::viewed::{ServedFootage, ViewRefusal, ViewingBegun, ViewingEnded};
 use crate::crypto::{PublicKey, VerifyingKey};
 use crate::domain::request::{Channel, DisputeGround, DisputeOutcome, IdentityDocument, RequestKind};
 use crate::domain::{
-    AccountId, AskedBy, CameraNumber, Digest, DisputeId, GrantId, HeldFor, HoldEnd, HoldId, HoldReason, LocalDay,
-    OperationId, RequestId, Role, SiteId, Span, Utc,
+    AccountId, AskedBy, CameraNumber, Digest, DisputeId, GrantEnd, GrantId, HeldFor, HoldEnd, HoldId, HoldReason,
+    LocalDay, OperationId, RequestId, Role, SiteId, Span, Utc, ViewingId,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -36,18 +37,6 @@ pub struct Row {
     pub at: Utc,
     pub actor: Actor,
     pub act: Act,
-}
-
-/// Why a picture was not shown.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ViewRefusal {
-    NoGrant,
-    OutsideGrant,
-    GrantEnded,
-    Expired,
-    /// It is in dispute.
-    Disputed,
 }
 
 fn once() -> u32 {
@@ -310,6 +299,9 @@ pub enum Act {
     },
     GrantEnded {
         grant: GrantId,
+        /// Rows of the first versions have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<GrantEnd>,
     },
     LetterProduced(LetterProduced),
     LetterDelivered(LetterDelivered),
@@ -319,18 +311,31 @@ pub enum Act {
         hits: u32,
     },
     PaperErased(PaperErased),
+    /// A viewer sits down before what a grant names. Stands before the first picture, and counts from then on, whatever
+    /// comes of it.
+    ViewingBegun(ViewingBegun),
+    ViewingEnded(ViewingEnded),
     /// Stands before the first byte of a picture leaves.
     ViewIntended {
         grant: GrantId,
         request: RequestId,
         camera: CameraNumber,
         span: Span,
+        /// Rows of the first versions have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        viewing: Option<ViewingId>,
+        /// It leaves as a part of a copy.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        copy: bool,
     },
     /// What did leave; `intended` is the row of the intent.
     ViewServed {
         intended: u64,
         frames: u32,
         bytes: u64,
+        /// Of what; rows of the first versions have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<ServedFootage>,
     },
     ViewRefused {
         request: Option<RequestId>,

@@ -203,7 +203,7 @@ mod full_disk {
     fn view() -> Act {
         let span = Span::new(NOW, NOW.saturating_add(std::time::Duration::from_secs(1))).unwrap();
         let camera = CameraNumber::new(1).unwrap();
-        Act::ViewIntended { grant: GrantId(1), request: RequestId(1), camera, span }
+        Act::ViewIntended { grant: GrantId(1), request: RequestId(1), camera, span, viewing: None, copy: false }
     }
 
     fn closed() -> Act {

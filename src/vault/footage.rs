@@ -242,6 +242,13 @@ impl Vault {
         Ok(SegmentReader::open(file, live.ending)?.corrected(live.dating.correction.least_micros))
     }
 
+    /// Whether a segment that was found a moment ago may still be shown. Touches no disk.
+    pub fn is_still_there(&self, live: &LiveSegment, now: Utc) -> bool {
+        let volume = self.volume(live.volume, live.segment);
+        let stands = volume.and_then(|volume| volume.as_it_stands(live));
+        stands.and_then(|live| live.unexpired(now)).is_ok()
+    }
+
     /// The heads of segments, in their order. Many are read side by side: one after the other, a day of a camera would be
     /// 1,440 turns of a hard disk. `step` is called for each.
     pub fn heads(&self, segments: &[LiveSegment], now: Utc, step: &(dyn Fn() + Sync)) -> EachSegment<SegmentHead> {

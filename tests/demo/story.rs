@@ -181,6 +181,7 @@ fn view(checks: &mut Checks, report: &mut Report, stage: &mut Stage, spans: &Spa
     let granted_to = micros(&approved["granted_span"]["to"])?;
     checks.same("where the granted span ends", granted_to, spans.first.to_us);
 
+    stage.people.viewer.begin_viewing(&grant)?.expect_status(201)?;
     let (mut viewed, mut expected, mut audio) = (0, 0, 0);
     for role in FIRST {
         let (url, headers) = stage.people.viewer.for_player(&Person::playlist(&grant, role.number));

@@ -106,8 +106,16 @@ pub fn have_approved(
     Ok(officer.approve(&number, &viewer.number)?.expect_status(200).context("decision")?.json)
 }
 
+/// Begins a viewing, unless one is under way in the person's session.
+fn sit_down(who: &Person, grant: &Value) -> Result<()> {
+    let begun = who.clone().begin_viewing(grant)?;
+    let goes_on = begun.status == 409 && slug(&begun.json) == "viewing-under-way";
+    if goes_on { Ok(()) } else { begun.expect_status(201).map(drop) }
+}
+
 /// The digests of the pictures that a person's player shows of a camera under a grant.
 pub fn pictures(who: &Person, grant: &Value, camera: u16) -> Result<Vec<String>> {
+    sit_down(who, grant)?;
     let (url, headers) = who.for_player(&Person::playlist(grant, camera));
     let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     probe::picture_digests(&url, &headers)
@@ -115,6 +123,7 @@ pub fn pictures(who: &Person, grant: &Value, camera: u16) -> Result<Vec<String>>
 
 /// What kinds of streams a person's player finds, with their codecs.
 pub fn streams(who: &Person, grant: &Value, camera: u16) -> Result<Vec<(String, String)>> {
+    sit_down(who, grant)?;
     let (url, headers) = who.for_player(&Person::playlist(grant, camera));
     let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     Ok(probe::streams(&url, &headers)?.into_iter().map(|stream| (stream.kind, stream.codec)).collect())

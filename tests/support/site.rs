@@ -405,6 +405,15 @@ impl Person {
         self.api.post(&format!("/v1/requests/{request}/close"), &json!({}))
     }
 
+    /// Sits down before what a grant names; the person who asked is there.
+    pub fn begin_viewing(&mut self, grant: &Value) -> Result<Answer> {
+        self.api.post(&format!("/v1/grants/{grant}/viewing"), &json!({"present": true}))
+    }
+
+    pub fn end_viewing(&mut self, grant: &Value) -> Result<Answer> {
+        self.api.post(&format!("/v1/grants/{grant}/viewing/end"), &json!({}))
+    }
+
     /// Where a grant's picture of a camera stands.
     pub fn playlist(grant: &Value, camera: u16) -> String {
         format!("/v1/grants/{grant}/cameras/{camera}/playlist.m3u8")

@@ -8,11 +8,11 @@ const DEPUTY: AccountId = AccountId(2);
 const DESK: AccountId = AccountId(4);
 const NEWCOMER: &str = "tiny blue trains at dawn";
 
-fn of_role(role: Role) -> Terms {
+pub(super) fn of_role(role: Role) -> Terms {
     Terms { role, cameras: None, ends: None }
 }
 
-fn member(name: &str, terms: Terms) -> NewMember {
+pub(super) fn member(name: &str, terms: Terms) -> NewMember {
     NewMember { name: name.into(), terms, reason: "joins the clinic".into() }
 }
 
@@ -54,7 +54,7 @@ impl Open {
         self.access.caller(&token, HERE)
     }
 
-    fn day_key_slots_of(&self, clinic: &Clinic, key: PublicKey) -> usize {
+    pub(super) fn day_key_slots_of(&self, clinic: &Clinic, key: PublicKey) -> usize {
         let dir = clinic.dir.path().join("v1/keys");
         let paths = clinic.disk.list_files(&dir).unwrap().into_iter().map(|name| dir.join(name));
         let has = |path: PathBuf| {

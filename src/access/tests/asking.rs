@@ -12,7 +12,8 @@ fn born(day: &str) -> PersonFields {
 }
 
 fn ready() -> (Clinic, Open) {
-    let clinic = Clinic::new();
+    let mut clinic = Clinic::new();
+    clinic.terminals = vec![Terminal { name: "서버실".into(), addresses: vec!["127.0.0.1".parse().unwrap()] }];
     let open = clinic.open();
     open.record(camera(1));
     open.record(camera(2));
@@ -432,7 +433,10 @@ fn a_request_that_is_taken_back_releases_what_it_held_and_its_grants() {
     assert!(matches!(open.watch(grant, 1), Err(AccessError::NoGrant)));
     assert!(open.access.grants.list().unwrap().is_empty());
     let rows = open.rows();
-    assert!(rows.contains(&Act::HoldReleased { request }) && rows.contains(&Act::GrantEnded { grant }));
+    assert!(
+        rows.contains(&Act::HoldReleased { request })
+            && rows.contains(&Act::GrantEnded { grant, why: Some(crate::domain::GrantEnd::Closed) })
+    );
     for name in ["viewer", "auditor"] {
         let told = open.access.withdraw(&open.sign_in(name), request, Channel::Phone);
         assert!(matches!(told, Err(AccessError::Forbidden)), "{name}");
@@ -488,6 +492,7 @@ fn who_decides_does_not_watch_unless_a_small_site_says_so_and_then_a_warning_sta
     let open = clinic.open();
     let grant = open.approve_with(request, &to_self).unwrap().grant.unwrap();
     let officer = open.sign_in("officer");
+    open.access.begin_viewing(&officer, grant, false).unwrap();
     assert!(open.access.playlist(&officer, grant, camera(1), None).is_ok());
     let deputy = open.sign_in("deputy");
     assert!(matches!(open.access.playlist(&deputy, grant, camera(1), None), Err(AccessError::NoGrant)));
@@ -497,5 +502,6 @@ fn who_decides_does_not_watch_unless_a_small_site_says_so_and_then_a_warning_sta
     clinic.requests.decider_may_view = false;
     let open = clinic.open();
     let officer = open.sign_in("officer");
+    assert!(open.access.begin_viewing(&officer, grant, false).is_err());
     assert!(open.access.playlist(&officer, grant, camera(1), None).is_err());
 }

@@ -16,7 +16,7 @@ fn a_grant_shows_nothing_that_is_disputed_even_in_mid_playback_and_everything_on
     clinic.hands.advance(Duration::from_secs(100));
     let grant = open.approved(1, span(10, 20)).grant.unwrap();
     let other = open.approved(2, span(10, 20)).grant.unwrap();
-    let viewer = open.sign_in("viewer");
+    let viewer = open.viewer_of(grant);
     let entry = open.access.playlist(&viewer, grant, camera(1), None).unwrap().entries[0];
     let next = |number| open.access.fragment(&viewer, grant, camera(1), entry.segment, number);
     assert!(next(entry.number).is_ok());
@@ -25,6 +25,7 @@ fn a_grant_shows_nothing_that_is_disputed_even_in_mid_playback_and_everything_on
     let told = next(entry.number + 1);
     let Err(AccessError::Disputed { dispute, ground: DisputeGround::Accuracy, .. }) = told else { panic!("{told:?}") };
     assert_eq!(dispute, marked.dispute);
+    open.access.end_viewing(&viewer, grant).unwrap();
     assert!(matches!(open.watch(grant, 1), Err(AccessError::Disputed { .. })));
     assert!(open.access.init(&viewer, grant, camera(1), entry.segment).is_err());
     assert!(open.watch(other, 2).is_ok(), "of another camera");

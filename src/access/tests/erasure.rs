@@ -72,7 +72,7 @@ fn in_mid_playback_the_next_fragment_of_what_was_erased_is_refused() {
     open.record(camera(1));
     clinic.hands.advance(DAY);
     let grant = open.approved(1, span(10, 20)).grant.unwrap();
-    let viewer = open.sign_in("viewer");
+    let viewer = open.viewer_of(grant);
     let segment = open.access.playlist(&viewer, grant, camera(1), None).unwrap().entries[0].segment;
     assert!(open.access.fragment(&viewer, grant, camera(1), segment, 10).is_ok());
     let request = open.asked_to_erase(&[1]);

@@ -135,7 +135,7 @@ fn an_index_that_was_edited_widens_no_grant() {
     catalog.close(Digest(manifests)).unwrap();
     let open = clinic.open();
     assert!(open.vault.index_is_current(), "the forgery was taken for true");
-    let viewer = open.sign_in("viewer");
+    let viewer = open.viewer_of(grant);
     let told = open.access.fragment(&viewer, grant, camera(1), other.segment, 10);
     assert!(told.is_err(), "another camera's picture");
     assert!(open.access.fragment(&viewer, grant, camera(1), own.segment, 10).is_ok());

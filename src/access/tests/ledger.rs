@@ -44,7 +44,7 @@ fn a_month_is_reviewed_once_it_is_over_by_an_officer_who_saw_what_stands_out() {
     clinic.hands.advance(Duration::from_secs(100));
     // 2026-11-22 is a Sunday: whoever watches now does it outside the opening hours.
     let grant = open.approved(1, span(5, 15)).grant.unwrap();
-    let viewer = open.sign_in("viewer");
+    let viewer = open.viewer_of(grant);
     let playlist = open.access.playlist(&viewer, grant, camera(1), None).unwrap();
     let first = playlist.entries[0];
     open.access.fragment(&viewer, grant, camera(1), first.segment, first.number).unwrap();
@@ -109,7 +109,7 @@ fn the_register_joins_persons_with_rows_and_each_export_is_a_row_with_its_digest
     open.record(camera(1));
     clinic.hands.advance(Duration::from_secs(100));
     let grant = open.approved(1, span(5, 15)).grant.unwrap();
-    let viewer = open.sign_in("viewer");
+    let viewer = open.viewer_of(grant);
     let playlist = open.access.playlist(&viewer, grant, camera(1), None).unwrap();
     for entry in &playlist.entries {
         open.access.fragment(&viewer, grant, camera(1), entry.segment, entry.number).unwrap();

@@ -2,7 +2,7 @@
 
 use super::super::Built;
 use super::play::{CAMERAS, Fate, Ground, Promises, RETENTION, START, THEATRE, Trace, at, camera, picture, span};
-use crate::access::SiteFiles;
+use crate::access::{Password, Reinstated, SiteFiles};
 use crate::clock::ManualClock;
 use crate::crypto::{PrivateKey, StreamOpener};
 use crate::disk::{Access, Disk, Operation, OperationKind, PowerCut, SharedDisk, SimulatedDisk};
@@ -48,11 +48,13 @@ pub fn check(ground: &Ground, disk: &SimulatedDisk, promises: &Promises, recover
     checked.rows()?;
     checked.holds()?;
     checked.grants()?;
+    checked.viewings()?;
     checked.persons()?;
     checked.texts_of_holds()?;
     checked.confirmed_days()?;
     checked.people()?;
     checked.papers()?;
+    checked.way_back()?;
     checked.operations()?;
     checked.gaps()?;
     if !checked.built.vault.due(promises.now).is_empty() || !promises.going.is_empty() {
@@ -213,6 +215,25 @@ impl Checked<'_> {
         Ok(())
     }
 
+    /// W2: a viewing that was begun counts, also one that the cut broke off, and no other does.
+    fn viewings(&self) -> Told {
+        let access = &self.built.access;
+        for (grant, (most, least)) in &self.promises.viewings {
+            let told = access.sign_in("viewer", "viewer-password", HERE);
+            let (token, _) = told.map_err(|e| format!("the viewer cannot sign in: {e}"))?;
+            let viewer = access.caller(&token, HERE).map_err(|e| e.to_string())?;
+            let mut begun = 0;
+            while begun <= *most && access.begin_viewing(&viewer, *grant, true).is_ok() {
+                access.end_viewing(&viewer, *grant).map_err(|e| format!("W2: a viewing does not end: {e}"))?;
+                begun += 1;
+            }
+            must((*least..=*most).contains(&begun), || {
+                format!("W2: of grant {grant} there are {begun} viewings, {least} to {most} are left")
+            })?;
+        }
+        Ok(())
+    }
+
     fn persons(&self) -> Told {
         let Some(last) = self.promises.persons.last() else { return Ok(()) };
         let access = &self.built.access;
@@ -264,6 +285,28 @@ impl Checked<'_> {
             must(left.is_none(), || format!("S3: {left:?} is there still"))?;
         }
         Ok(())
+    }
+
+    /// An officer who was being reinstated is one in the end, by asking again.
+    fn way_back(&self) -> Told {
+        let Some(wanted) = &self.promises.on_the_way_back else { return Ok(()) };
+        let access = &self.built.access;
+        let chosen = ["tiny blue trains at dawn", "tiny red trains at noon"];
+        for _ in 0..2 {
+            let told = access.reinstate(self.recovery, wanted);
+            match told.map_err(|e| format!("the way back ends: {e}"))? {
+                Reinstated::CodeGiven { code, .. } => access
+                    .choose_password(&wanted.name, code.expose(), &Password::new(chosen[1].into()), HERE)
+                    .map_err(|e| format!("the code of the way back opens nothing: {e}"))?,
+                Reinstated::Sealed { round, .. } => {
+                    must(round.is_complete(), || format!("not everything was sealed: {round:?}"))?;
+                    let signs_in = chosen.iter().any(|password| access.sign_in(&wanted.name, password, HERE).is_ok());
+                    must(signs_in, || "who was reinstated cannot sign in".into())?;
+                    return self.is_sound("after an officer was reinstated");
+                }
+            }
+        }
+        Err("the way back has no end".into())
     }
 
     fn confirmed_days(&self) -> Told {

@@ -1,7 +1,7 @@
 //! People who come, choose passwords, forget them and leave.
 
 use super::play::{Ground, Play, Played, Trace};
-use crate::access::{NewMember, Password, Terms};
+use crate::access::{NewMember, Password, Reinstated, Reinstatement, Terms};
 use crate::disk::Flush;
 use crate::domain::{AccountId, Role};
 use crate::segment::SlotPurpose;
@@ -105,4 +105,64 @@ pub fn people_change(ground: &Ground, left_out: Option<Flush>) -> Played {
     play.promises.refused.push(("third".into(), NEXT.into()));
     play.note_rows();
     play.end()
+}
+
+/// Officer and deputy lost their passwords.
+pub fn officer_reinstated(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    play.record(1, 0, 1);
+    play.commit();
+    let (officer, access) = (AccountId(1), Arc::clone(&play.built().access));
+    let mut old = sealed_in(&play, officer);
+    let granted = |row: crate::ledger::Row| match row.act {
+        crate::ledger::Act::RightsGranted { account, key, release_key, .. } if account == officer => {
+            Some((key, release_key))
+        }
+        _ => None,
+    };
+    let (key, release) = play.rows().into_iter().find_map(granted).unwrap();
+    for path in play.files("keys") {
+        old.extend(play.slots_of(&path, SlotPurpose::DayKey, |owner| Some(owner) == release));
+    }
+    old.extend(play.slots_of(&ground.state().join("desk"), SlotPurpose::Desk, |owner| owner == key));
+    assert_eq!(old.len(), 4, "two private halves, a day key, the desk");
+    let wanted = Reinstatement {
+        name: "officer".into(),
+        reason: "the password is lost".into(),
+        although: Some("the deputy lost theirs too".into()),
+    };
+    play.promises.on_the_way_back = Some(wanted.clone());
+    play.begin();
+    let recovery = play.recovery.clone();
+    let Ok(Reinstated::CodeGiven { code, .. }) = access.reinstate(&recovery, &wanted) else { panic!("no code") };
+    play.promises.gone.extend(old);
+    play.promises.refused.push(("officer".into(), "officer-password".into()));
+    play.note_rows();
+    access.choose_password("officer", code.expose(), &Password::new(NEXT.into()), HERE).unwrap();
+    play.note_rows();
+    let Ok(Reinstated::Sealed { round, .. }) = access.reinstate(&recovery, &wanted) else { panic!("not sealed") };
+    assert!(round.is_complete() && round.changed == 1, "{round:?}");
+    play.promises.on_the_way_back = None;
+    has(&mut play, "officer", &[NEXT]);
+    play.note_rows();
+    play.end()
+}
+
+fn survives(name: &str) {
+    let scenario = super::scenarios::ALL.into_iter().find(|scenario| scenario.name == name).unwrap();
+    let ground = Ground::new();
+    let played = (scenario.play)(&ground, None);
+    let (checked, faults) = super::crashes::faults(&ground, &played, 10);
+    assert!(checked > 10, "nothing was tried");
+    assert!(faults.is_empty(), "{name}:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn a_cut_while_viewings_are_counted() {
+    survives("viewings are counted, and a grant is taken back");
+}
+
+#[test]
+fn a_cut_while_an_officer_is_reinstated() {
+    survives("an officer is reinstated with the recovery key");
 }

@@ -3,7 +3,7 @@
 use super::super::{Built, Doors};
 use crate::access::{
     Access, AccessError, Approval, Caller, DayConfirmation, Erasure, NewAccount, NewDispute, NewHold, NewOperation,
-    NewRequest, NewSite, Password, PersonFields, Refusal, SiteFiles,
+    NewRequest, NewSite, Password, PersonFields, Refusal, Reinstatement, SiteFiles,
 };
 use crate::clock::ManualClock;
 use crate::config::{Pace, SITE_FILE, SecondFactor, Site, VolumePlace};
@@ -14,7 +14,7 @@ use crate::disk::{
 use crate::domain::request::{Channel, DisputeGround, DisputeOutcome, IdentityDocument, RefusalGround, RequestKind};
 use crate::domain::{
     AccountId, AskedBy, CameraClass, CameraNumber, DestructionTrigger, Digest, GapCause, GrantId, HeldFor, HoldId,
-    HoldReason, LocalDay, OperationId, RequestId, Retention, Role, SegmentId,
+    HoldReason, LocalDay, OperationId, RequestId, Retention, RevocationGround, Role, SegmentId,
 };
 use crate::domain::{SiteId, Span, Utc};
 use crate::ledger::{Act, Decision, GrantConditions, Row};
@@ -192,6 +192,8 @@ pub struct Promises {
     pub going: Vec<Trace>,
     /// The trusted clock said so once.
     pub trusted: Utc,
+    /// How many viewings of a grant there still are: at most, and at least.
+    pub viewings: BTreeMap<GrantId, (u32, u32)>,
     /// Gaps that were recorded, and whether a commit has followed.
     pub gaps: Vec<(u16, Span, bool)>,
     /// The vault was stopped in order: a start looks through no directory.
@@ -208,6 +210,8 @@ pub struct Promises {
     pub admitted: Option<PublicKey>,
     /// By name: with one of these they sign in.
     pub passwords: BTreeMap<String, Vec<String>>,
+    /// This officer is being reinstated: asking again comes to its end, wherever it was broken off.
+    pub on_the_way_back: Option<Reinstatement>,
     /// Nobody signs in with these.
     pub refused: Vec<(String, String)>,
     /// Requests of which the persons' period has ended: what stood of them goes with the next round.
@@ -222,6 +226,8 @@ pub struct Play<'a> {
     pub recovery: PrivateKey,
     pub built: Option<Built>,
     pub promises: Promises,
+    /// Of the approvals that come.
+    pub conditions: GrantConditions,
     recorders: BTreeMap<u16, (CameraRecorder, u64, Retention)>,
     timeline: Vec<(usize, Arc<Promises>)>,
     left_out: Option<Flush>,
@@ -253,6 +259,7 @@ impl<'a> Play<'a> {
             rows: Arc::default(),
             holds: BTreeSet::new(),
             grants: BTreeMap::new(),
+            viewings: BTreeMap::new(),
             gone: Vec::new(),
             going: Vec::new(),
             trusted: START,
@@ -264,12 +271,26 @@ impl<'a> Play<'a> {
             confirmed: BTreeSet::new(),
             admitted: None,
             passwords: BTreeMap::new(),
+            on_the_way_back: None,
             refused: Vec::new(),
             ending: Vec::new(),
         };
         let hands = ManualClock::standing(START);
         let (recorders, timeline) = (BTreeMap::new(), Vec::new());
-        Self { ground, disk, hands, recovery, built: None, promises, recorders, timeline, left_out, begun_at: 0 }
+        let conditions = GrantConditions::default();
+        Self {
+            ground,
+            disk,
+            hands,
+            recovery,
+            built: None,
+            promises,
+            conditions,
+            recorders,
+            timeline,
+            left_out,
+            begun_at: 0,
+        }
     }
 
     pub fn start(&mut self) {
@@ -659,7 +680,7 @@ impl<'a> Play<'a> {
 
     /// Of all of it, or of a shorter span.
     pub fn approve_part(&mut self, officer: &Caller, request: RequestId, span: Option<Span>) -> GrantId {
-        let conditions = GrantConditions { viewings: Some(2), masking: true, ..GrantConditions::default() };
+        let conditions = self.conditions.clone();
         let approval = Approval { viewer: Some(VIEWER), span, conditions, ..Approval::default() };
         let grant =
             self.built().access.approve(officer, request, &approval, "officer-password").unwrap().grant.unwrap();
@@ -671,8 +692,52 @@ impl<'a> Play<'a> {
             _ => None,
         });
         self.promises.grants.insert(grant, slots.unwrap());
+        if let Some(viewings) = self.conditions.viewings {
+            self.promises.viewings.insert(grant, (viewings, viewings));
+        }
         self.note_rows();
         grant
+    }
+
+    fn slots_of_grant(&self, grant: GrantId) -> Vec<Trace> {
+        self.slots(&self.ground.state().join("grants").join(format!("{:08x}", grant.0)), SlotPurpose::Grant)
+    }
+
+    /// Of a grant that says how many there may be.
+    pub fn begin_viewing(&mut self, viewer: &Caller, grant: GrantId) {
+        let (left, _) = self.promises.viewings[&grant];
+        self.promises.viewings.insert(grant, (left, left - 1));
+        self.note();
+        self.built().access.begin_viewing(viewer, grant, true).unwrap();
+        self.promises.viewings.insert(grant, (left - 1, left - 1));
+        self.note_rows();
+    }
+
+    /// The last one ends the grant.
+    pub fn end_viewing(&mut self, viewer: &Caller, grant: GrantId) {
+        let is_last = self.promises.viewings[&grant].0 == 0;
+        let slots = self.slots_of_grant(grant);
+        if is_last {
+            self.promises.grants.remove(&grant);
+        }
+        self.note();
+        self.built().access.end_viewing(viewer, grant).unwrap();
+        if is_last {
+            self.promises.gone.extend(slots);
+        }
+        self.note_rows();
+    }
+
+    pub fn revoke(&mut self, officer: &Caller, grant: GrantId) {
+        let slots = self.slots_of_grant(grant);
+        self.promises.grants.remove(&grant);
+        let (left, _) = self.promises.viewings[&grant];
+        self.promises.viewings.insert(grant, (left, 0));
+        self.note();
+        self.built().access.revoke_grant(officer, grant, RevocationGround::Misused).unwrap();
+        self.promises.viewings.insert(grant, (0, 0));
+        self.promises.gone.extend(slots);
+        self.note_rows();
     }
 
     pub fn close(&mut self, desk: &Caller, request: RequestId, grant: GrantId) {

@@ -1,7 +1,7 @@
 //! What a site does, once each: everything in the program that writes takes part in one of these.
 
 use super::papers::persons_end;
-use super::people::people_change;
+use super::people::{officer_reinstated, people_change};
 use super::play::{DAY, Ground, Play, Played, Promises, START, THEATRE, Trace, span};
 use crate::crypto::{PrivateKey, PublicKey, generate_pair};
 use crate::disk::{Dice, Disk, Flush, PowerCut, SimulatedDisk, Snapshot, read_file};
@@ -19,7 +19,7 @@ pub struct Scenario {
     pub weight: u32,
 }
 
-pub const ALL: [Scenario; 34] = [
+pub const ALL: [Scenario; 36] = [
     Scenario { name: "a first start", play: first_start, weight: 2 },
     Scenario { name: "create, append, commit, seal, stop", play: recording, weight: 4 },
     Scenario { name: "expire: key, blocks, name, grant's slot, day key, receipt", play: erasing, weight: 3 },
@@ -53,6 +53,8 @@ pub const ALL: [Scenario; 34] = [
     Scenario { name: "people join, change, reset and leave", play: people_change, weight: 2 },
     Scenario { name: "a part, an objection, a dispute, taken back", play: taken_back, weight: 3 },
     Scenario { name: "a month of the ledger comes to its end", play: month_ends, weight: 1 },
+    Scenario { name: "viewings are counted, and a grant is taken back", play: watching, weight: 2 },
+    Scenario { name: "an officer is reinstated with the recovery key", play: officer_reinstated, weight: 2 },
     Scenario { name: "what is written of persons comes to its end", play: persons_end, weight: 1 },
 ];
 
@@ -202,6 +204,32 @@ fn holding(ground: &Ground, left_out: Option<Flush>) -> Played {
     play.promises.going = play.day_key_slots();
     play.advance(Duration::ZERO);
     play.round();
+    play.end()
+}
+
+/// One grant of two viewings, and one that is taken back in the midst of one.
+fn watching(ground: &Ground, left_out: Option<Flush>) -> Played {
+    let mut play = Play::new(ground, left_out);
+    play.record(1, 0, 2);
+    play.commit();
+    play.advance(Duration::from_secs(20));
+    let (desk, officer) = (play.sign_in("desk"), play.sign_in("officer"));
+    play.conditions.viewings = Some(2);
+    let mut granted = || {
+        let request = play.submit(&desk, 1, span(0, 2));
+        play.identify(&desk, request);
+        play.approve(&officer, request)
+    };
+    let (counted, revoked) = (granted(), granted());
+    play.begin();
+    let viewer = play.sign_in("viewer");
+    play.begin_viewing(&viewer, counted);
+    play.end_viewing(&viewer, counted);
+    play.begin_viewing(&viewer, counted);
+    play.begin_viewing(&viewer, revoked);
+    play.end_viewing(&viewer, counted);
+    play.revoke(&officer, revoked);
+    play.lapse(&[]);
     play.end()
 }
 

@@ -69,7 +69,7 @@ export async function remove(path) {
 const SAID_IN_FULL = [
   'wrong-credentials', 'wrong-password', 'second-factor-wanted', 'second-factor-missing', 'not-approved', 'password-too-old',
   'own-account', 'last-officer', 'no-such-account', 'no-such-operation', 'no-operating-room', 'no-such-hold', 'own-hold', 'no-such-day', 'no-such-month', 'month-not-over', 'month-reviewed', 'period-too-long', 'day-not-over', 'day-confirmed', 'report-changed', 'forbidden', 'no-such-request', 'no-such-route', 'span-in-future', 'id-number', 'four-eyes', 'own-decision', 'guardian-wanted', 'public-bodies-only', 'operating-room-routes', 'no-operating-room-camera', 'no-such-dispute', 'dispute-settled', 'no-such-place',
-  'no-grant', 'outside-grant', 'not-recorded', 'inside', 'clock-refused', 'clock-destroys',
+  'no-grant', 'outside-grant', 'masking-wanted', 'no-copy', 'not-present', 'viewings-used', 'no-viewing', 'no-such-grant', 'grant-over', 'inside', 'clock-refused', 'clock-destroys',
 ];
 
 /// The daemon's own words where they are in the reader's language, ours where they are not. What it adds in English

@@ -9,7 +9,8 @@ import { lettersPage } from './letters.js';
 import { newRequestPage } from './new-request.js';
 import { holdsPage } from './holds.js';
 import { operationsPage } from './operations.js';
-import { grantsPage, watchPage } from './watch.js';
+import { grantPage, grantsPage } from './grants.js';
+import { watchPage } from './watch.js';
 import { ledgerPage, destructionsPage } from './records.js';
 import { camerasPage } from './cameras.js';
 import { clockBanner, clockPage } from './clock.js';
@@ -38,7 +39,7 @@ const PAGES = {
   new: newRequestPage,
   holds: holdsPage,
   operations: operationsPage,
-  grants: (house) => (house.path[1] ? watchPage(house) : grantsPage(house)),
+  grants: (house) => (house.path[2] ? watchPage(house) : house.path[1] ? grantPage(house) : grantsPage(house)),
   destructions: destructionsPage,
   ledger: ledgerPage,
   cameras: camerasPage,

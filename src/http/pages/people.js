@@ -64,9 +64,11 @@ function showInstead(content) {
 async function listPage(house) {
   const { accounts } = await get('/v1/accounts');
   const officer = house.session.role === 'officer';
+  const stay = accounts.filter((one) => one.role === 'officer' && one.standing === 'active' && !one.terms?.ends);
   return [
     h('div', { class: 'title' }, heading(t('people.title')),
       officer && h('a', { class: 'button main', href: '#/people/new' }, t('people.new')), refreshButton(house)),
+    stay.length < 2 && note(t('people.no-deputy'), 'warning'),
     table(t('people.all'), [
       [t('col.number'), (one) => h('a', { href: `#/people/${one.account}`, class: 'row-link', 'aria-label': t('people.one', { name: one.name }) }, String(one.account)), 'number'],
       [t('people.name'), (one) => one.name || '–'],
@@ -74,7 +76,7 @@ async function listPage(house) {
       [t('people.rights'), (one) => termsText(one.terms ?? one.wanted)],
       [t('people.waits'), (one) => (one.wanted || one.standing === 'waits-for-approval' || one.seals_wanted ? t('people.waits.approval') : '–')],
     ], accounts),
-  ];
+  ].filter(Boolean);
 }
 
 function newPage(house) {

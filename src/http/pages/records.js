@@ -42,12 +42,18 @@ function details(act, names) {
   const decision = act.decision ?? {};
   const one = (key, n) => n !== null && n !== undefined && t(key, { n });
   const account = (number) => names.get(number) ?? number;
-  const cameras = act.cameras ?? decision.views?.map((view) => view.camera) ?? (act.camera ? [act.camera] : []);
-  const span = act.span ?? decision.views?.[0]?.span;
+  const cameras = act.cameras ?? (decision.views ?? act.views ?? act.seen)?.map((view) => view.camera) ?? [act.camera ?? act.of?.camera].filter(Boolean);
+  const span = act.span ?? (decision.views ?? act.views ?? act.seen)?.[0]?.span ?? act.of?.span;
   return [
     act.kind === 'request-decided' && word('state', decision.outcome),
     one('row.request', act.request),
-    one('row.grant', act.grant ?? decision.grant),
+    one('row.grant', act.grant ?? decision.grant ?? act.of?.grant),
+    one('row.viewing', act.viewing ?? act.of?.viewing),
+    act.terminal,
+    act.kind === 'viewing-begun' && act.present && t('viewing.present'),
+    act.how && word('viewing-end', act.how),
+    act.copy === true && t('row.copy'),
+    act.of?.broken_off === true && t('row.broken-off'),
     one('row.hold', act.hold ?? act.of?.hold),
     one('row.dispute', act.dispute),
     one('row.operation', act.operation),
@@ -68,7 +74,9 @@ function details(act, names) {
     decision.ground && word('ground', decision.ground),
     decision.exists !== undefined && t(decision.exists ? 'answer.exists' : 'answer.exists-not'),
     decision.reason ?? (act.reason && act.kind !== 'hold-ordered' && answerText(act.reason)),
-    act.why && word('why', act.why),
+    typeof act.why === 'string' && word('why', act.why),
+    act.why?.kind && word('grant-end', act.why.kind),
+    act.why?.ground && word('revocation', act.why.ground),
     one('row.intended', act.intended),
     act.frames !== undefined && t('row.frames', { n: count(act.frames) }),
     act.segments !== undefined && t('row.segments', { n: count(act.segments) }),

@@ -1,40 +1,32 @@
-// A viewer's grants, and the page that plays one camera of one of them.
+// A viewer's page: begins a viewing, plays one camera of a grant, and ends the viewing.
 
-import { get } from './api.js';
-import { facts, h, heading, note, problemBox, table } from './dom.js';
-import { t, word } from './words.js';
+import { get, post } from './api.js';
+import { confirmation, facts, form, h, heading, note, problemBox, section } from './dom.js';
+import { t } from './words.js';
 import { clockText, pointText, spanText } from './times.js';
-import { cameraText, readCameras, refreshButton } from './cameras.js';
+import { cameraText, readCameras } from './cameras.js';
+import { boundsOf } from './grants.js';
 import { Unplayable, openFootage } from './player.js';
 
-function grantMark(grant) {
-  return h('span', { class: `state grant-${grant.state}` }, word('grants', grant.state));
-}
+const ASKED_EVERY_MS = 1000;
 
-export async function grantsPage(house) {
-  const { grants } = await get('/v1/grants');
-  const mine = house.session.role === 'viewer';
-  const title = h('div', { class: 'title' }, heading(t(mine ? 'grants.mine' : 'grants.title')), refreshButton(house));
-  if (grants.length === 0) return [title, note(t('grants.empty'))];
-  const watch = (grant) => (grant.state === 'open'
-    ? h('ul', { class: 'bare' }, grant.cameras.map((camera) => h('li', {},
-      h('a', { class: 'button main', href: `#/grants/${grant.grant}/${camera}` }, t('grants.watch', { camera })))))
-    : '–');
-  return [title, table(t('nav.grants'), [
-    [t('col.number'), (grant) => String(grant.grant), 'number'],
-    [t('col.state'), grantMark],
-    [t('grants.request'), (grant) => String(grant.request), 'number'],
-    [t('col.span'), (grant) => grant.span && spanText(grant.span)],
-    [t('grants.ends'), (grant) => pointText(grant.ends)],
-    mine ? [t('watch.title'), watch] : [t('grants.viewer'), (grant) => t('row.account', { n: grant.viewer })],
-    ...(mine ? [] : [[t('col.cameras'), (grant) => grant.cameras.join(', ')]]),
-  ], grants.toSorted((a, b) => b.grant - a.grant))];
-}
-
-/// Plays into `video`, and says in `told` what hinders it.
-function begin(house, video, told, clock, address) {
+/// Plays into `video`, and says in `told` what hinders it. The page asks all the while whether the viewing goes on, and lets
+/// go of the picture when it does not: what was buffered is not shown either. Returns what ends that.
+function begin(house, video, told, clock, place) {
   const leaving = new AbortController();
+  const asking = setInterval(() => get(`${place.replace(/\/cameras.*/, '')}/viewing`).catch((problem) => {
+    clearInterval(asking);
+    if (leaving.signal.aborted) return;
+    trouble(problem);
+    leaving.abort();
+    video.pause();
+    video.removeAttribute('src');
+    video.load();
+    video.parentElement.hidden = true;
+    clock.parentElement.hidden = true;
+  }), ASKED_EVERY_MS);
   house.whenLeft(() => {
+    clearInterval(asking);
     leaving.abort();
     video.pause();
     video.removeAttribute('src');
@@ -53,7 +45,7 @@ function begin(house, video, told, clock, address) {
     told.dataset.state = 'playing';
     told.querySelector('.loading')?.remove();
   });
-  openFootage(video, address, leaving.signal, trouble).then((footage) => {
+  openFootage(video, `${place}/playlist.m3u8`, leaving.signal, trouble).then((footage) => {
     const tell = () => {
       const at = footage.filmedAt(video.currentTime);
       clock.textContent = at === null ? '' : pointText(at);
@@ -62,6 +54,62 @@ function begin(house, video, told, clock, address) {
     tell();
     told.append(...footage.gaps().map(([from, to]) => note(t('watch.gap', { from: clockText(from), to: clockText(to) }))));
   }, trouble);
+  return () => clearInterval(asking);
+}
+
+/// What stands before a viewing: what will be shown, where and when, and who is to be there.
+function beginForm(house, grant) {
+  const hindered = [
+    grant.conditions.masking && t('viewing.masking'),
+    !grant.is_here && t('viewing.elsewhere', { place: grant.conditions.terminal }),
+  ].filter(Boolean);
+  if (hindered.length > 0) return section(t('viewing.begin'), facts(boundsOf(grant)), hindered.map((why) => note(why, 'warning')));
+  return section(t('viewing.begin'), form({ id: 'begin-viewing' }, async () => {
+    await post(`/v1/grants/${grant.grant}/viewing`, { present: grant.conditions.present });
+    await house.refresh();
+  },
+  h('p', {}, t('viewing.begin.why')),
+  facts([...grant.views.map((view) => [t('viewing.camera', { camera: view.camera }), spanText(view.span)]), ...boundsOf(grant)]),
+  grant.conditions.present && confirmation('present', t('viewing.present.sure')),
+  h('button', { type: 'submit', class: 'main' }, t('viewing.begin.send'))));
+}
+
+function endForm(house, grant, text, before = () => {}) {
+  return form({ id: 'end-viewing' }, async () => {
+    before();
+    await post(`/v1/grants/${grant.grant}/viewing/end`, {});
+    await house.refresh(t('viewing.end.done'));
+  }, h('button', { type: 'submit' }, text));
+}
+
+function player(house, grant, camera, name) {
+  const video = h('video', {
+    controls: true, muted: true, playsinline: true, preload: 'auto', disablepictureinpicture: true, disableremoteplayback: true,
+    controlslist: 'nodownload noremoteplayback', 'aria-label': t('watch.video', { camera: name }),
+  });
+  const told = h('div', { id: 'told', 'data-state': 'opening' });
+  const clock = h('output', { id: 'filmed-at' });
+  const place = `/v1/grants/${grant.grant}/cameras/${camera}`;
+  const stop = begin(house, video, told, clock, place);
+  return [
+    h('p', { class: 'hint' }, t('watch.recorded')),
+    told,
+    h('div', { class: 'screen' }, video),
+    h('p', { class: 'filmed' }, `${t('watch.clock')}: `, clock),
+    grant.cameras.length > 1 && h('nav', { class: 'pages', 'aria-label': t('watch.cameras') }, grant.cameras.map((one) =>
+      h('a', { class: 'button', href: `#/grants/${grant.grant}/${one}`, 'aria-current': one === camera && 'page' }, t('grants.watch', { camera: one })))),
+    grant.conditions.copy && h('p', {}, h('a', { class: 'button', href: `${place}/film.mp4`, download: '' }, t('viewing.copy'))),
+    endForm(house, grant, t('viewing.end'), stop),
+  ];
+}
+
+/// By where the viewing stands: to be begun, under way here, or elsewhere.
+function sitting(house, grant, camera, name) {
+  if (grant.state !== 'open') return [note(t('viewing.over'), 'warning')];
+  const viewing = grant.viewings.find((one) => one.ended === null);
+  if (!viewing) return [beginForm(house, grant)];
+  if (viewing.is_own) return player(house, grant, camera, name);
+  return [note(t('viewing.other', { when: pointText(viewing.began) }), 'warning'), endForm(house, grant, t('viewing.end.other'))];
 }
 
 export async function watchPage(house) {
@@ -72,22 +120,10 @@ export async function watchPage(house) {
   const back = h('p', { class: 'back' }, h('a', { href: '#/grants' }, `← ${t('back')}`));
   if (!view) return [back, heading(t('watch.title')), note(t('watch.unknown'), 'warning')];
   const name = cameraText(cameras, camera);
-  const video = h('video', {
-    controls: true, muted: true, playsinline: true, preload: 'auto', disablepictureinpicture: true, disableremoteplayback: true,
-    controlslist: 'nodownload noremoteplayback', 'aria-label': t('watch.video', { camera: name }),
-  });
-  const told = h('div', { id: 'told', 'data-state': 'opening' });
-  const clock = h('output', { id: 'filmed-at' });
-  begin(house, video, told, clock, `/v1/grants/${number}/cameras/${camera}/playlist.m3u8`);
   return [
     back,
     heading(`${t('watch.title')}: ${name}`),
-    h('p', { class: 'hint' }, t('watch.recorded')),
-    told,
-    h('div', { class: 'screen' }, video),
-    h('p', { class: 'filmed' }, `${t('watch.clock')}: `, clock),
-    grant.cameras.length > 1 && h('nav', { class: 'pages', 'aria-label': t('watch.cameras') }, grant.cameras.map((one) =>
-      h('a', { class: 'button', href: `#/grants/${number}/${one}`, 'aria-current': one === camera && 'page' }, t('grants.watch', { camera: one })))),
+    ...sitting(house, grant, camera, name),
     h('div', { class: 'card' }, facts([
       [t('request.granted'), spanText(view.span)],
       [t('grants.request'), grant.request],
