@@ -133,8 +133,10 @@ impl Volume {
         for sub in [ROLLING, HELD, "manifests", "keys"] {
             disk.create_dir(&dir.join(sub)).map_err(on)?;
         }
+        // A cut may keep any of the names that no flush came after: the volume's own would be there without the others.
+        disk.sync_dir(dir).map_err(on)?;
         let id = VolumeId(random_array()?);
-        // Last of all: with this name the volume is there. The flush of the name covers those of the directories beside it.
+        // Last of all: with this name the volume is there.
         replace_file(&**disk, &dir.join(IDENTITY_NAME), &VolumeIdentity { volume: id, site }.to_bytes()).map_err(on)?;
         Ok(id)
     }

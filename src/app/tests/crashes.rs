@@ -12,6 +12,8 @@ pub type Images = fn(&Snapshot) -> Vec<(PowerCut, SimulatedDisk)>;
 
 /// How many random parts of what was not flushed are tried at each instant.
 const MIXED: u64 = 1;
+/// The same of a site's making, where each is quick.
+const MORE_MIXED: u64 = 32;
 /// So many files are lost, and kept, each by itself.
 const FILES_APART: usize = 3;
 
@@ -122,7 +124,9 @@ pub fn faults_of_making(ground: &Ground, (played, made_at): &(Played, usize), li
     let mut faults = Vec::new();
     for (snapshot, promised) in &played.instants {
         let is_made = snapshot.operations >= *made_at;
-        for (cut, disk) in images(snapshot) {
+        // Among few, whether a name stays without another is a matter of luck.
+        let more = (0..MORE_MIXED).map(PowerCut::Mixed).map(|cut| (cut, snapshot.after(cut)));
+        for (cut, disk) in images(snapshot).into_iter().chain(more.take_while(|_| !snapshot.is_flushed())) {
             let promises = &played.promises[*promised];
             let told = if is_made {
                 check(ground, &disk, promises, &played.recovery).and_then(|()| everybody_signs_in(ground, &disk))
