@@ -13,9 +13,11 @@
 //! thread.
 
 mod accounts;
+mod answers;
 mod checking;
 mod clock;
 mod copies;
+mod correspondence;
 mod decisions;
 mod desk;
 mod destructions;
@@ -29,9 +31,12 @@ mod facts;
 mod handing_over;
 mod holds;
 mod leaving;
+mod letters;
+mod listing;
 mod months;
 mod once;
 mod operations;
+mod papers;
 mod passwords;
 mod people;
 mod periods;
@@ -69,6 +74,8 @@ pub use erasure::Erasure;
 pub use exports::{ExportedFile, RegisterPage};
 pub use facts::LedgerFacts;
 pub use holds::{HoldView, HoldsView, NewHold, RequestHold};
+pub use letters::{BrokenTemplate, Delivery, DeliveryLine, LetterLine, LetterTemplates, LetterView, NewLetter};
+pub use listing::{PAGE_LARGEST, RequestFilter, RequestPage};
 pub use months::{MonthLine, MonthView, Reviewed};
 pub use once::Once;
 pub use operations::{NewOperation, OperationView};
@@ -92,7 +99,7 @@ pub use viewing::{Film, GrantView, Picture, Playlist, PlaylistEntry, Shown};
 pub use viewings::{Showing, ViewingRefused, ViewingView};
 
 use crate::config::LedgerKeeping;
-use crate::crypto::{SigningKey, Unopened};
+use crate::crypto::SigningKey;
 use crate::disk::SharedDisk;
 use crate::domain::request::DisputeGround;
 use crate::domain::{CameraClass, CameraNumber, DisputeId, GrantEnd, GrantId, OperationId, Utc};
@@ -107,6 +114,7 @@ use sessions::Sessions;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 use viewing::BrokenOff;
 use viewings::ViewingsUnderWay;
 
@@ -119,6 +127,10 @@ pub enum AccessError {
     WrongCredentials,
     #[error("too many wrong passwords; try again in {retry_s} seconds")]
     TooManyAttempts { retry_s: u64 },
+    #[error("too many searches by name; try again in {retry_s} seconds")]
+    TooManySearches { retry_s: u64 },
+    #[error("there is no such letter of this request")]
+    NoSuchLetter,
     #[error("your role does not allow this")]
     Forbidden,
     #[error("your account waits for another officer's approval; ask one")]
@@ -268,18 +280,6 @@ impl From<LedgerError> for AccessError {
     }
 }
 
-impl From<Unopened> for AccessError {
-    fn from(e: Unopened) -> Self {
-        AccessError::Inside(e.into())
-    }
-}
-
-impl From<crate::crypto::CryptoFailure> for AccessError {
-    fn from(e: crate::crypto::CryptoFailure) -> Self {
-        AccessError::Inside(e.into())
-    }
-}
-
 /// How requests are handled here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct RequestRules {
@@ -320,6 +320,10 @@ pub struct Access {
     /// A step that a row had announced failed; holds and grants are to be brought into agreement with the ledger.
     untidy: AtomicBool,
     held_count: Mutex<Option<duties::HeldCount>>,
+    /// When it was looked last whether something written of persons has come to its end.
+    papers_looked: Mutex<Option<Duration>>,
+    searches: listing::Searches,
+    templates: LetterTemplates,
     said: Mutex<duties::Said>,
     destructions: Arc<Mutex<Destructions>>,
     months: Arc<Mutex<months::Months>>,
@@ -431,6 +435,7 @@ impl Access {
             holds.place(hold)?;
         }
         drop(holds);
+        self.tidy_papers()?;
         self.carry_on_erasures()?;
         for grant in self.grants.list()?.into_iter().filter(|grant| !open_grants.contains(grant)) {
             tracing::warn!(grant = %grant, "keys that no open grant names are destroyed");
@@ -469,10 +474,11 @@ impl Access {
         }
         self.say_what_waits();
         self.lapse_holds()?;
+        self.erase_papers_that_are_over()?;
         if self.untidy.swap(false, Ordering::Relaxed) {
             let _turn = self.turn();
             self.reconcile().inspect_err(|_| self.untidy.store(true, Ordering::Relaxed))?;
         }
-        Ok(())
+        self.remind_of_requests()
     }
 }

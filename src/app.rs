@@ -433,7 +433,12 @@ impl Built {
                 SecondFactor::Everybody => SecondFactorFor::Everybody,
             },
             password_max: site.access.password_max,
-            due: site.access.request_due,
+            due_days: site.access.request_due_days,
+            remind_days: site.keeping.remind_days.clone(),
+            holidays: site.keeping.holidays.clone(),
+            papers: site.keeping.keep_persons,
+            viewing_place: site.keeping.viewing_place.clone(),
+            contact: site.keeping.contact.clone(),
             objection: site.access.objection,
             requests: RequestRules {
                 public_body: site.requests.public_body,

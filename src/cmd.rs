@@ -5,6 +5,7 @@ mod check;
 mod identity;
 mod init;
 mod ledger;
+mod letters;
 mod officers;
 mod plan;
 mod progress;
@@ -48,6 +49,7 @@ enum Command {
     /// Work with ledger files.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    Letters(letters::Letters),
     /// The confined process that opens odd cameras. Started by the daemon.
     #[command(hide = true)]
     Worker,
@@ -95,6 +97,7 @@ pub fn run() -> ExitCode {
         Command::Officers(officers) => officers.run(),
         Command::Cameras(cameras) => cameras.run(),
         Command::Ledger(ledger) => ledger.run(),
+        Command::Letters(letters) => letters.run(),
     };
     match told {
         Ok(code) => code,

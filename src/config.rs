@@ -15,6 +15,7 @@ mod ledger;
 mod listen;
 mod pace;
 mod private;
+mod requests;
 mod set;
 mod site;
 mod terminals;
@@ -26,6 +27,7 @@ pub use ledger::LedgerKeeping;
 pub use listen::{Certificate, Listen};
 pub use pace::Pace;
 pub use private::{check_private, read_key_file};
+pub use requests::RequestKeeping;
 pub use set::{CameraChange, CameraSet};
 pub use site::{
     AccessLimits, Erasing, FRAGMENT_LIMIT, Recording, RequestRules, SITE_FILE, SecondFactor, Site, VolumePlace,

@@ -2,15 +2,18 @@
 
 pub mod camera;
 pub mod copies;
+pub mod deadline;
 pub mod destruction;
 pub mod doubt;
 pub mod grant;
 pub mod hold;
 pub mod hours;
 pub mod ids;
+pub mod letter;
 pub mod local_day;
 pub mod month;
 pub mod operation;
+pub mod paper;
 pub mod people;
 pub mod request;
 pub mod source;
@@ -21,6 +24,7 @@ pub mod video;
 
 pub use camera::{CameraClass, FilmedArea, PUBLIC_CEILING, Retention, RetentionError};
 pub use copies::{CopyEnd, CopyKind};
+pub use deadline::DayCount;
 pub use destruction::{DestructionTrigger, ManifestHead, Overwrite};
 pub use doubt::{Correction, Dating, Doubt, Mark};
 pub use grant::{GrantEnd, RevocationGround, ViewingEnd};
@@ -30,9 +34,11 @@ pub use ids::{
     AccountId, CameraNumber, DayKeyId, Digest, DisputeId, GrantId, HoldId, OperationId, RequestId, SegmentId, SiteId,
     ViewingId, VolumeId,
 };
+pub use letter::{DeliveryWay, Language, LetterKind};
 pub use local_day::{LocalDay, NotADay};
 pub use month::{Month, NotAMonth};
 pub use operation::AskedBy;
+pub use paper::PaperOf;
 pub use people::Role;
 pub use source::{Credentials, Driver, Password, Source, Transport};
 pub use terminal::{Network, NotANetwork, Terminal};

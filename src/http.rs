@@ -19,6 +19,7 @@ mod footage;
 mod guard;
 mod holds;
 mod ledger;
+mod letters;
 mod once;
 mod operations;
 mod pages;

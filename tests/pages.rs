@@ -11,6 +11,8 @@ mod checks;
 mod duties;
 #[path = "pages/ledger.rs"]
 mod ledger;
+#[path = "pages/letters.rs"]
+mod letters;
 #[path = "pages/people.rs"]
 mod people;
 #[path = "pages/site.rs"]
@@ -59,7 +61,7 @@ fn submit(browser: &Browser, from_ms: i64, to_ms: i64) -> Result<()> {
     browser.type_into("#new-request input[name=contact]", CONTACT)?;
     browser.click("#new-request button[type=submit]")?;
     browser.wait_for_text("main .done", "Request 1")?;
-    for text in [NAME, CONTACT, "Lost a wallet", "1 · Lobby (ground floor)", "Submitted", "10 days left"] {
+    for text in [NAME, CONTACT, "Lost a wallet", "1 · Lobby (ground floor)", "Submitted", " days left"] {
         browser.wait_for_text("main", text)?;
     }
     assert_nothing_personal_is_kept(browser)
@@ -146,6 +148,7 @@ fn every_role_does_its_part() -> Result<()> {
     duties::hold_as_officers(&browser, span)?;
     duties::erase_on_request(&site, &browser, span.0)?;
     duties::only_officers_may(&site)?;
+    letters::print_and_deliver(&site, &browser)?;
     watch_as_viewer(&browser, granted_s(&site)?)?;
     close_and_look_again(&site, &browser)?;
     read_as_auditor(&browser)?;

@@ -27,6 +27,7 @@ use support::read_back::{
 use support::scene::{Scene, have_approved, now_us};
 use support::site::{CameraFile, Site};
 
+const PROOF: &str = "taken by Hong Gilsun";
 const HOLD_TEXT: &str = "Hong Gildong fell on the stairs";
 const CAMERAS: [(u16, &str, Video); 2] = [(1, "/yard", Video::Yard), (2, "/gate", Video::YardH265)];
 
@@ -62,6 +63,10 @@ fn all_that_was_committed_is_read_by_a_reader_made_from_the_page() {
     let hold = json!({"reason": "incident", "text": HOLD_TEXT, "cameras": [1], "span": span.to_json().unwrap(),
         "review": review});
     officer.api.post("/v1/holds", &hold).unwrap().expect_status(201).unwrap();
+    let letter = json!({"letter": "grant", "language": "ko"});
+    let letter = staff.api.post("/v1/requests/1/letters", &letter).unwrap().expect_status(201).unwrap().json.clone();
+    let place = format!("/v1/requests/1/letters/{}/delivery", letter["number"]);
+    staff.api.post(&place, &json!({"way": "hand", "proof": PROOF})).unwrap().expect_status(200).unwrap();
     let stopped_us = now_us();
     scene.running.stop().unwrap();
 
@@ -133,6 +138,8 @@ fn what_people_open(scene: &Scene) {
     assert_eq!((&officer["persons"], &officer["grants"], &officer["day_keys"]), (&persons, &json!([]), &json!(2)));
     assert_eq!((&viewer["persons"], &viewer["day_keys"]), (&json!({}), &json!(0)));
     assert_eq!((&staff["holds"], &viewer["holds"]), (&json!({"1": HOLD_TEXT}), &json!({})));
+    let proofs: Vec<&serde_json::Value> = staff["proofs"].as_object().unwrap().values().collect();
+    assert_eq!((proofs, &viewer["proofs"]), (vec![&json!(PROOF)], &json!({})));
     let grant = &viewer["grants"][0];
     let opened = grant["opened"].as_array().unwrap();
     assert!(grant["as_decided"] == true && opened.len() >= 4 && grant["segments"] == opened.len(), "{viewer}");

@@ -5,28 +5,34 @@
 //! to that. Who joins gets a slot in each. Order: the file, flushed, its name flushed → the row that names it. A file
 //! without its row is made anew.
 
+mod sealed;
+
+pub(super) use sealed::{Sheet, paper_named};
+
 use super::AccessError;
 use super::site::StartError;
-use crate::crypto::{Label, PrivateKey, PublicKey, Sealed, Unopened, commitment, generate_pair, random_array};
-use crate::disk::{SharedDisk, read_file, replace_file};
-use crate::domain::{Digest, HeldFor, HoldId, OperationId, RequestId, StateFault, StateVersion};
+use crate::crypto::{Label, PrivateKey, PublicKey, Sealed, generate_pair};
+use crate::disk::SharedDisk;
+use crate::domain::{HoldId, OperationId, RequestId, StateFault, StateVersion};
 use crate::segment::{SlotFile, SlotPurpose};
 use crate::vault::{VaultError, overwrite_slot, seal_again};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::fmt;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
-use zeroize::Zeroizing;
 
 /// Everybody who reads persons, and the recovery key.
 pub(super) const SLOTS: u32 = 64;
 const FILE_LIMIT_BYTES: u64 = 1 << 20;
+/// How the name of a file ends that was not put in its place yet.
+pub(super) const DRAFT: &str = ".new";
 
 /// The desk's public halves, oldest first, and where their slots are.
 #[derive(Debug)]
 pub(super) struct Desk {
     disk: SharedDisk,
     state: PathBuf,
+    /// Whether overwriting was shown to reach the blocks there.
+    is_proven: bool,
     pairs: RwLock<Vec<PublicKey>>,
 }
 
@@ -38,6 +44,18 @@ impl DeskKeys {
     /// The same with a newer one.
     pub fn with(&self, newer: PrivateKey) -> Self {
         Self(std::iter::once(newer).chain(self.0.iter().cloned()).collect())
+    }
+}
+
+impl From<crate::crypto::Unopened> for AccessError {
+    fn from(e: crate::crypto::Unopened) -> Self {
+        AccessError::Inside(e.into())
+    }
+}
+
+impl From<crate::crypto::CryptoFailure> for AccessError {
+    fn from(e: crate::crypto::CryptoFailure) -> Self {
+        AccessError::Inside(e.into())
     }
 }
 
@@ -73,39 +91,6 @@ struct StoredAsker {
     persons: Sealed,
 }
 
-/// What something that is sealed to the desk is of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Paper {
-    Request(RequestId),
-    Hold(HoldId),
-    Operation(OperationId),
-}
-
-impl From<HeldFor> for Paper {
-    fn from(of: HeldFor) -> Self {
-        match of {
-            HeldFor::Request(request) => Paper::Request(request),
-            HeldFor::Hold(hold) => Paper::Hold(hold),
-        }
-    }
-}
-
-impl From<OperationId> for Paper {
-    fn from(operation: OperationId) -> Self {
-        Paper::Operation(operation)
-    }
-}
-
-impl fmt::Display for Paper {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Paper::Request(request) => write!(f, "request {request}"),
-            Paper::Hold(hold) => write!(f, "hold {hold}"),
-            Paper::Operation(operation) => write!(f, "operation {operation}"),
-        }
-    }
-}
-
 impl StoredPersons {
     /// # Errors
     /// [`StateFault`] for what is no such file.
@@ -120,15 +105,6 @@ impl StoredPersons {
     pub fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
         serde_json::to_vec(self)
     }
-}
-
-/// Salt and fields: only with both can the ledger's commitment be checked.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Salted {
-    #[serde(with = "hex::serde")]
-    salt: [u8; 32],
-    fields: String,
 }
 
 impl Desk {
@@ -155,8 +131,8 @@ impl Desk {
         Ok((private, public))
     }
 
-    pub fn new(disk: SharedDisk, state: PathBuf, pairs: Vec<PublicKey>) -> Self {
-        Self { disk, state, pairs: RwLock::new(pairs) }
+    pub fn new(disk: SharedDisk, (state, is_proven): (PathBuf, bool), pairs: Vec<PublicKey>) -> Self {
+        Self { disk, state, is_proven, pairs: RwLock::new(pairs) }
     }
 
     /// All pairs with their numbers, the newest first.
@@ -225,71 +201,4 @@ impl Desk {
         }
         Ok(changed)
     }
-
-    /// Seals what something says of persons, writes and flushes it; returns the commitment for the ledger.
-    pub fn store(&self, dir: &Path, of: impl Into<Paper>, fields: &impl Serialize) -> Result<Digest, AccessError> {
-        let of = of.into();
-        let failed = |what: String| VaultError::State { file: of.to_string(), what };
-        let fields = serde_json::to_string(fields).map_err(|e| failed(e.to_string()))?;
-        let salt = random_array()?;
-        let committed = commitment(&salt, fields.as_bytes());
-        let salted = Zeroizing::new(serde_json::to_vec(&Salted { salt, fields }).map_err(|e| failed(e.to_string()))?);
-        let (label, context) = bound_to(of);
-        let sealed = self.newest()?.1.seal(label, &context, &salted)?;
-        let version = StateVersion;
-        let stored = match of {
-            Paper::Request(request) => StoredPersons { version, request, persons: sealed }.to_bytes(),
-            Paper::Hold(hold) => serde_json::to_vec(&StoredText { version, hold, text: sealed }),
-            Paper::Operation(operation) => serde_json::to_vec(&StoredAsker { version, operation, persons: sealed }),
-        };
-        let stored = stored.map_err(|e| failed(e.to_string()))?;
-        replace_file(&*self.disk, &path_of(dir, of), &stored).map_err(|e| failed(e.to_string()))?;
-        Ok(committed)
-    }
-
-    /// Opens what something says of persons, and holds it against the ledger's commitment.
-    pub fn read<T: DeserializeOwned>(
-        &self,
-        dir: &Path,
-        of: impl Into<Paper>,
-        committed: Digest,
-        desk: &DeskKeys,
-    ) -> Result<T, AccessError> {
-        let of = of.into();
-        let failed = |what: String| AccessError::Inside(VaultError::State { file: of.to_string(), what });
-        let bytes = read_file(&*self.disk, &path_of(dir, of), FILE_LIMIT_BYTES).map_err(|e| failed(e.to_string()))?;
-        let sealed = match of {
-            Paper::Request(_) => StoredPersons::parse(&bytes).map(|stored| stored.persons),
-            Paper::Hold(_) => StateVersion::read::<StoredText>(&bytes).map(|stored| stored.text),
-            Paper::Operation(_) => StateVersion::read::<StoredAsker>(&bytes).map(|stored| stored.persons),
-        };
-        let (label, context) = bound_to(of);
-        let sealed = sealed.map_err(|e| failed(e.to_string()))?;
-        let opened = desk.0.iter().find_map(|desk| desk.open(label, &context, &sealed).ok());
-        let salted = opened.ok_or(Unopened)?;
-        // What was opened is of persons: an error says where, never what.
-        let changed = |e: serde_json::Error| failed(StateFault::at(&e).to_string());
-        let salted: Salted = serde_json::from_slice(&salted).map_err(changed)?;
-        if commitment(&salted.salt, salted.fields.as_bytes()) != committed {
-            return Err(failed("is not what the ledger committed to: it was changed".into()));
-        }
-        serde_json::from_str(&salted.fields).map_err(changed)
-    }
-}
-
-/// What it is sealed as: what is of one thing opens for no other.
-fn bound_to(of: Paper) -> (Label, [u8; 4]) {
-    match of {
-        Paper::Request(request) => (Label::RequestPersons, request.0.to_be_bytes()),
-        Paper::Hold(hold) => (Label::HoldText, hold.0.to_be_bytes()),
-        Paper::Operation(operation) => (Label::OperationPersons, operation.0.to_be_bytes()),
-    }
-}
-
-fn path_of(dir: &Path, of: Paper) -> PathBuf {
-    dir.join(match of {
-        Paper::Request(request) => format!("{:08x}", request.0),
-        Paper::Hold(hold) => format!("h{:08x}", hold.0),
-        Paper::Operation(operation) => format!("o{:08x}", operation.0),
-    })
 }

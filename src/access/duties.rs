@@ -1,8 +1,8 @@
 //! What waits for an officer, counted for whoever looks after the site: an alarm repeats until somebody acts.
 
 use super::states::HoldState;
-use super::{Access, AccessError};
-use crate::domain::{LocalDay, Month, Utc};
+use super::{Access, AccessError, Caller};
+use crate::domain::{LocalDay, Month, Role, Utc};
 use crate::vault::{HeldFootage, Hold};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(super) struct Said {
 }
 
 /// What waits for an officer.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Duties {
     pub held: HeldFootage,
     /// The held footage's share of all volumes.
@@ -51,6 +51,13 @@ pub struct Duties {
     /// Segments that went before their day for want of room, on days not confirmed since.
     #[serde(default)]
     pub early_segments: u64,
+    /// Requests that wait for an answer, those of them that should have one by now, and when the next one must have it.
+    #[serde(default)]
+    pub requests_unanswered: usize,
+    #[serde(default)]
+    pub requests_overdue: usize,
+    #[serde(default)]
+    pub next_due: Option<Utc>,
     /// Months of the ledger that are over and that no officer has reviewed, and the first of them.
     #[serde(default)]
     pub months_unreviewed: usize,
@@ -83,6 +90,15 @@ impl Access {
         Some(u8::try_from(percent.min(100)).unwrap_or(100))
     }
 
+    /// The same, for people of the site.
+    ///
+    /// # Errors
+    /// [`AccessError::Forbidden`] for others than staff, officers and auditors.
+    pub fn duties_for(&self, caller: &Caller) -> Result<Duties, AccessError> {
+        caller.must_be(&[Role::Staff, Role::Officer, Role::Auditor])?;
+        Ok(self.duties())
+    }
+
     /// What waits for an officer now.
     pub fn duties(&self) -> Duties {
         let now = self.now();
@@ -101,6 +117,8 @@ impl Access {
             ));
         }
         self.holds_that_wait(now, &mut duties);
+        self.answers_that_wait(now, &mut duties);
+        duties.alarms.extend(self.templates.alarms());
         duties.alarms.extend(self.alarms_of_people());
         if self.periods.requests.decider_may_view {
             let alarm = "officers may watch what officers decided ([requests] decider_may_view): two pairs of eyes are missing; \

@@ -1,13 +1,17 @@
 //! What the ledger says must be there: for whoever looks over a site's files.
 
-use super::desk::file_name;
+use super::desk::{file_name, paper_named};
 use super::registry::Registry;
 use super::rights::LeavingKey;
 use crate::crypto::PublicKey;
+use crate::disk::{SharedDisk, read_file};
 use crate::domain::{AccountId, Digest, GrantId, Utc};
 use crate::ledger::{Act, Checkpoint, Decision, Row};
 use crate::vault::{GrantExpected, Hold, KeyHolders};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+const PAPER_LIMIT_BYTES: u64 = 1 << 20;
 
 /// The rows of a ledger, added up.
 #[derive(Debug, Default)]
@@ -81,6 +85,49 @@ impl LedgerFacts {
     /// The holds of open requests.
     pub fn wanted_holds(&self) -> Vec<Hold> {
         self.registry.wanted_holds()
+    }
+
+    /// What is wrong with the files that hold what is written of persons, by their names: those that must be there, and no
+    /// others.
+    ///
+    /// # Errors
+    /// What the disk says of the directory.
+    pub fn wrong_papers(&self, disk: &SharedDisk, dir: &Path) -> std::io::Result<Vec<(String, String)>> {
+        let names = disk.list_files(dir)?;
+        let mut wrong = Vec::new();
+        let mut there = BTreeSet::new();
+        for name in &names {
+            let known = paper_named(name).and_then(|of| Some((of, self.registry.papers.get(of)?)));
+            let is_blank = || {
+                let bytes = read_file(&**disk, &dir.join(name), PAPER_LIMIT_BYTES);
+                bytes.is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0))
+            };
+            match known {
+                Some((of, life)) if life.erased.is_none() => {
+                    there.insert(of);
+                }
+                Some((of, _)) if !is_blank() => {
+                    let what =
+                        format!("holds what is written of {of}, which the ledger calls erased: somebody put it back");
+                    wrong.push((name.clone(), what));
+                }
+                // Its name leads to zeros, and goes at the next start.
+                Some(_) => {}
+                None => {
+                    let what =
+                        "no row of the ledger tells of it. It is destroyed at the daemon's next start".to_owned();
+                    wrong.push((name.clone(), what));
+                }
+            }
+        }
+        for (of, life) in self.registry.papers.iter() {
+            if life.erased.is_none() && !there.contains(&of) {
+                let what =
+                    format!("what is written of {of} is missing, before its period has ended: put it back from a copy");
+                wrong.push((String::new(), what));
+            }
+        }
+        Ok(wrong)
     }
 
     /// The newest checkpoint.

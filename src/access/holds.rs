@@ -319,7 +319,7 @@ impl Access {
         let of = HeldFor::Hold(hold.number);
         let read = |desk| self.desk.read::<Text>(&self.requests_dir, of, hold.text, desk);
         // One file that is damaged must not take the list of all the others away.
-        let text = caller.desk().and_then(|desk| {
+        let text = caller.desk().filter(|_| self.paper_erased(of).is_none()).and_then(|desk| {
             let told = read(desk);
             told.inspect_err(|e| tracing::error!(hold = %hold.number, error = ?e, "a hold's text cannot be read")).ok()
         });

@@ -200,7 +200,7 @@ impl Access {
         let Operation { number, camera, asked_by, persons, started, started_by, state } = *operation;
         let read = |desk| self.desk.read::<Asker>(&self.requests_dir, number, persons, desk);
         // One file that is damaged must not take the list of all the others away.
-        let asker = caller.desk().and_then(|desk| {
+        let asker = caller.desk().filter(|_| self.paper_erased(number).is_none()).and_then(|desk| {
             let told = read(desk);
             told.inspect_err(|e| tracing::error!(operation = %number, error = ?e, "who asked for it cannot be read"))
                 .ok()

@@ -1,7 +1,9 @@
 //! What the site's configuration says of people, requests and viewings.
 
 use super::{LedgerKeeping, RequestRules, SecondFactorFor, SessionLimits};
+use crate::domain::LocalDay;
 use crate::domain::Terminal;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The periods and limits that the site's configuration sets.
@@ -12,8 +14,17 @@ pub struct Periods {
     pub second_factor: SecondFactorFor,
     /// A password is to be changed after this; `None`: never.
     pub password_max: Option<Duration>,
-    /// In which a request must be answered (PIPA 35, Decree 41: ten days).
-    pub due: Duration,
+    /// In so many days a request must be answered (PIPA 35, Decree 41: ten).
+    pub due_days: u32,
+    /// So many days after it arrived somebody is reminded of it.
+    pub remind_days: Vec<u32>,
+    /// On these days, besides Saturdays and Sundays, no period ends.
+    pub holidays: BTreeSet<LocalDay>,
+    /// What is written of persons is kept so long after it was cited last.
+    pub papers: Duration,
+    /// For letters: where footage is watched, and whom to ask.
+    pub viewing_place: Option<String>,
+    pub contact: Option<String>,
     /// How long a refusal can be objected to; what was asked for stays until then.
     pub objection: Duration,
     pub requests: RequestRules,

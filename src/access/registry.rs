@@ -1,16 +1,18 @@
 //! What the rows add up to: requests, grants, holds, rights. Built by applying every row at a start, and each new one.
 
+use super::correspondence::Correspondence;
 use super::decisions::Deciding;
 use super::disputes::Disputes;
 use super::once::OnceKeys;
+use super::papers::Papers;
 use super::requested::Request;
 use super::rights::{Members, account_of};
 use super::states::{HoldState, OperationState};
 use super::versions::{Thing, Versions};
 use crate::crypto::{PublicKey, VerifyingKey};
 use crate::domain::{
-    AccountId, AskedBy, CameraNumber, Digest, GrantEnd, GrantId, HeldFor, HoldId, HoldReason, OperationId, RequestId,
-    Span, Utc, ViewingEnd, ViewingId,
+    AccountId, AskedBy, CameraNumber, Digest, GrantEnd, GrantId, HeldFor, HoldId, HoldReason, OperationId, PaperOf,
+    RequestId, Span, Utc, ViewingEnd, ViewingId,
 };
 use crate::ledger::{Act, Actor, Decision, GrantConditions, GrantedView, Row, ServedFootage, ViewingBegun, add_seen};
 use crate::vault::Hold;
@@ -109,6 +111,10 @@ pub(super) struct Registry {
     pub operations: BTreeMap<OperationId, Operation>,
     /// Those that are under way: asked for by each operating room's camera several times a second.
     under_way: BTreeMap<CameraNumber, OperationId>,
+    /// What is written of persons, and when it was cited last.
+    pub papers: Papers,
+    /// What was written to who asked, and whether it was in time.
+    pub correspondence: Correspondence,
     pub disputes: Disputes,
     pub versions: Versions,
     pub once: OnceKeys,
@@ -119,6 +125,12 @@ pub(super) struct Registry {
 impl Registry {
     pub fn apply(&mut self, row: &Row) {
         self.once.apply(row);
+        let cited = match &row.act {
+            Act::GrantEnded { grant, .. } => self.grants.get(grant).map(|grant| PaperOf::Request(grant.request)),
+            act => act.cites(),
+        };
+        self.papers.apply(row, cited);
+        self.correspondence.apply(row);
         match &row.act {
             Act::SiteMade { signer, desk, recovery } => {
                 self.site = Some(SiteKeys { signer: *signer, recovery: *recovery });
@@ -197,6 +209,11 @@ impl Registry {
             | Act::SignedOut
             | Act::SessionsEnded { .. }
             | Act::HoldPlaced { .. }
+            | Act::LetterProduced(_)
+            | Act::LetterDelivered(_)
+            | Act::RequestReminded(_)
+            | Act::RequestsSearched { .. }
+            | Act::PaperErased(_)
             | Act::ViewIntended { .. }
             | Act::ViewServed { .. }
             | Act::ViewRefused { .. }

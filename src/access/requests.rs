@@ -98,6 +98,9 @@ pub struct RequestView {
     pub deciding: Option<Steps>,
     pub purpose: Option<String>,
     pub person: Option<PersonFields>,
+    /// When what it held of persons was erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub persons_erased: Option<Utc>,
     /// Who it is about, where another one asks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<PersonFields>,
@@ -138,7 +141,7 @@ impl Access {
         self.must_be_the_right_way(kind, &cameras, span, later)?;
         let _turn = self.turn();
         let request = self.registry().next_request();
-        let committed = self.desk.store(&self.requests_dir, HeldFor::Request(request), &persons)?;
+        let committed = self.desk.store(&self.requests_dir, request, &persons)?;
         let hold = Hold::of_request(request, cameras, span);
         self.holds().place(hold.clone())?;
         let entered = self.enter(caller, (request, &hold), kind, (terms, committed), later);
@@ -170,7 +173,7 @@ impl Access {
         let Hold { cameras, span, .. } = hold.clone();
         let nothing_left = self.nothing_left(&cameras, span, now)?;
         // It runs from when the request arrived, however it did and whoever has to come in person.
-        let due = terms.received.saturating_add(self.periods.due);
+        let due = self.due_of(terms.received);
         let terms = Some(terms);
         let submitted = Act::RequestSubmitted { request, asked, cameras: cameras.clone(), span, due, persons, terms };
         self.record_made(caller, submitted)?;
@@ -308,15 +311,27 @@ impl Access {
         caller.must_be(&[Role::Staff, Role::Officer, Role::Auditor])?;
         let within = |request: &&Request| caller.must_reach(&request.cameras).is_ok();
         let all: Vec<Request> = self.registry().requests.values().rev().filter(within).cloned().collect();
-        let view = |request: &Request| {
-            // One file that is damaged must not take the list of all the others away.
-            let persons = self.persons(caller, request).unwrap_or_else(|e| {
-                tracing::error!(request = %request.number, error = ?e, "what a request holds of persons cannot be read");
-                None
-            });
-            self.view(request, persons)
+        Ok(all.iter().map(|request| self.line_of(caller, request)).collect())
+    }
+
+    /// A request as it stands in a list.
+    pub(super) fn line_of(&self, caller: &Caller, request: &Request) -> RequestView {
+        // One file that is damaged must not take the list of all the others away.
+        let persons = self.persons(caller, request).unwrap_or_else(|e| {
+            tracing::error!(request = %request.number, error = ?e, "what a request holds of persons cannot be read");
+            None
+        });
+        self.view(request, persons)
+    }
+
+    /// The names of everybody whom a request tells of; none where the reader may not know them, or they are erased.
+    pub(super) fn names_in(&self, caller: &Caller, request: &Request) -> Result<Vec<String>, AccessError> {
+        let persons = self.persons(caller, request)?;
+        let names = |persons: Persons| {
+            let subject = persons.subject.map(|subject| subject.name);
+            [Some(persons.person.name), subject, persons.recipient].into_iter().flatten().collect()
         };
-        Ok(all.iter().map(view).collect())
+        Ok(persons.map(names).unwrap_or_default())
     }
 
     /// What there is of a camera in a span.
@@ -352,9 +367,12 @@ impl Access {
         }
     }
 
-    fn persons(&self, caller: &Caller, request: &Request) -> Result<Option<Persons>, AccessError> {
+    pub(super) fn persons(&self, caller: &Caller, request: &Request) -> Result<Option<Persons>, AccessError> {
         let Some(desk) = caller.desk() else { return Ok(None) };
-        self.desk.read(&self.requests_dir, HeldFor::Request(request.number), request.persons, desk).map(Some)
+        if self.paper_erased(request.number).is_some() {
+            return Ok(None);
+        }
+        self.desk.read(&self.requests_dir, request.number, request.persons, desk).map(Some)
     }
 
     /// Name, contact and purpose, for the management ledger; `None` for who may not read persons.
@@ -414,7 +432,7 @@ impl Access {
             state: request.state.name(),
             received: request.received,
             entered: request.entered,
-            due: request.due,
+            due: self.due_now(request),
             entered_by: request.entered_by,
             terms: request.terms,
             document: request.state.document(),
@@ -438,6 +456,7 @@ impl Access {
             hold: request.holds().then(|| RequestHold::of(request)),
             purpose,
             person,
+            persons_erased: self.paper_erased(request.number),
             subject,
             urgent,
             place,

@@ -5,12 +5,13 @@
 
 use super::desk::{self, Desk};
 use super::destructions::Destructions;
+use super::listing::Searches;
 use super::months::Months;
 use super::passwords::{WeakPassword, check_password};
 use super::people::{Account, People};
 use super::registry::Registry;
 use super::sessions::Sessions;
-use super::{Access, AccessError, NewAccount, Password, Periods};
+use super::{Access, AccessError, LetterTemplates, NewAccount, Password, Periods};
 use crate::clock::Clock;
 use crate::crypto::{
     CryptoFailure, PrivateKey, PublicKey, Secret, SigningKey, Strength, Unopened, generate_pair, random_array,
@@ -343,7 +344,8 @@ impl Access {
             holds,
             grants: GrantStore::new(Arc::clone(&disk), files.path("grants")),
             people,
-            desk: Desk::new(Arc::clone(&disk), files.state.clone(), registry.desks.clone()),
+            desk: Desk::new(Arc::clone(&disk), (files.state.clone(), files.is_proven), registry.desks.clone()),
+            templates: LetterTemplates::beside(Arc::clone(&disk), &files.state),
             requests_dir: files.path("requests"),
             registry: Mutex::new(registry),
             sessions: Sessions::new(time.clock().clone(), periods.session),
@@ -356,6 +358,8 @@ impl Access {
             broken_off: Mutex::default(),
             untidy: AtomicBool::default(),
             held_count: Mutex::default(),
+            papers_looked: Mutex::default(),
+            searches: Searches::default(),
             said: Mutex::default(),
             destructions,
             months,

@@ -35,7 +35,10 @@ mod erasure;
 mod forgeries;
 mod holds;
 mod ledger;
+mod letters;
+mod listing;
 mod operations;
+mod papers;
 mod reinstating;
 mod second_factor;
 mod seconds;
@@ -181,7 +184,12 @@ impl Clinic {
             session,
             second_factor: self.second_factor,
             password_max: self.password_max,
-            due: DAY * 10,
+            due_days: 10,
+            remind_days: vec![3, 7, 9],
+            holidays: BTreeSet::new(),
+            papers: DAY * 1_096,
+            viewing_place: Some("Server room".into()),
+            contact: Some("02-123-4567".into()),
             objection: DAY * 30,
             requests: self.requests,
             held_warn_percent: 10,

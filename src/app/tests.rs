@@ -6,6 +6,7 @@ mod doubts;
 mod erasing;
 mod flushes;
 mod foresight;
+mod papers;
 mod people;
 mod play;
 mod regular;

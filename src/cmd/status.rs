@@ -103,6 +103,7 @@ fn print(status: &Status) {
         status.holds, status.due, status.destroyed
     );
     print_holds(status);
+    print_requests(status);
     if let Some(first) = status.duties.first_unconfirmed {
         println!("Days of destruction not confirmed {}, from {first} on", status.duties.days_unconfirmed);
     }
@@ -125,6 +126,17 @@ fn print(status: &Status) {
     }
     for alarm in &status.alarms {
         println!("\nALARM  {alarm}");
+    }
+}
+
+fn print_requests(status: &Status) {
+    let duties = &status.duties;
+    if duties.requests_unanswered > 0 {
+        let next = duties.next_due.map_or_else(|| "none".to_owned(), |next| next.to_string());
+        println!(
+            "Requests without an answer {}   overdue {}   the next is to be answered by {next}",
+            duties.requests_unanswered, duties.requests_overdue
+        );
     }
 }
 

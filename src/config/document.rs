@@ -175,6 +175,35 @@ impl<'d> Section<'d> {
         }
     }
 
+    /// A list of at most `most` things, each read by `read`; `wanted` says of what.
+    pub fn list<T>(
+        &mut self,
+        key: &'static str,
+        most: usize,
+        wanted: &'static str,
+        read: impl Fn(&DeValue<'d>) -> Result<T, Fault>,
+    ) -> Option<Vec<T>> {
+        let (value, field) = self.take(key)?;
+        let DeValue::Array(array) = value else {
+            return self.wrong_type(&field, wanted, &value);
+        };
+        if array.len() > most {
+            self.document.refuse(&field, Fault::TooMany { most });
+            return None;
+        }
+        let mut all = Vec::new();
+        for (index, item) in array.iter().enumerate() {
+            match read(item.get_ref()) {
+                Ok(one) => all.push(one),
+                Err(fault) => {
+                    let field = Field { name: format!("{}[{}]", field.name, index + 1), at: item.span().start };
+                    self.document.refuse(&field, fault);
+                }
+            }
+        }
+        Some(all)
+    }
+
     /// One of an enum's names, as its `Deserialize` knows them.
     pub fn choice<T: for<'de> Deserialize<'de>>(&mut self, key: &'static str) -> Option<Found<T>> {
         let (value, field) = self.take(key)?;

@@ -98,6 +98,10 @@ pub enum Fault {
     TooLong { limit: usize },
     #[error("has control characters in it; write plain text")]
     ControlCharacters,
+    #[error("has more than {most} entries; take some out")]
+    TooMany { most: usize },
+    #[error("is not a day; write it like \"2026-12-25\"")]
+    NoDay,
 
     // The site.
     #[error("no time zone of this name is known; write one like \"Asia/Seoul\"")]

@@ -6,6 +6,7 @@ use super::ledger::{LedgerKeeping, read_ledger};
 use super::listen::{Listen, read_listen};
 use super::pace::{Compression, Pace};
 use super::private::{check_private, read_text};
+use super::requests::{RequestKeeping, read_keeping};
 use super::terminals::read_terminals;
 use crate::domain::{CameraClass, Retention, Terminal};
 use jiff::tz::TimeZone;
@@ -47,6 +48,8 @@ pub struct Site {
     pub erasing: Erasing,
     pub access: AccessLimits,
     pub requests: RequestRules,
+    /// How long what is written of persons is kept, and what letters say.
+    pub keeping: RequestKeeping,
     /// Places where footage may be watched; no two of the same name.
     pub terminals: Vec<Terminal>,
     /// Held footage that takes so much of the disks is an alarm.
@@ -115,8 +118,8 @@ pub struct AccessLimits {
     pub second_factor: SecondFactor,
     /// A password is to be changed after so long; `None`: never (NIST SP 800-63B wants no age).
     pub password_max: Option<Duration>,
-    /// A request is to be decided within this (PIPA 35(3), Decree 41(4): ten days; it can only be shortened).
-    pub request_due: Duration,
+    /// A request is to be decided within so many days (PIPA 35(3), Decree 41(4): ten; it can only be shortened).
+    pub request_due_days: u32,
     /// A refusal can be objected to for so long, and what was asked for stays until then.
     pub objection: Duration,
 }
@@ -220,7 +223,9 @@ impl Site {
         let recording = read_recording(root.section("recording"), compression);
         let erasing = read_erasing(root.section("erasing"));
         let access = read_access(root.section("access"));
-        let requests = read_requests(root.section("requests"));
+        let mut section = root.section("requests");
+        let requests = read_rules(&mut section);
+        let keeping = read_keeping(section);
         let terminals = read_terminals(document, &mut root);
         let mut holds = root.section("holds");
         let held_warn_percent = holds.number("warn_percent", 1..=100, "percent").map_or(10, |found| found.value);
@@ -252,6 +257,7 @@ impl Site {
             erasing,
             access,
             requests,
+            keeping,
             terminals,
             held_warn_percent: u8::try_from(held_warn_percent).unwrap_or(100),
             unconfirmed_days,
@@ -344,7 +350,7 @@ fn read_access(mut access: Section<'_>) -> AccessLimits {
         viewing_idle: Duration::from_secs(u64::from(viewing_idle) * 60),
         second_factor: second_factor.unwrap_or(SecondFactor::Officers),
         password_max: (password > 0).then(|| hours(password * 24)),
-        request_due: hours(due * 24),
+        request_due_days: due,
         objection: hours(objection * 24),
     };
     if limits.session_max < limits.session_idle {
@@ -354,16 +360,14 @@ fn read_access(mut access: Section<'_>) -> AccessLimits {
     limits
 }
 
-fn read_requests(mut requests: Section<'_>) -> RequestRules {
+fn read_rules(requests: &mut Section<'_>) -> RequestRules {
     let mut is_on = |key| requests.switch(key).is_some_and(|found| found.value);
-    let rules = RequestRules {
+    RequestRules {
         public_body: is_on("public_body"),
         identity_in_person: is_on("identity_in_person"),
         decider_may_view: is_on("decider_may_view"),
         second_approver: is_on("second_approver"),
-    };
-    requests.finish();
-    rules
+    }
 }
 
 fn hours(count: u32) -> Duration {
@@ -405,8 +409,11 @@ mod tests {
         assert_eq!(site.erasing, Erasing { read_back_percent: 5, discard: true });
         assert_eq!(site.access.session_idle, Duration::from_secs(600));
         assert_eq!(site.access.session_max, Duration::from_secs(12 * 3600));
+        assert_eq!(site.access.request_due_days, 10);
+        assert_eq!(site.keeping.remind_days, [3, 7, 9]);
+        assert!(site.keeping.holidays.is_empty() && site.keeping.viewing_place.is_none());
+        assert_eq!(site.keeping.keep_persons, Duration::from_secs(1_096 * 86_400));
         assert_eq!(site.access.viewing_idle, Duration::from_secs(600));
-        assert_eq!(site.access.request_due, Duration::from_secs(10 * 86_400));
         assert_eq!(site.access.objection, Duration::from_secs(30 * 86_400));
         let all = |is_on| RequestRules {
             public_body: is_on,
@@ -470,6 +477,11 @@ viewing_idle_min = 2
 request_due_days = 1
 objection_days = 7
 [requests]
+remind_days = [5, 2, 5]
+holidays = ["2027-01-01", "2026-12-25"]
+keep_persons_years = 1
+viewing_place = "Server room, 2nd floor"
+contact = "02-123-4567"
 public_body = true
 identity_in_person = true
 decider_may_view = true
@@ -496,7 +508,12 @@ max_forward_h = 1
             Recording { segment: ten, commit: ten, waiting_bytes: 8 << 20, when_full, warn_ahead: sixty_days };
         assert_eq!(site.recording, recording);
         assert_eq!(site.erasing, Erasing { read_back_percent: 100, discard: false });
-        assert_eq!(site.access.request_due, Duration::from_secs(86_400));
+        assert_eq!(site.access.request_due_days, 1);
+        assert_eq!(site.keeping.remind_days, [2, 5], "sorted, each once");
+        let holidays: Vec<String> = site.keeping.holidays.iter().map(ToString::to_string).collect();
+        assert_eq!(holidays, ["2026-12-25", "2027-01-01"]);
+        assert_eq!(site.keeping.keep_persons, Duration::from_secs(366 * 86_400));
+        assert_eq!(site.keeping.contact.as_deref(), Some("02-123-4567"));
         assert_eq!(site.access.viewing_idle, Duration::from_secs(120));
         assert_eq!((site.access.objection, site.held_warn_percent), (Duration::from_secs(7 * 86_400), 100));
         assert_eq!(site.unconfirmed_days, 1);
@@ -542,6 +559,10 @@ max_forward_h = 1
             ("[access]\nrequest_due_days = 11", (4, 20), "access.request_due_days", &["from 1 to 10 days"]),
             ("[access]\nobjection_days = 6", (4, 18), "access.objection_days", &["from 7 to 180 days"]),
             ("[requests]\npublic_body = 1", (4, 15), "requests.public_body", &["true or false"]),
+            ("[requests]\nremind_days = [3, 11]", (4, 19), "requests.remind_days[2]", &["from 1 to 10 days"]),
+            ("[requests]\nremind_days = 3", (4, 15), "requests.remind_days", &["whole numbers of days", "integer"]),
+            ("[requests]\nholidays = [\"2026-02-30\"]", (4, 13), "requests.holidays[1]", &["2026-12-25"]),
+            ("[requests]\nkeep_persons_years = 0", (4, 22), "requests.keep_persons_years", &["from 1 to 10 years"]),
             ("[operations]\nwarn_h = 0", (4, 10), "operations.warn_h", &["from 1 to 72 hours"]),
             ("[destruction]\nunconfirmed_days = 32", (4, 20), "destruction.unconfirmed_days", &["from 1 to 31 days"]),
             ("[holds]\nwarn_percent = 0", (4, 16), "holds.warn_percent", &["from 1 to 100 percent"]),

@@ -1,7 +1,7 @@
 //! A day as people at the site count it: in its time zone, from midnight to midnight, whatever a clock change makes of that.
 
 use super::{Span, Utc};
-use jiff::civil::Date;
+use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -22,6 +22,16 @@ impl LocalDay {
     pub fn of(at: Utc, zone: &TimeZone) -> Self {
         let point = jiff::Timestamp::from_microsecond(at.micros()).unwrap_or_default();
         Self(zone.to_datetime(point).date())
+    }
+
+    /// The day after; `None` beyond the calendar.
+    pub fn tomorrow(self) -> Option<Self> {
+        self.0.tomorrow().ok().map(Self)
+    }
+
+    /// Saturday or Sunday.
+    pub fn is_weekend(self) -> bool {
+        matches!(self.0.weekday(), Weekday::Saturday | Weekday::Sunday)
     }
 
     pub fn year(self) -> i16 {

@@ -10,8 +10,8 @@
 
 use super::described::{TAKES_KEY, TAKES_VERSION, may_fail};
 use super::{
-    Routes, accounts, cameras, clock, decisions, destructions, disputes, footage, health, holds, ledger, openapi,
-    operations, requests, sessions,
+    Routes, accounts, cameras, clock, decisions, destructions, disputes, footage, health, holds, ledger, letters,
+    openapi, operations, requests, sessions,
 };
 use aide::axum::ApiRouter;
 use aide::axum::routing::{delete_with, get_with, post_with};
@@ -167,6 +167,20 @@ fn asking() -> ApiRouter<Routes> {
         )
         .api_route("/v1/requests/{request}/objection", post_with(requests::object, changes("Object to a refusal", &[])))
         .api_route("/v1/requests/{request}/close", post_with(requests::close, changes("Close a request", &[])))
+        .api_route(
+            "/v1/requests/{request}/letters",
+            get_with(letters::list, says("Letters of a request, and how each was delivered", &[]))
+                .post_with(letters::produce, makes("Print a letter", &[409, 410])),
+        )
+        .api_route(
+            "/v1/requests/{request}/letters/{letter}/delivery",
+            post_with(letters::deliver, says("A letter reached who asked", &[409])),
+        )
+        .api_route(
+            "/v1/requests/search",
+            post_with(letters::search, says("Requests by a person's name; searching is a row", &[])),
+        )
+        .api_route("/v1/duties", get_with(letters::duties, says("What waits for somebody, and until when", &[])))
         .api_route(
             "/v1/requests/{request}/hold/confirmation",
             post_with(holds::confirm_of_request, changes("Confirm that a request holds so much", &[])),

@@ -25,6 +25,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("dom.js", JS, include_str!("pages/dom.js")),
     ("grants.js", JS, include_str!("pages/grants.js")),
     ("holds.js", JS, include_str!("pages/holds.js")),
+    ("letters.js", JS, include_str!("pages/letters.js")),
     ("months.js", JS, include_str!("pages/months.js")),
     ("new-request.js", JS, include_str!("pages/new-request.js")),
     ("operations.js", JS, include_str!("pages/operations.js")),
@@ -38,6 +39,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("requests.js", JS, include_str!("pages/requests.js")),
     ("times.js", JS, include_str!("pages/times.js")),
     ("watch.js", JS, include_str!("pages/watch.js")),
+    ("words-letters.js", JS, include_str!("pages/words-letters.js")),
     ("words.js", JS, include_str!("pages/words.js")),
     ("words-requests.js", JS, include_str!("pages/words-requests.js")),
 ];

@@ -79,6 +79,10 @@ impl From<AccessError> for Problem {
             AccessError::TooManyAttempts { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", "Too many wrong passwords")
             }
+            AccessError::TooManySearches { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "too-many-searches", "Too many searches")
+            }
+            AccessError::NoSuchLetter => (StatusCode::NOT_FOUND, "no-such-letter", "No such letter"),
             AccessError::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
             AccessError::SecondFactorWanted => {
                 (StatusCode::UNAUTHORIZED, "second-factor-wanted", "A second factor is wanted")
@@ -173,7 +177,7 @@ impl From<AccessError> for Problem {
             AccessError::Inside(source) => return Problem::inside(source),
         };
         let mut problem = Problem::new(status, slug, title, detail);
-        if let AccessError::TooManyAttempts { retry_s } = e {
+        if let AccessError::TooManyAttempts { retry_s } | AccessError::TooManySearches { retry_s } = e {
             problem.retry_s = Some(retry_s);
         }
         if let AccessError::ClockDestroys { segments, .. } = e {

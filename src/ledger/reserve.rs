@@ -116,6 +116,8 @@ impl Act {
                 | Act::ViewIntended { .. }
                 | Act::ViewRefused { .. }
                 | Act::LedgerRead
+                | Act::RequestsSearched { .. }
+                | Act::LetterProduced(_)
                 | Act::LedgerRefused
                 | Act::LedgerExported(_)
                 | Act::LedgerMonthEnding(_)

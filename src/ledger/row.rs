@@ -3,6 +3,7 @@
 use super::asked::{PapersSeen, ProposedDecision, RequestTerms};
 use super::checkpoint::Checkpoint;
 use super::decision::Decision;
+use super::papers::{LetterDelivered, LetterProduced, PaperErased, RequestReminded};
 use super::receipt::{DestructionReceipt, ManifestClosed};
 use super::upkeep::{CopyDestroyed, LedgerExport, MonthErased, MonthReview, MonthRoot};
 use super::viewed::{ServedFootage, ViewRefusal, ViewingBegun, ViewingEnded};
@@ -302,6 +303,14 @@ pub enum Act {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         why: Option<GrantEnd>,
     },
+    LetterProduced(LetterProduced),
+    LetterDelivered(LetterDelivered),
+    RequestReminded(RequestReminded),
+    /// Requests were searched by a name. Which one is told nowhere.
+    RequestsSearched {
+        hits: u32,
+    },
+    PaperErased(PaperErased),
     /// A viewer sits down before what a grant names. Stands before the first picture, and counts from then on, whatever
     /// comes of it.
     ViewingBegun(ViewingBegun),

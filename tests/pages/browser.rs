@@ -199,6 +199,12 @@ impl Browser {
         self.post("print", &json!({"orientation": "landscape", "background": true}))
     }
 
+    /// The same on upright pages, as its own sheet wants them.
+    pub fn print_upright(&self) -> Result<Value> {
+        let told = self.devtools("Page.printToPDF", &json!({"preferCSSPageSize": true, "printBackground": true}))?;
+        Ok(told["data"].clone())
+    }
+
     pub fn cookies(&self) -> Result<Vec<Value>> {
         let cookies = ask("GET", &format!("{}/cookie", self.session), None)?;
         Ok(cookies.as_array().cloned().unwrap_or_default())

@@ -319,6 +319,13 @@ impl Stage {
                 let number = self.request(by("staff", "colleague"), state)?;
                 path.replace("{request}", &number.to_string())
             }
+            About::Letter => {
+                let staff = by("staff", "colleague");
+                let number = self.request(staff, "submitted")?;
+                let body = json!({"letter": "receipt", "language": "en"});
+                let told = ok(self.person(staff).api.post(&format!("/v1/requests/{number}/letters"), &body)?)?;
+                path.replace("{request}", &number.to_string()).replace("{letter}", &told["number"].to_string())
+            }
             About::Hold => path.replace("{hold}", &self.hold_by(by("officer", "deputy"))?.to_string()),
             About::Operation => {
                 let own_name = if who == "officer" { "officer" } else { "staff" };
@@ -389,6 +396,9 @@ impl Stage {
             (_, "/v1/requests/{request}/decision") => {
                 json!({"decision": "approve", "viewer": self.number("viewer"), "password": password})
             }
+            (_, "/v1/requests/{request}/letters") => json!({"letter": "receipt", "language": "ko"}),
+            (_, "/v1/requests/{request}/letters/{letter}/delivery") => json!({"way": "hand"}),
+            (_, "/v1/requests/search") => json!({"name": "Hong Gildong"}),
             (_, "/v1/grants/{grant}/viewing") => json!({"present": true}),
             (_, "/v1/grants/{grant}/revocation") => json!({"ground": "no-longer-needed"}),
             (_, "/v1/grants/{grant}/viewing/end") => json!({}),

@@ -18,6 +18,8 @@ pub enum About {
     Camera,
     /// A request that was entered by oneself, or by a colleague.
     Request(&'static str),
+    /// A letter of a request that was entered by oneself, or by a colleague.
+    Letter,
     /// A hold that was ordered by oneself, or by another officer.
     Hold,
     /// An operation that oneself began, or a colleague.
@@ -60,7 +62,9 @@ const fn delete(path: &'static str) -> (&'static str, &'static str) {
     ("DELETE", path)
 }
 
-use About::{Account, Camera, Day, Dispute, Grant, Hold, Login, Month, Nothing, Operation, Period, Request, Session};
+use About::{
+    Account, Camera, Day, Dispute, Grant, Hold, Letter, Login, Month, Nothing, Operation, Period, Request, Session,
+};
 
 #[rustfmt::skip]
 pub const TABLE: &[Row] = &[
@@ -107,6 +111,14 @@ pub const TABLE: &[Row] = &[
     row(post("/v1/requests/{request}/objection"), Request("refused"),            ["401", "200 200", "403",     "- 200",   "403",     "403",     "403"]),
     row(post("/v1/requests/{request}/close"), Request("refused"),                ["401", "200 200", "403",     "- 200",   "403",     "403",     "403"]),
     row(post("/v1/requests/{request}/hold/confirmation"), Request("big"),        ["401", "403",     "403",     "- 200",   "403",     "403",     "403"]),
+
+    // Letters: whoever hands over prints them and enters that they arrived; auditors read that they did.
+    row(get("/v1/requests/{request}/letters"), Request("submitted"),             ["401", "200 200", "403",     "- 200",   "403",     "- 200",   "403"]),
+    row(post("/v1/requests/{request}/letters"), Request("submitted"),            ["401", "201 201", "403",     "- 201",   "403",     "403",     "403"]),
+    row(post("/v1/requests/{request}/letters/{letter}/delivery"), Letter,        ["401", "200 200", "403",     "- 200",   "403",     "403",     "403"]),
+    // By name officers and staff alone.
+    row(post("/v1/requests/search"), Nothing,                                    ["401", "200",     "200",     "200",     "403",     "403",     "403"]),
+    row(get("/v1/duties"), Nothing,                                              ["401", "200",     "200",     "200",     "403",     "200",     "403"]),
 
     // A proposal is made and stood by where a site wants two people of different roles; here one officer decides,
     // and whoever could propose is told so.

@@ -90,12 +90,22 @@ class Person:
         """What the requests hold of persons; empty for who does not read that."""
         desk = self._desk()
         return {act["request"]: self._persons_of(desk, act) for act in acts(self.ledger, "request-submitted")
-                if desk is not None}
+                if desk is not None and not self._is_erased("request", act["request"])}
+
+    def proofs(self) -> dict:
+        """What proves that letters were delivered, by the row of each."""
+        desk = self._desk()
+        return {act["produced"]: self._proof_of(desk, act) for act in acts(self.ledger, "letter-delivered")
+                if desk is not None and act["proof"] is not None and not self._is_erased("request", act["request"])}
+
+    def _is_erased(self, kind: str, number: int) -> bool:
+        return {kind: number} in [act["of"] for act in acts(self.ledger, "paper-erased")]
 
     def hold_texts(self) -> dict:
         """The texts of officers' holds."""
         desk = self._desk()
-        return {act["hold"]: self._text_of(desk, act) for act in acts(self.ledger, "hold-ordered") if desk is not None}
+        return {act["hold"]: self._text_of(desk, act) for act in acts(self.ledger, "hold-ordered")
+                if desk is not None and not self._is_erased("hold", act["hold"])}
 
     def operations(self) -> dict:
         """Operations: which camera filmed one, from when to when, and who asked for it."""
@@ -103,8 +113,9 @@ class Person:
         told = {}
         for act, at in zip(self.ledger.acts, self.ledger.times):
             if act["kind"] == "operation-started" and desk is not None:
+                asker = {} if self._is_erased("operation", act["operation"]) else self._asker_of(desk, act)
                 told[act["operation"]] = {"camera": act["camera"], "asked_by": act["asked_by"], "from": at, "to": None,
-                                          **self._asker_of(desk, act)}
+                                          **asker}
             elif act["kind"] == "operation-ended" and desk is not None:
                 told[act["operation"]]["to"] = at
         return told
@@ -129,23 +140,30 @@ class Person:
         request = act["request"]
         stored = read_json(self.state / "requests" / f"{request:08x}", {"version", "request", "persons"})
         refuse_unless(stored["request"] == request, "is another request's")
-        return self._salted(desk, (REQUEST_PERSONS, request), stored["persons"], act["persons"])
+        return self._salted(desk, (REQUEST_PERSONS, request.to_bytes(4, "big")), stored["persons"], act["persons"])
+
+    def _proof_of(self, desk: list[bytes], act: dict) -> str:
+        request, sheet = act["request"], act["proof"]["sheet"]
+        stored = read_json(self.state / "requests" / f"{request:08x}-{sheet:016x}", {"version", "request", "persons"})
+        refuse_unless(stored["request"] == request, "is another request's")
+        bound_to = (REQUEST_PERSONS, request.to_bytes(4, "big") + sheet.to_bytes(8, "big"))
+        return self._salted(desk, bound_to, stored["persons"], act["proof"]["fields"])["proof"]
 
     def _text_of(self, desk: list[bytes], act: dict) -> str:
         hold = act["hold"]
         stored = read_json(self.state / "requests" / f"h{hold:08x}", {"version", "hold", "text"})
         refuse_unless(stored["hold"] == hold, "is another hold's")
-        return self._salted(desk, (HOLD_TEXT, hold), stored["text"], act["text"])["text"]
+        return self._salted(desk, (HOLD_TEXT, hold.to_bytes(4, "big")), stored["text"], act["text"])["text"]
 
     def _asker_of(self, desk: list[bytes], act: dict) -> dict:
         operation = act["operation"]
         stored = read_json(self.state / "requests" / f"o{operation:08x}", {"version", "operation", "persons"})
         refuse_unless(stored["operation"] == operation, "is another operation's")
-        return self._salted(desk, (OPERATION_PERSONS, operation), stored["persons"], act["persons"])
+        return self._salted(desk, (OPERATION_PERSONS, operation.to_bytes(4, "big")), stored["persons"], act["persons"])
 
-    def _salted(self, desk: list[bytes], bound_to: tuple[bytes, int], stored: dict, committed: str) -> dict:
+    def _salted(self, desk: list[bytes], bound_to: tuple[bytes, bytes], stored: dict, committed: str) -> dict:
         sealed = bytes.fromhex(stored["encapsulated"] + stored["ciphertext"])
-        salted = json.loads(open_with_any(desk, bound_to[0], bound_to[1].to_bytes(4, "big"), sealed))
+        salted = json.loads(open_with_any(desk, bound_to[0], bound_to[1], sealed))
         refuse_unless(hmac_sha256(bytes.fromhex(salted["salt"]), salted["fields"].encode()).hex() == committed,
                       "is not what the ledger committed to")
         return json.loads(salted["fields"])
@@ -192,7 +210,7 @@ def read_person(state: Path, volume: Path, name: str, password: str) -> dict:
         if person.release:
             opened = Volume(volume, person.release)
             day_keys = len([opened.day_key(number) for number in opened.day_keys])
-        return {"ok": True, "role": person.role, "persons": person.persons(), "holds": person.hold_texts(),
+        return {"ok": True, "role": person.role, "persons": person.persons(), "proofs": person.proofs(), "holds": person.hold_texts(),
                 "operations": person.operations(), "grants": person.grants(volume),
                 "day_keys": day_keys}
     except (Refused, OSError, KeyError) as e:

@@ -53,6 +53,7 @@ pub fn check(ground: &Ground, disk: &SimulatedDisk, promises: &Promises, recover
     checked.texts_of_holds()?;
     checked.confirmed_days()?;
     checked.people()?;
+    checked.papers()?;
     checked.way_back()?;
     checked.operations()?;
     checked.gaps()?;
@@ -261,6 +262,27 @@ impl Checked<'_> {
         }
         for (name, password) in &self.promises.refused {
             must(access.sign_in(name, password, HERE).is_err(), || format!("U3: {name} signs in with {password}"))?;
+        }
+        Ok(())
+    }
+
+    /// S1 to S3: what is over goes, and no name that leads to it is left.
+    fn papers(&self) -> Told {
+        let access = &self.built.access;
+        for (request, trace) in &self.promises.ending {
+            access.end_what_is_over().map_err(|e| format!("S1: what is over does not end: {e}"))?;
+            let told = access.sign_in("desk", "desk-password", HERE).and_then(|(token, _)| {
+                let desk = access.caller(&token, HERE)?;
+                access.request(&desk, *request)
+            });
+            let told = told.map_err(|e| format!("S1: request {request}: {e}"))?;
+            must(told.persons_erased.is_some(), || format!("S1: persons of request {request} do not end"))?;
+            must(!self.disk.device_holds(&trace.bytes, trace.offset), || {
+                format!("S1: {} is on the device", trace.what)
+            })?;
+            let dir = self.ground.state().join("requests");
+            let left = self.disk.files().into_iter().find(|path| path.starts_with(&dir));
+            must(left.is_none(), || format!("S3: {left:?} is there still"))?;
         }
         Ok(())
     }

@@ -116,6 +116,7 @@ survive! {
     a_cut_while_people_join_and_leave: 30,
     a_cut_until_a_request_of_which_a_part_was_granted_is_taken_back: 31,
     a_cut_while_a_month_of_the_ledger_ends: 32,
+    a_cut_while_what_is_written_of_persons_ends: 35,
 }
 
 /// What is wrong with a site whose making was cut.

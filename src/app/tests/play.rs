@@ -214,6 +214,8 @@ pub struct Promises {
     pub on_the_way_back: Option<Reinstatement>,
     /// Nobody signs in with these.
     pub refused: Vec<(String, String)>,
+    /// Requests of which the persons' period has ended: what stood of them goes with the next round.
+    pub ending: Vec<(RequestId, Trace)>,
 }
 
 /// A site at work, and everything that was noted of it.
@@ -271,6 +273,7 @@ impl<'a> Play<'a> {
             passwords: BTreeMap::new(),
             on_the_way_back: None,
             refused: Vec::new(),
+            ending: Vec::new(),
         };
         let hands = ManualClock::standing(START);
         let (recorders, timeline) = (BTreeMap::new(), Vec::new());

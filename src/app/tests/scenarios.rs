@@ -1,5 +1,6 @@
 //! What a site does, once each: everything in the program that writes takes part in one of these.
 
+use super::papers::persons_end;
 use super::people::{officer_reinstated, people_change};
 use super::play::{DAY, Ground, Play, Played, Promises, START, THEATRE, Trace, span};
 use crate::crypto::{PrivateKey, PublicKey, generate_pair};
@@ -18,7 +19,7 @@ pub struct Scenario {
     pub weight: u32,
 }
 
-pub const ALL: [Scenario; 35] = [
+pub const ALL: [Scenario; 36] = [
     Scenario { name: "a first start", play: first_start, weight: 2 },
     Scenario { name: "create, append, commit, seal, stop", play: recording, weight: 4 },
     Scenario { name: "expire: key, blocks, name, grant's slot, day key, receipt", play: erasing, weight: 3 },
@@ -54,6 +55,7 @@ pub const ALL: [Scenario; 35] = [
     Scenario { name: "a month of the ledger comes to its end", play: month_ends, weight: 1 },
     Scenario { name: "viewings are counted, and a grant is taken back", play: watching, weight: 2 },
     Scenario { name: "an officer is reinstated with the recovery key", play: officer_reinstated, weight: 2 },
+    Scenario { name: "what is written of persons comes to its end", play: persons_end, weight: 1 },
 ];
 
 const AFTER_EXPIRY: Duration = Duration::from_secs(86_400 + 60);

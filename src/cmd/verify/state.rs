@@ -84,6 +84,9 @@ fn look(files: &SiteFiles, now: Utc) -> anyhow::Result<State> {
         told.retain(|fault| !over.iter().any(|name| fault.file.ends_with(name)));
         faults.extend(told);
         faults.extend(look_at_desk(files, &facts)?);
+        let dir = files.path("requests");
+        let wrong = facts.wrong_papers(files.disk(), &dir)?;
+        faults.extend(wrong.into_iter().map(|(name, what)| VolumeFault::new(&dir.join(name), what)));
     }
     Ok(State { ledger, facts, grants, open_grants: open.len(), stray_grants, holds: held, faults })
 }

@@ -5,6 +5,7 @@ import { h, heading, field, form, typed, note, problemBox } from './dom.js';
 import { language, otherLanguage, switchLanguage, t, word } from './words.js';
 import { zoneText } from './times.js';
 import { requestsPage, requestPage } from './requests.js';
+import { lettersPage } from './letters.js';
 import { newRequestPage } from './new-request.js';
 import { holdsPage } from './holds.js';
 import { operationsPage } from './operations.js';
@@ -31,7 +32,10 @@ const MENUS = {
   installer: ['cameras', 'account'],
 };
 const PAGES = {
-  requests: (house) => (house.path[1] ? requestPage(house) : requestsPage(house)),
+  requests: (house) => {
+    if (house.path[2] === 'letters') return lettersPage(house);
+    return house.path[1] ? requestPage(house) : requestsPage(house);
+  },
   new: newRequestPage,
   holds: holdsPage,
   operations: operationsPage,

@@ -1,7 +1,7 @@
 // The requests as a list, and one request with all that its reader may do to it.
 
 import { answerText, get, post } from './api.js';
-import { choices, confirmation, facts, form, h, heading, note, section, table } from './dom.js';
+import { choices, confirmation, facts, field, form, h, heading, note, section, table, typed } from './dom.js';
 import { t, word } from './words.js';
 import { clockText, daysLeft, pointText, spanText } from './times.js';
 import { cameraText, readCameras, refreshButton } from './cameras.js';
@@ -47,20 +47,40 @@ function requestsTable(caption, requests) {
   ], requests);
 }
 
+/// How many wait for an answer, and how many have waited too long.
+function waitingNote({ requests_unanswered: waiting, requests_overdue: overdue, next_due: next }) {
+  if (overdue > 0) return h('div', { class: 'box problem', role: 'alert', id: 'overdue' }, h('p', {}, t('requests.overdue', { n: overdue })));
+  return waiting > 0 && next && note(t('requests.next-due', { n: waiting, when: pointText(next) }));
+}
+
+/// A search by name: staff and officers alone, and each is a row.
+function searchForm() {
+  const found = h('div', { id: 'found' });
+  return h('details', { id: 'search' }, h('summary', {}, t('search.title')), form({ id: 'by-name' }, async (element) => {
+    const { requests } = await post('/v1/requests/search', { name: typed(element, 'name') });
+    found.replaceChildren(requests.length > 0 ? requestsTable(t('search.found'), requests) : note(t('search.nothing')));
+  },
+  field(t('search.name'), h('input', { name: 'name', autocomplete: 'off', minlength: '2' }), { hint: t('search.hint') }),
+  h('button', { type: 'submit' }, t('search.send'))), found);
+}
+
 export async function requestsPage(house) {
-  const { requests } = await get('/v1/requests');
+  const [{ requests }, duties] = await Promise.all([get('/v1/requests'), get('/v1/duties')]);
   const { role } = house.session;
   const newestFirst = requests.toSorted((a, b) => b.number - a.number);
   const waiting = requests.filter((one) => DECIDABLE.includes(one.state)).sort((a, b) => a.due.localeCompare(b.due));
   const head = h('div', { class: 'title' }, heading(t('requests.title')),
     role === 'staff' && h('a', { class: 'button main', href: '#/new' }, t('requests.new')), refreshButton(house));
   if (requests.length === 0) return [head, note(t('requests.empty'))];
-  if (role !== 'officer') return [head, requestsTable(t('requests.all'), newestFirst)];
+  const told = waitingNote(duties);
+  if (role !== 'officer') return [head, told, requestsTable(t('requests.all'), newestFirst), role === 'staff' && searchForm()].filter(Boolean);
   const others = newestFirst.filter((one) => !waiting.includes(one));
   return [
     head,
+    told,
     waiting.length > 0 ? requestsTable(t('requests.waiting'), waiting) : note(t('requests.nothing-waiting')),
     others.length > 0 && requestsTable(t('requests.others'), others),
+    searchForm(),
   ].filter(Boolean);
 }
 
@@ -233,7 +253,8 @@ function personFacts(title, person) {
   ]));
 }
 
-function whoAsks({ person, subject }) {
+function whoAsks({ person, subject, persons_erased: erased }) {
+  if (erased) return [section(t('request.person'), h('p', {}, t('request.person.erased', { when: pointText(erased) })))];
   if (!person) return [section(t('request.person'), h('p', {}, t('request.person.hidden')))];
   return [personFacts(t('request.person'), person), subject && personFacts(t('request.subject'), subject)];
 }
@@ -268,7 +289,8 @@ export async function requestPage(house) {
   const pieces = request.availability ?? {};
   return [
     h('p', { class: 'back' }, h('a', { href: '#/requests' }, `← ${t('back')}`)),
-    h('div', { class: 'title' }, heading(t('request.title', { number: request.number })), refreshButton(house)),
+    h('div', { class: 'title' }, heading(t('request.title', { number: request.number })),
+      h('a', { class: 'button', id: 'letters', href: `#/requests/${request.number}/letters` }, t('letters.open')), refreshButton(house)),
     h('div', { class: 'columns' },
       h('div', {}, whatIsAsked(request, cameras), whoAsks(request),
         Object.keys(pieces).length > 0 && section(t('request.availability'),

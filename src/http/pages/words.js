@@ -1,9 +1,11 @@
 // Every text that people read, in Korean and in English.
 
+import { LETTER_WORDS } from './words-letters.js';
 import { REQUEST_WORDS } from './words-requests.js';
 
 const TABLE = {
   ...REQUEST_WORDS,
+  ...LETTER_WORDS,
   'product': ['CCTV 영상 열람 관리', 'CCTV viewing requests'],
   'demo': ['시연 중입니다. 영상은 약 90초 동안만 보관됩니다.', 'Demonstration: footage is kept for about 90 seconds'],
   'skip': ['본문으로 바로 가기', 'Skip to the content'],

@@ -1,0 +1,157 @@
+//! What is written of persons has a period of its own, and is erased like footage when that ends.
+//!
+//! - S1 The period runs from the last row that cites the paper, by the trusted clock. Nothing ends while its request is open
+//!   or held, its grant stands, its hold stands, or its operation is under way.
+//! - S2 Where the ledger is not whole nothing ends: it does not say what was cited last.
+//! - S3 A file that no row tells of was never answered, and is destroyed at a start (A5).
+//!
+//! Order of an end, in turn: every block overwritten, flushed and read back → the row, which is the receipt → the names. A
+//! cut before the row has it done once more, over zeros; behind it, the next start takes the names away. Nothing but the
+//! first is flushed for it: a name that a power cut brings back leads to zeros.
+
+use super::registry::{GrantState, Registry};
+use super::states::{OperationState, RequestState};
+use super::{Access, AccessError};
+use crate::domain::{PaperOf, Utc};
+use crate::ledger::{Act, Actor, PaperErased, Row};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Each this often it is looked whether something has come to its end.
+const LOOKED_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// When a paper was cited, and whether it came to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct PaperLife {
+    pub cited: Utc,
+    pub erased: Option<Utc>,
+}
+
+/// All that was ever written of persons, by what it is of.
+#[derive(Debug, Default)]
+pub(super) struct Papers(BTreeMap<PaperOf, PaperLife>);
+
+impl Papers {
+    /// Takes a row; `cited` is whose paper it cites.
+    pub fn apply(&mut self, row: &Row, cited: Option<PaperOf>) {
+        if let Act::PaperErased(PaperErased { of, cited, .. }) = &row.act {
+            self.0.insert(*of, PaperLife { cited: *cited, erased: Some(row.at) });
+        }
+        if let Some(of) = cited {
+            let life = self.0.entry(of).or_insert(PaperLife { cited: row.at, erased: None });
+            // Of a clock that was set back the later time counts.
+            life.cited = life.cited.max(row.at);
+        }
+    }
+
+    pub fn get(&self, of: PaperOf) -> Option<PaperLife> {
+        self.0.get(&of).copied()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (PaperOf, PaperLife)> {
+        self.0.iter().map(|(of, life)| (*of, *life))
+    }
+}
+
+impl Registry {
+    /// Whether nothing is done with it any more.
+    fn is_settled(&self, of: PaperOf) -> bool {
+        match of {
+            PaperOf::Request(request) => self.requests.get(&request).is_some_and(|known| {
+                let is_granted =
+                    |grant: &super::registry::Grant| grant.request == request && grant.state == GrantState::Open;
+                let is_over = known.state.is_over() || (known.state.can_lapse() && known.hold_has_ended);
+                is_over
+                    && !known.holds()
+                    && !self.grants.values().any(is_granted)
+                    && !self.deciding.contains_key(&request)
+            }),
+            PaperOf::Hold(hold) => self.holds.get(&hold).is_some_and(|known| !known.holds()),
+            PaperOf::Operation(operation) => {
+                let known = self.operations.get(&operation);
+                known.is_some_and(|known| matches!(known.state, OperationState::Ended { .. }))
+            }
+        }
+    }
+
+    /// The papers that were last cited at `before` or earlier, and that nothing keeps.
+    fn papers_over(&self, before: Utc) -> Vec<PaperOf> {
+        let over = self
+            .papers
+            .iter()
+            .filter(|(of, life)| life.erased.is_none() && life.cited <= before && self.is_settled(*of));
+        over.map(|(of, _)| of).collect()
+    }
+}
+
+impl RequestState {
+    /// Whether it is over once its hold has lapsed: nobody can object to it any more.
+    fn can_lapse(&self) -> bool {
+        self.hold_until().is_some()
+    }
+}
+
+impl Access {
+    /// Erases what is written of persons and whose period has ended. Looks once a minute.
+    ///
+    /// # Errors
+    /// What the disk says of one of them, the others are erased all the same; [`AccessError::NotRecorded`], and then its
+    /// content is gone and the receipt follows.
+    pub(super) fn erase_papers_that_are_over(&self) -> Result<(), AccessError> {
+        let at = self.time.clock().monotonic();
+        {
+            let mut looked = self.papers_looked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if looked.is_some_and(|looked| at.saturating_sub(looked) < LOOKED_AGAIN_AFTER) {
+                return Ok(());
+            }
+            *looked = Some(at);
+        }
+        if self.ledger.damage().is_some() {
+            return Ok(());
+        }
+        let over = self.registry().papers_over(self.papers_end_before());
+        let mut told = Ok(());
+        for of in over {
+            told = told.and(self.erase_paper(of));
+        }
+        told
+    }
+
+    fn papers_end_before(&self) -> Utc {
+        self.now().saturating_sub(self.periods.papers)
+    }
+
+    fn erase_paper(&self, of: PaperOf) -> Result<(), AccessError> {
+        let _turn = self.turn();
+        // Somebody may have cited it meanwhile.
+        let is_over = self.registry().papers_over(self.papers_end_before()).contains(&of);
+        let Some(life) = self.registry().papers.get(of).filter(|_| is_over) else { return Ok(()) };
+        let (files, overwrite) = self.desk.overwrite(&self.requests_dir, of)?;
+        self.record(Actor::Daemon, Act::PaperErased(PaperErased { of, files, overwrite, cited: life.cited }))?;
+        tracing::info!(%of, files, ?overwrite, "what was written of persons has come to its end");
+        let removed = self.desk.remove(&self.requests_dir, of);
+        self.tidied(removed)
+    }
+
+    /// Destroys files of papers that no row tells of, and takes away the names of those that are erased (S3). In turn, and
+    /// with a ledger that is whole.
+    pub(super) fn tidy_papers(&self) -> Result<(), AccessError> {
+        for (of, name) in self.desk.files(&self.requests_dir)? {
+            let known = self.registry().papers.get(of);
+            let is_draft = name.ends_with(super::desk::DRAFT);
+            if known.is_some_and(|life| life.erased.is_none()) && !is_draft {
+                continue;
+            }
+            if known.is_none() || is_draft {
+                tracing::warn!(%of, file = name, "what no row tells of persons is destroyed");
+            }
+            self.desk.destroy_file(&self.requests_dir, &name)?;
+        }
+        Ok(())
+    }
+
+    /// When what something holds of persons was erased; `None` while it stands.
+    pub(super) fn paper_erased(&self, of: impl Into<PaperOf>) -> Option<Utc> {
+        self.registry().papers.get(of.into()).and_then(|life| life.erased)
+    }
+}
