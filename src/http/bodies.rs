@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use super::{BODY_LIMIT_BYTES, Routes};
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
@@ -35,6 +35,11 @@ impl<T: DeserializeOwned> FromRequest<Routes> for Body<T> {
 /// All of a body, if it is there in time and not too large.
 pub(super) async fn read(routes: &Routes, request: Request) -> Result<Bytes, Problem> {
     let refused = |status, detail: String| Problem::new(status, "bad-body", "The body cannot be read", detail);
+    // What its head says of it is enough: nobody waits for the rest.
+    if usize::try_from(request.body().size_hint().lower()).ok().is_none_or(|bytes| bytes > BODY_LIMIT_BYTES) {
+        let detail = format!("it is larger than {BODY_LIMIT_BYTES} bytes");
+        return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, detail));
+    }
     let slow = |_| refused(StatusCode::REQUEST_TIMEOUT, format!("it took more than {} s", BODY_LIMIT.as_secs()));
     let read = routes.clock.timeout(BODY_LIMIT, Bytes::from_request(request, routes)).await.map_err(slow)?;
     read.map_err(|rejection| {
