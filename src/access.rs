@@ -34,6 +34,7 @@ mod leaving;
 mod letters;
 mod listing;
 mod months;
+mod nameless;
 mod operations;
 mod papers;
 mod passwords;
