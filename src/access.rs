@@ -34,6 +34,7 @@ mod leaving;
 mod letters;
 mod listing;
 mod months;
+mod nameless;
 mod once;
 mod operations;
 mod papers;

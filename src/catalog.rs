@@ -229,6 +229,10 @@ fn key(camera: CameraNumber, hour: u32) -> [u8; 6] {
     key
 }
 
+/// By sled's own count; in memory it is half as much again. What is not in it stands in the kernel's cache: the whole index of
+/// 97 cameras is some tens of megabytes.
+const CACHE_BYTES: u64 = 8 << 20;
+
 impl Catalog {
     /// Opens the index in `folder`. One that is not as a clean stop left it is thrown away, and an empty one begun.
     ///
@@ -248,7 +252,7 @@ impl Catalog {
     }
 
     fn begin(folder: &Path, sealed: Option<Digest>) -> Result<Self, CatalogError> {
-        let db = sled::Config::new().path(folder).cache_capacity(16 << 20).flush_every_ms(Some(2_000)).open()?;
+        let db = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(Some(2_000)).open()?;
         Ok(Self {
             folder: folder.to_path_buf(),
             db: Arc::new(RwLock::new(Some(Opened(Some(db))))),

@@ -265,7 +265,8 @@ fn while_one_disk_hangs_the_cameras_of_the_other_go_on_and_are_durable() {
     let disk =
         CachedDisk::new("while_one_disk_hangs_the_cameras_of_the_other_go_on_and_are_durable", FileSystem::Ext4, 200)
             .unwrap();
-    let sound_disk = LoopVolume::new(FileSystem::Ext4, 200).unwrap();
+    // With twice the room, so that a camera that begins a segment before it is known that the other hangs begins it here.
+    let sound_disk = LoopVolume::new(FileSystem::Ext4, 400).unwrap();
     let hanging = disk.mount_point().join("volume");
     let scene = clinic(&sound_disk.mount_point(), &[], 64, |site| site.add_volume(&hanging).unwrap());
     let (mut scene, mut disk) = well_at_the_end(scene, disk);

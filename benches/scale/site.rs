@@ -143,6 +143,7 @@ impl Site {
             }
             copy(&kept.join(what).join("."), &place)?;
         }
+        self.cut_manifests()?;
         let newest = format!("rolling/{}", self.stamp.newest_manifest);
         for sub in ["manifests", "keys", "rolling", &newest] {
             self.remove_strangers(sub)?;
@@ -162,6 +163,23 @@ impl Site {
         // Of these segments nothing is ever opened.
         let recipients = release_keys(&self.dir().join("state/people"))?;
         Maker { plan, volume, dir, recipients }.day(plan.start().day(), plan::RETENTION, None).map(drop)
+    }
+
+    /// Takes records off that a run appended to manifests of the site: hours after it was made, receipts are copied that
+    /// waited, and a summary that is older than its manifests stands for an unclean stop.
+    fn cut_manifests(&self) -> Result<()> {
+        let volume = self.volume_dir();
+        let summary = std::fs::read(volume.join("summary"))?;
+        let summary: serde_json::Value =
+            serde_json::from_slice(summary.get(9..).context("a summary without its CRC")?)?;
+        for manifest in summary["manifests"].as_array().context("a summary without manifests")? {
+            let (name, end_bytes) = (manifest["name"].as_str(), manifest["end_bytes"].as_u64());
+            let (name, end_bytes) = name.zip(end_bytes).context("a manifest that is summed up otherwise")?;
+            let file = std::fs::OpenOptions::new().write(true).open(volume.join("manifests").join(name))?;
+            ensure!(file.metadata()?.len() >= end_bytes, "the manifest {name} was made shorter");
+            file.set_len(end_bytes)?;
+        }
+        Ok(())
     }
 
     /// Removes what was not there when the site was made.

@@ -6,6 +6,7 @@
 use super::register::{LINES_LIMIT, RegisterAsked, RegisterLine};
 use super::rights::RightsEvent;
 use super::{Access, AccessError, Caller};
+use crate::access::nameless::debug_tells_its_name_alone;
 use crate::crypto::sha256;
 use crate::domain::{AccountId, Digest, Span, Utc};
 use crate::ledger::{Act, Actor, CheckpointMark, ExportForm, ExportedView, GrantedView, LedgerExport, Row};
@@ -18,7 +19,7 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 const NO_ACCESS: [&str; 5] = ["footage-destroyed", "manifest-closed", "checkpoint", "file-opened", "keys-sealed"];
 
 /// A file that leaves.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ExportedFile {
     pub name: String,
     pub bytes: Vec<u8>,
@@ -348,6 +349,8 @@ impl Access {
         ]
     }
 }
+
+debug_tells_its_name_alone!(ExportedFile);
 
 #[cfg(test)]
 mod tests {

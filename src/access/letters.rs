@@ -18,6 +18,7 @@ use super::desk::Sheet;
 use super::requested::Request;
 use super::texts::check_text;
 use super::{Access, AccessError, Caller};
+use crate::access::nameless::debug_tells_its_name_alone;
 use crate::domain::{AccountId, CameraNumber, DeliveryWay, Digest, Language, LetterKind, RequestId, Role, Span, Utc};
 use crate::ledger::{Act, Decision, GrantedView, LetterDelivered, LetterProduced, SealedSheet};
 use serde::{Deserialize, Serialize};
@@ -43,7 +44,7 @@ pub struct NewLetter {
 }
 
 /// A letter as it was printed.
-#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Serialize, schemars::JsonSchema)]
 pub struct LetterView {
     /// Its row.
     pub number: u64,
@@ -62,7 +63,7 @@ pub struct LetterView {
 }
 
 /// How a letter came to who asked.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Delivery {
     pub way: DeliveryWay,
     /// `None`: just now.
@@ -79,7 +80,7 @@ struct Proof {
 }
 
 /// How a letter was delivered, as it is shown.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct DeliveryLine {
     pub at: Utc,
     pub way: DeliveryWay,
@@ -415,3 +416,5 @@ impl Writer<'_> {
         Some(ObjectionText { until: self.words.day(until), days })
     }
 }
+
+debug_tells_its_name_alone!(LetterView, Delivery, DeliveryLine);

@@ -16,6 +16,7 @@
 
 use super::registry::Registry;
 use super::site::StartError;
+use crate::access::nameless::debug_tells_its_name_alone;
 use crate::crypto::{
     CryptoFailure, Label, PasswordSealed, PrivateKey, PublicKey, Sealed, Strength, TotpSecret, Unopened, generate_pair,
     sha256,
@@ -55,12 +56,6 @@ impl Password {
 
     pub fn expose(&self) -> &str {
         &self.0
-    }
-}
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Password")
     }
 }
 
@@ -469,3 +464,5 @@ impl People {
         Ok(())
     }
 }
+
+debug_tells_its_name_alone!(Password);

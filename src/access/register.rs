@@ -7,6 +7,7 @@ use super::registry::person_of;
 use super::requested::Request;
 use super::summary::kind_of;
 use super::{Access, AccessError, Caller};
+use crate::access::nameless::debug_tells_its_name_alone;
 use crate::domain::request::{HandOverForm, RequestKind};
 use crate::domain::{AccountId, CameraNumber, GrantId, LocalDay, RequestId, Span, Utc};
 use crate::ledger::{Act, CopyDestroyed, Decision, DestructionReceipt, GrantedView, Row};
@@ -60,7 +61,7 @@ pub enum RegisterEvent {
 }
 
 /// One line of the form.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct RegisterLine {
     /// The ledger's row, the first where there are several; the last of them.
     pub row: u64,
@@ -122,7 +123,7 @@ pub struct RegisterAsked {
 }
 
 /// What a request says of persons, for this form.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 struct Party {
     name: Option<String>,
     contact: Option<String>,
@@ -388,3 +389,5 @@ impl Access {
         }
     }
 }
+
+debug_tells_its_name_alone!(RegisterLine, Party);

@@ -3,6 +3,7 @@
 use super::requests::check_cameras;
 use super::texts::check_text;
 use super::{AccessError, RequestRules};
+use crate::access::nameless::debug_tells_its_name_alone;
 use crate::domain::request::{Capacity, Channel, ProvisionBasis, RequestKind};
 use crate::domain::{CameraNumber, LocalDay, Span, Utc};
 use crate::ledger::{ProvisionTerms, RequestTerms};
@@ -34,12 +35,6 @@ pub struct PersonFields {
     pub relation: Option<String>,
 }
 
-impl std::fmt::Debug for PersonFields {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("PersonFields")
-    }
-}
-
 /// What is stored of persons, with the texts, which may name people too.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,7 +56,7 @@ pub(super) struct Persons {
 }
 
 /// A request as it is entered.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewRequest {
     pub kind: RequestKind,
     pub cameras: Vec<CameraNumber>,
@@ -244,3 +239,5 @@ fn is_guarded(person: &PersonFields, today: LocalDay) -> bool {
     let born = person.birth_date.as_ref().and_then(|written| written.parse::<LocalDay>().ok());
     born.is_some_and(|born| born.is_below_years(GUARDED_BELOW_YEARS, today))
 }
+
+debug_tells_its_name_alone!(PersonFields, NewRequest);

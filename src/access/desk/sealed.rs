@@ -5,6 +5,7 @@
 
 use super::{DRAFT, Desk, DeskKeys, FILE_LIMIT_BYTES, StoredAsker, StoredPersons, StoredText};
 use crate::access::AccessError;
+use crate::access::nameless::debug_tells_its_name_alone;
 use crate::crypto::{Label, Sealed, Unopened, commitment, random_array};
 use crate::disk::{Access, read_file, replace_file};
 use crate::domain::{Digest, HoldId, OperationId, Overwrite, PaperOf, RequestId, StateFault, StateVersion};
@@ -90,7 +91,7 @@ pub fn paper_named(name: &str) -> Option<PaperOf> {
 }
 
 /// Salt and fields: only with both can the ledger's commitment be checked.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Salted {
     #[serde(with = "hex::serde")]
@@ -234,6 +235,8 @@ impl Desk {
         self.disk.remove_file(path).map_err(failed)
     }
 }
+
+debug_tells_its_name_alone!(Salted);
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! What a letter can tell: the variables of the templates. docs/letters.md explains each; a test holds the two together.
 
+use crate::access::nameless::debug_tells_its_name_alone;
 use crate::domain::{Language, LetterKind};
 use serde::Serialize;
 
@@ -34,7 +35,7 @@ pub(super) struct LetterFacts {
     pub checkpoint: String,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub(super) struct RequestText {
     pub number: u32,
     pub kind: String,
@@ -54,14 +55,8 @@ pub(super) struct PersonText {
     pub relation: Option<String>,
 }
 
-impl std::fmt::Debug for PersonText {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("PersonText")
-    }
-}
-
 /// Footage of one camera.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub(super) struct ItemText {
     pub camera: String,
     pub from: String,
@@ -70,7 +65,7 @@ pub(super) struct ItemText {
     pub why: Option<String>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub(super) struct DecisionText {
     pub date: String,
     /// The name of the account that decided.
@@ -223,6 +218,8 @@ impl LetterText {
         wanted
     }
 }
+
+debug_tells_its_name_alone!(PersonText, RequestText, ItemText, DecisionText);
 
 #[cfg(test)]
 mod tests {

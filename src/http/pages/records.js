@@ -42,8 +42,10 @@ function details(act, names) {
   const decision = act.decision ?? {};
   const one = (key, n) => n !== null && n !== undefined && t(key, { n });
   const account = (number) => names.get(number) ?? number;
-  const cameras = act.cameras ?? (decision.views ?? act.views ?? act.seen)?.map((view) => view.camera) ?? [act.camera ?? act.of?.camera].filter(Boolean);
-  const span = act.span ?? (decision.views ?? act.views ?? act.seen)?.[0]?.span ?? act.of?.span;
+  // Of an identity check, what was seen are papers.
+  const views = decision.views ?? act.views ?? (Array.isArray(act.seen) ? act.seen : undefined);
+  const cameras = act.cameras ?? views?.map((view) => view.camera) ?? [act.camera ?? act.of?.camera].filter(Boolean);
+  const span = act.span ?? views?.[0]?.span ?? act.of?.span;
   return [
     act.kind === 'request-decided' && word('state', decision.outcome),
     one('row.request', act.request),
