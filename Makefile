@@ -1,4 +1,4 @@
-.PHONY: bench bench-cameras deps footage fuzz demo test
+.PHONY: api-test bench bench-cameras deps footage fuzz demo test
 
 # Where cargo builds.
 TARGET ?= $(or $(CARGO_TARGET_DIR),target)
@@ -19,6 +19,12 @@ demo: footage
 test: footage
 	@.ci/lint
 	@.ci/test
+
+# schemathesis against the OpenAPI document that the daemon serves, signed in as every role; part of `make test`, too.
+# EXAMPLES=n tries more of each operation.
+EXAMPLES ?= 3
+api-test: footage
+	EXAMPLES=$(EXAMPLES) cargo test --locked --test schemathesis -- --nocapture
 
 # The figures, into target/bench/report.json.
 bench: deps

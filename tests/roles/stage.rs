@@ -438,6 +438,24 @@ impl Stage {
         Ok(Some(body))
     }
 
+    /// Of each name in a path, something that is there.
+    #[allow(dead_code, reason = "schemathesis wants it")]
+    pub fn places(&mut self) -> Result<Value> {
+        let request = self.request("staff", "identified")?;
+        let grant = self.grant_in(true, "watched")?;
+        Ok(json!({
+            "request": request,
+            "hold": self.hold_by("officer")?,
+            "operation": self.operation_by("staff")?,
+            "account": self.number("viewer"),
+            "camera": YARD,
+            "grant": grant,
+            "segment": self.segment,
+            "part": self.part,
+            "day": self.day,
+        }))
+    }
+
     /// Keeps what a call changed of the caller: a password, or that their session is over.
     pub fn after(&mut self, path: &str, who: &str, body: Option<&Value>, status: u16) -> Result<()> {
         if !self.people.contains_key(who) {

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Makes the Python that runs the second reader in DIR, once; everybody waits for the one who makes it. Prints its path.
+# Makes a Python with what REQUIREMENTS names (of the second reader, unless others are given) in DIR, once; everybody waits for
+# the one who makes it. Prints its path.
 set -eu
 dir=$1
-wanted=$(dirname "$0")/requirements.txt
+wanted=${2:-$(dirname "$0")/requirements.txt}
 
 mkdir -p "$dir"
 exec 9>"$dir/lock"
