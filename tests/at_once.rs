@@ -181,18 +181,25 @@ fn what_has_changed_since_it_was_seen_is_left_alone() {
 
 #[test]
 fn a_listing_in_parts_is_the_whole_listing() {
-    let (scene, _) = yard();
+    let (scene, span) = yard();
     let mut officer = scene.sign_in("officer").unwrap();
+    let mut staff = scene.sign_in("staff").unwrap();
     for _ in 0..3 {
         scene.sign_in("officer").unwrap();
+        let request = staff.ask(&[1], span, "Hong").unwrap().expect_status(201).unwrap().json["number"].clone();
+        let dispute = json!({"request": request, "ground": "accuracy"});
+        officer.api.post("/v1/disputes", &dispute).unwrap().expect_status(201).unwrap();
     }
     for (path, field, name) in [
+        ("/v1/requests", "requests", "number"),
+        ("/v1/disputes", "disputes", "dispute"),
         ("/v1/accounts", "accounts", "account"),
         ("/v1/sessions", "sessions", "session"),
         ("/v1/cameras", "cameras", "number"),
     ] {
         let whole = officer.api.get(path).unwrap().expect_status(200).unwrap().json;
         assert_eq!(whole["next"], Value::Null);
+        assert!(whole[field].as_array().is_some_and(|all| all.len() > 2 || path == "/v1/cameras"), "{path}: {whole}");
         let whole = whole[field].as_array().unwrap().clone();
         let (mut found, mut after) = (Vec::new(), String::new());
         loop {
@@ -206,5 +213,29 @@ fn a_listing_in_parts_is_the_whole_listing() {
         for bad in ["limit=0", "limit=1001", "limit=x", "after=nothing", "offset=1"] {
             assert_eq!(officer.api.get(&format!("{path}?{bad}")).unwrap().status, 422, "{path}?{bad}");
         }
+    }
+}
+
+#[test]
+fn requests_are_found_by_number_time_state_and_camera() {
+    let (scene, span) = yard();
+    let mut staff = scene.sign_in("staff").unwrap();
+    for _ in 0..3 {
+        staff.ask(&[1], span, "Hong").unwrap().expect_status(201).unwrap();
+    }
+    staff.identify(&json!(2)).unwrap().expect_status(200).unwrap();
+    let mut found = |asked: &str| -> Vec<u64> {
+        let told = staff.api.get(&format!("/v1/requests?{asked}")).unwrap().expect_status(200).unwrap().json;
+        told["requests"].as_array().unwrap().iter().map(|one| one["number"].as_u64().unwrap()).collect()
+    };
+    let point = |ahead_s: i64| support::spans::rfc_3339(support::scene::now_us() + ahead_s * 1_000_000).unwrap();
+    assert_eq!(found("number=3"), [3]);
+    assert_eq!(found("state=identified"), [2]);
+    assert_eq!(found("state=submitted&camera=1"), [3, 1]);
+    assert_eq!(found("camera=2"), Vec::<u64>::new());
+    assert_eq!(found(&format!("from={}&to={}&limit=2", point(-600), point(600))), [3, 2]);
+    assert_eq!(found(&format!("from={}&to={}", point(-1200), point(-600))), Vec::<u64>::new());
+    for bad in ["number=x", "number=-1", "state=odd", "camera=0", "from=2026-01-01T00:00:00Z", "name=Hong", "after="] {
+        assert_eq!(staff.api.get(&format!("/v1/requests?{bad}")).unwrap().status, 422, "{bad}");
     }
 }

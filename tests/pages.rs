@@ -9,6 +9,8 @@ mod browser;
 mod checks;
 #[path = "pages/duties.rs"]
 mod duties;
+#[path = "pages/elsewhere.rs"]
+mod elsewhere;
 #[path = "pages/ledger.rs"]
 mod ledger;
 #[path = "pages/letters.rs"]
@@ -20,6 +22,8 @@ mod site;
 mod support;
 #[path = "pages/theatre.rs"]
 mod theatre;
+#[path = "pages/together.rs"]
+mod together;
 #[path = "pages/viewing.rs"]
 mod viewing;
 
@@ -331,6 +335,16 @@ fn an_operation_is_filmed_between_two_clicks() -> Result<()> {
 #[test]
 fn a_copy_is_provided_to_somebody_else_and_comes_into_dispute() -> Result<()> {
     asks::provide_and_dispute()
+}
+
+#[test]
+fn of_two_at_once_one_is_told_and_what_is_sent_twice_is_made_once() -> Result<()> {
+    together::work_at_once()
+}
+
+#[test]
+fn a_page_of_another_origin_reads_changes_and_frames_nothing() -> Result<()> {
+    elsewhere::nothing_is_read_changed_or_framed()
 }
 
 #[test]

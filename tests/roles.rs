@@ -55,6 +55,12 @@ fn is_declared(document: &Value, row: &Row, status: u16) -> bool {
     operation["responses"].get(status.to_string()).is_some()
 }
 
+/// Whether the document says that who changes it may say which version they saw.
+fn takes_version(document: &Value, row: &Row) -> bool {
+    let parameters = document["paths"][row.path][row.method.to_ascii_lowercase()]["parameters"].as_array();
+    parameters.is_some_and(|all| all.iter().any(|one| one["name"] == "if-match"))
+}
+
 #[test]
 fn every_role_at_every_route_is_told_what_the_table_says() {
     let document = document();
@@ -75,6 +81,14 @@ fn every_role_at_every_route_is_told_what_the_table_says() {
                 let body = stage.body(row.method, row.path, who, whose).unwrap();
                 let mut api = if who == "nobody" { stage.anybody() } else { stage.person(who).api.clone() };
                 let bytes = body.as_ref().map(|body| body.to_string().into_bytes());
+                if takes_version(&document, row) && (200..300).contains(&wanted) {
+                    let mut behind = api.clone();
+                    behind.set_header("If-Match", "\"1\"");
+                    let told = behind.send(row.method, &place, bytes.clone()).unwrap();
+                    if told.status != 412 {
+                        wrong.push(format!("{} {} of a version that it is not: {}", row.method, row.path, told.text()));
+                    }
+                }
                 let told = api.send(row.method, &place, bytes).unwrap();
                 calls += 1;
                 if told.status != wanted {

@@ -62,7 +62,7 @@ fn walk(stage: &mut Stage) -> Vec<Value> {
     all
 }
 
-/// The three that the table has no good answer of: a one-time code, a second factor, a day that is over.
+/// Two that the table has no good answer of: a one-time code, and a second factor.
 fn what_the_table_refuses(stage: &mut Stage) -> Vec<Value> {
     let officer = stage.person("officer").clone();
     let body = json!({"name": "novice", "role": "viewer", "reason": "joins", "password": officer.account.password});
@@ -82,32 +82,84 @@ fn what_the_table_refuses(stage: &mut Stage) -> Vec<Value> {
     ]
 }
 
-/// The next day, by a clock that is set on: then what a day destroyed can be confirmed.
-fn confirm_a_day(stage: &mut Stage) -> Value {
-    const ROUTE: &str = "/v1/destructions/days/{day}/confirmation";
-    stage.scene.running.stop().unwrap();
-    let hands = ManualClock::flowing();
-    hands.advance(DAY);
-    let daemon = InProcess::start(&stage.scene.site, &hands);
-    // Which password it has by now, the stage knows.
-    let account = stage.person("deputy").account.clone();
+/// Somebody at the daemon whose clock is set on, with the password that they have by now.
+fn enter(daemon: &InProcess, stage: &mut Stage, who: &str) -> (Api, String) {
+    let account = stage.person(who).account.clone();
     let mut api = Api::new(&daemon.url());
-    api.post("/v1/session", &json!({"name": account.name, "password": account.password}))
-        .unwrap()
-        .expect_status(200)
-        .unwrap();
+    let credentials = json!({"name": account.name, "password": account.password});
+    api.post("/v1/session", &credentials).unwrap().expect_status(200).unwrap();
+    (api, account.password)
+}
+
+/// A decision that one proposes and another one stands by.
+fn propose(daemon: &InProcess, stage: &mut Stage) -> Vec<Value> {
+    const ROUTE: &str = "/v1/requests/{request}/proposal";
+    let (mut staff, _) = enter(daemon, stage, "colleague");
+    let asked = json!({
+        "kind": "viewing", "cameras": [stage::YARD], "span": stage.span.to_json().unwrap(), "purpose": "lost property",
+        "person": {"name": "Hong Gildong", "contact": "02-000-0000"},
+    });
+    let request = staff.post("/v1/requests", &asked).unwrap().expect_status(201).unwrap().json["number"].clone();
+    let seen = json!({"document": "passport"});
+    staff.post(&format!("/v1/requests/{request}/identity"), &seen).unwrap().expect_status(200).unwrap();
+    let (mut officer, password) = enter(daemon, stage, "officer");
+    let body = json!({
+        "decision": "refuse", "ground": "harm-to-others", "reason": "a child is seen", "password": password,
+    });
+    let place = format!("/v1/requests/{request}/proposal");
+    let proposed = officer.post(&place, &body).unwrap();
+    let (mut auditor, password) = enter(daemon, stage, "auditor");
+    let body = json!({"proposal": proposed.json["proposal"]["row"], "password": password});
+    let seconded = auditor.post(&format!("{place}/second"), &body).unwrap();
+    vec![
+        recorded("POST", ROUTE, &place, &proposed),
+        recorded("POST", &format!("{ROUTE}/second"), &format!("{place}/second"), &seconded),
+    ]
+}
+
+/// The next day: what a day destroyed can be confirmed.
+fn confirm_a_day(daemon: &InProcess, stage: &mut Stage) -> Value {
+    let (mut api, password) = enter(daemon, stage, "deputy");
     let days = api.get("/v1/destructions/days").unwrap().expect_status(200).unwrap().json;
     let day = days["days"].as_array().unwrap().iter().find(|day| day["is_over"] == true).unwrap()["day"].clone();
     let path = format!("/v1/destructions/days/{}", day.as_str().unwrap());
     let report = api.get(&path).unwrap().expect_status(200).unwrap().json;
     let body = json!({
         "report": report["digest"], "failures": report["report"]["totals"]["failures"], "acknowledged": "as it is here",
-        "time": rfc_3339(daemon.wall_us()).unwrap(), "password": account.password,
+        "time": rfc_3339(daemon.wall_us()).unwrap(), "password": password,
     });
     let place = format!("{path}/confirmation");
-    let told = api.post(&place, &body).unwrap();
+    recorded("POST", "/v1/destructions/days/{day}/confirmation", &place, &api.post(&place, &body).unwrap())
+}
+
+/// The next month: the one before is summed up, and reviewed.
+fn review_a_month(daemon: &InProcess, stage: &mut Stage) -> Vec<Value> {
+    const ROUTE: &str = "/v1/ledger/months/{month}";
+    let (mut api, password) = enter(daemon, stage, "deputy");
+    let months = api.get("/v1/ledger/months").unwrap().expect_status(200).unwrap().json;
+    let over = months["months"].as_array().unwrap().iter().find(|month| !month["last"].is_null()).unwrap().clone();
+    let place = format!("/v1/ledger/months/{}", over["month"].as_str().unwrap());
+    let view = api.get(&place).unwrap();
+    let body = json!({"summary": view.json["digest"], "remarks": "a test", "password": password});
+    let reviewed = api.post(&format!("{place}/review"), &body).unwrap();
+    vec![
+        recorded("GET", ROUTE, &place, &view),
+        recorded("POST", &format!("{ROUTE}/review"), &format!("{place}/review"), &reviewed),
+    ]
+}
+
+/// What takes a site that wants two people, or a clock that is set on.
+fn what_takes_another_life(stage: &mut Stage) -> Vec<Value> {
+    stage.scene.running.stop().unwrap();
+    stage.scene.site.want_two_to_decide().unwrap();
+    let daemon = InProcess::start(&stage.scene.site, &ManualClock::flowing());
+    let mut all = propose(&daemon, stage);
+    daemon.hands.advance(DAY);
+    all.push(confirm_a_day(&daemon, stage));
+    daemon.hands.advance(DAY * 31);
+    all.extend(review_a_month(&daemon, stage));
     daemon.end().unwrap();
-    recorded("POST", ROUTE, &place, &told)
+    all
 }
 
 #[test]
@@ -134,8 +186,11 @@ fn no_answer_is_one_that_the_document_does_not_declare() {
     let dir = tempfile::tempdir().unwrap();
     let plan = dir.path().join("plan.json");
     let base = stage.scene.running.base.clone();
-    let examples = std::env::var("EXAMPLES").unwrap_or_else(|_| "3".to_owned());
-    let fuzz = json!({"base": base, "roles": roles, "places": places, "examples": examples, "walked": []});
+    let set = |name: &str, usual: &str| std::env::var(name).unwrap_or_else(|_| usual.to_owned());
+    let (phases, examples) = (set("PHASES", "examples,fuzzing"), set("EXAMPLES", "3"));
+    let fuzz = json!({
+        "base": base, "roles": roles, "places": places, "phases": phases, "examples": examples, "walked": [],
+    });
     std::fs::write(&plan, fuzz.to_string()).unwrap();
     let call = |plan: &std::path::Path| {
         let mut call = Command::new(&python);
@@ -146,8 +201,8 @@ fn no_answer_is_one_that_the_document_does_not_declare() {
     };
     call(&plan);
 
-    walked.push(confirm_a_day(&mut stage));
-    let held = json!({"base": base, "roles": [], "places": {}, "examples": examples, "walked": walked});
+    walked.extend(what_takes_another_life(&mut stage));
+    let held = json!({"base": base, "roles": [], "places": {}, "walked": walked});
     std::fs::write(&plan, held.to_string()).unwrap();
     call(&plan);
 }

@@ -1,7 +1,7 @@
 //! What comes after a decision, and what ends a request without one: the answer is handed over, the request closed or taken
 //! back; what a copy costs.
 
-use super::{Access, AccessError, Caller, RequestView};
+use super::{Access, AccessError, Caller, RequestView, Thing};
 use crate::domain::request::Channel;
 use crate::domain::{GrantEnd, GrantId, HeldFor, RequestId, Role};
 use crate::ledger::Act;
@@ -81,6 +81,7 @@ impl Access {
     /// Writes the row that ends a request, and does what follows from it.
     pub(super) fn end_request(&self, caller: &Caller, request: RequestId, act: Act) -> Result<(), AccessError> {
         let _turn = self.turn();
+        self.registry().must_be_as_seen(caller, Thing::Request(request))?;
         let open = self.must_follow(request, &act)?;
         caller.must_reach(&open.cameras)?;
         let grants = self.registry().grants_for(request);

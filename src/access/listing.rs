@@ -6,6 +6,7 @@
 use super::requested::Request;
 use super::texts::check_text;
 use super::{Access, AccessError, Caller, RequestView};
+use crate::domain::request::StateName;
 use crate::domain::{AccountId, CameraNumber, RequestId, Role, Span};
 use crate::ledger::Act;
 use serde::Serialize;
@@ -14,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// So many requests are told at a time at most.
-pub const PAGE_LARGEST: usize = 200;
+pub const PAGE_LARGEST: usize = 1_000;
 /// So many searches by name in so long, of one account.
 const SEARCHES_LIMIT: usize = 20;
 const SEARCHES_WITHIN: Duration = Duration::from_secs(600);
@@ -27,8 +28,7 @@ pub struct RequestFilter {
     pub number: Option<RequestId>,
     /// Received within.
     pub received: Option<Span>,
-    /// The state's name.
-    pub state: Option<String>,
+    pub state: Option<StateName>,
     pub camera: Option<CameraNumber>,
 }
 
@@ -36,7 +36,7 @@ impl RequestFilter {
     fn takes(&self, request: &Request) -> bool {
         self.number.is_none_or(|number| number == request.number)
             && self.received.is_none_or(|span| span.contains(request.received))
-            && self.state.as_ref().is_none_or(|state| state == request.state.name())
+            && self.state.is_none_or(|state| state == request.state.called())
             && self.camera.is_none_or(|camera| request.cameras.contains(&camera))
     }
 }
@@ -151,7 +151,7 @@ fn check_limit(limit: usize) -> Result<(), AccessError> {
     if (1..=PAGE_LARGEST).contains(&limit) {
         Ok(())
     } else {
-        Err(AccessError::BadInput { field: "limit", what: "must be from 1 to 200" })
+        Err(AccessError::BadInput { field: "limit", what: "must be from 1 to 1000" })
     }
 }
 

@@ -114,10 +114,11 @@ impl Access {
         let _turn = self.turn();
         let known = self.find_operation(operation)?;
         caller.must_reach(&[known.camera])?;
-        self.registry().must_be_as_seen(caller, Thing::Operation(operation))?;
+        // Of what is over it says more that it is.
         if let OperationState::Ended { at, .. } = known.state {
             return Err(AccessError::OperationEnded { operation, at });
         }
+        self.registry().must_be_as_seen(caller, Thing::Operation(operation))?;
         self.record(caller.actor(), Act::OperationEnded { operation, camera: known.camera })?;
         self.operation(caller, operation)
     }

@@ -8,7 +8,7 @@
 use super::decisions::{check_conditions, check_postponement, narrowed};
 use super::requested::{Proposal, Request};
 use super::texts::check_text;
-use super::{Access, AccessError, Approval, Caller, Erasure, Postponement, Refusal, RequestView};
+use super::{Access, AccessError, Approval, Caller, Erasure, Postponement, Refusal, RequestView, Thing};
 use crate::domain::request::RequestKind;
 use crate::domain::{RequestId, Role};
 use crate::ledger::{Act, ProposedDecision};
@@ -105,6 +105,7 @@ impl Access {
     /// Writes a row of a request that nobody is deciding just now.
     fn record_of_undecided(&self, caller: &Caller, request: RequestId, act: Act) -> Result<(), AccessError> {
         let _turn = self.turn();
+        self.registry().must_be_as_seen(caller, Thing::Request(request))?;
         self.must_follow(request, &act)?;
         let known = {
             let registry = self.registry();

@@ -147,13 +147,14 @@ impl Registry {
             | Act::KeysForgotten { .. }
             | Act::PasswordReset { .. }
             | Act::SecondFactorSet { .. }
-            | Act::SecondFactorUsed { .. }
             | Act::PasswordChanged { .. } => {
                 if let Some(account) = account_of(&row.act) {
                     self.versions.note(Thing::Account(account), row.sequence);
                 }
                 self.members.apply(row);
             }
+            // Nothing that others see of the account.
+            Act::SecondFactorUsed { .. } => self.members.apply(row),
             Act::RequestSubmitted { .. } => self.enter_request(row),
             Act::IdentityChecked { request, .. }
             | Act::RequestUnavailable { request, .. }

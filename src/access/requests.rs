@@ -63,6 +63,7 @@ pub struct RequestView {
     pub proposal: Option<Proposal>,
     /// Whether a decision takes two people here: it is proposed first.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(default)]
     pub two_decide: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decided: Option<DecidedBy>,
@@ -86,8 +87,10 @@ pub struct RequestView {
     pub granted_span: Option<Span>,
     /// What was erased on the person's wish, and what of that stays.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub erased: Vec<GrantedView>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub kept: Vec<KeptView>,
     pub held: bool,
     /// Its own hold, while that stands.
@@ -111,6 +114,7 @@ pub struct RequestView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recipient: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(default)]
     pub availability: BTreeMap<CameraNumber, Vec<Availability>>,
 }
 
@@ -301,17 +305,6 @@ impl Access {
             view.availability.insert(*camera, self.vault.availability(*camera, found.span, self.later())?);
         }
         Ok(view)
-    }
-
-    /// All requests, newest first.
-    ///
-    /// # Errors
-    /// [`AccessError::Forbidden`].
-    pub fn requests(&self, caller: &Caller) -> Result<Vec<RequestView>, AccessError> {
-        caller.must_be(&[Role::Staff, Role::Officer, Role::Auditor])?;
-        let within = |request: &&Request| caller.must_reach(&request.cameras).is_ok();
-        let all: Vec<Request> = self.registry().requests.values().rev().filter(within).cloned().collect();
-        Ok(all.iter().map(|request| self.line_of(caller, request)).collect())
     }
 
     /// A request as it stands in a list.

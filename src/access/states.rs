@@ -1,6 +1,6 @@
 //! Where requests and holds stand, and what may follow.
 
-use crate::domain::request::{IdentityDocument, PostponementCause, RefusalGround};
+use crate::domain::request::{IdentityDocument, PostponementCause, RefusalGround, StateName};
 use crate::domain::{AccountId, GrantId, HoldEnd, Utc};
 use crate::ledger::{Act, Decision};
 use std::time::Duration;
@@ -107,20 +107,24 @@ fn erasure_answer(is_partial: bool) -> &'static str {
 
 impl RequestState {
     pub fn name(&self) -> &'static str {
+        self.called().text()
+    }
+
+    pub fn called(&self) -> StateName {
         match self {
-            RequestState::Submitted => "submitted",
-            RequestState::Identified { .. } => "identified",
-            RequestState::Approved { .. } => "approved",
-            RequestState::Partly { .. } => "partly",
-            RequestState::Confirmed { .. } => "confirmed",
-            RequestState::Refused { .. } => "refused",
-            RequestState::Erased { .. } => "erased",
-            RequestState::Postponed { .. } => "postponed",
-            RequestState::Objected { .. } => "objected",
-            RequestState::Unavailable { .. } => "unavailable",
-            RequestState::Delivered { .. } => "delivered",
-            RequestState::Withdrawn { .. } => "withdrawn",
-            RequestState::Closed { .. } => "closed",
+            RequestState::Submitted => StateName::Submitted,
+            RequestState::Identified { .. } => StateName::Identified,
+            RequestState::Approved { .. } => StateName::Approved,
+            RequestState::Partly { .. } => StateName::Partly,
+            RequestState::Confirmed { .. } => StateName::Confirmed,
+            RequestState::Refused { .. } => StateName::Refused,
+            RequestState::Erased { .. } => StateName::Erased,
+            RequestState::Postponed { .. } => StateName::Postponed,
+            RequestState::Objected { .. } => StateName::Objected,
+            RequestState::Unavailable { .. } => StateName::Unavailable,
+            RequestState::Delivered { .. } => StateName::Delivered,
+            RequestState::Withdrawn { .. } => StateName::Withdrawn,
+            RequestState::Closed { .. } => StateName::Closed,
         }
     }
 

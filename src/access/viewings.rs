@@ -354,14 +354,18 @@ impl Access {
     /// Ends the viewing of a grant that the caller began, from whichever of their sessions.
     ///
     /// # Errors
-    /// [`ViewingRefused::NoViewing`]; [`AccessError::NotRecorded`], and it has ended all the same.
+    /// [`AccessError::NoGrant`] for another viewer's; [`ViewingRefused::NoViewing`]; [`AccessError::NotRecorded`], and it has
+    /// ended all the same.
     pub fn end_viewing(&self, caller: &Caller, grant: GrantId) -> Result<ViewingView, AccessError> {
         self.must_be_viewer(caller)?;
         let _turn = self.turn();
         let is_theirs = self.registry().grants.get(&grant).is_some_and(|known| known.viewer == caller.account());
+        if !is_theirs {
+            return Err(AccessError::NoGrant);
+        }
         let viewing = {
             let mut open = self.under_way();
-            let known = open.get_mut(&grant).filter(|known| is_theirs && known.over.is_none());
+            let known = open.get_mut(&grant).filter(|known| known.over.is_none());
             let known = known.ok_or(ViewingRefused::NoViewing)?;
             known.over = Some(ViewingEnd::Viewer);
             known.viewing

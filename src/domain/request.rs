@@ -332,6 +332,45 @@ pub enum DisputeOutcome {
     Withdrawn,
 }
 
+/// What the states of a request are called.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StateName {
+    Submitted,
+    Identified,
+    Approved,
+    Partly,
+    Confirmed,
+    Refused,
+    Erased,
+    Postponed,
+    Objected,
+    Unavailable,
+    Delivered,
+    Withdrawn,
+    Closed,
+}
+
+impl StateName {
+    pub fn text(self) -> &'static str {
+        match self {
+            StateName::Submitted => "submitted",
+            StateName::Identified => "identified",
+            StateName::Approved => "approved",
+            StateName::Partly => "partly",
+            StateName::Confirmed => "confirmed",
+            StateName::Refused => "refused",
+            StateName::Erased => "erased",
+            StateName::Postponed => "postponed",
+            StateName::Objected => "objected",
+            StateName::Unavailable => "unavailable",
+            StateName::Delivered => "delivered",
+            StateName::Withdrawn => "withdrawn",
+            StateName::Closed => "closed",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,7 +26,7 @@ fn says(
     move |operation| {
         let mut operation = operation.summary(summary);
         in_context(|ctx| may_fail(ctx, operation.inner_mut(), statuses));
-        in_context(|ctx| may_fail(ctx, operation.inner_mut(), &[429]));
+        in_context(|ctx| may_fail(ctx, operation.inner_mut(), &[403, 429]));
         operation
     }
 }
@@ -232,15 +232,15 @@ fn watching() -> ApiRouter<Routes> {
         )
         .api_route(
             "/v1/grants/{grant}/cameras/{camera}/playlist.m3u8",
-            get_with(footage::playlist, says("What may be seen of a camera, as HLS", &[410])),
+            get_with(footage::playlist, says("What may be seen of a camera, as HLS", &[409, 410])),
         )
         .api_route(
             "/v1/grants/{grant}/cameras/{camera}/{segment}/init.mp4",
-            get_with(footage::init, says("What a player needs before a segment's fragments", &[410])),
+            get_with(footage::init, says("What a player needs before a segment's fragments", &[409, 410])),
         )
         .api_route(
             "/v1/grants/{grant}/cameras/{camera}/{segment}/{part}",
-            get_with(footage::fragment, says("A fragment: its ledger row is written before it is sent", &[410])),
+            get_with(footage::fragment, says("A fragment: its ledger row is written before it is sent", &[409, 410])),
         )
 }
 

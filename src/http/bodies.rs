@@ -95,8 +95,8 @@ impl Ends {
 #[derive(Clone, Copy, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MaybeEnds {
-    from: Option<Utc>,
-    to: Option<Utc>,
+    pub from: Option<Utc>,
+    pub to: Option<Utc>,
 }
 
 impl MaybeEnds {

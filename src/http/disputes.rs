@@ -2,8 +2,9 @@
 
 use super::Routes;
 use super::answers::{SignedIn, ask};
-use super::bodies::{Body, Ends, Place};
+use super::bodies::{Asked, Body, Ends, Place};
 use super::described::Created;
+use super::parts::Part;
 use super::problem::Problem;
 use crate::access::{Dispute, NewDispute};
 use crate::domain::request::{DisputeGround, DisputeOutcome};
@@ -50,8 +51,16 @@ pub(super) async fn settle(
 #[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Disputes {
     disputes: Vec<Dispute>,
+    /// What to send as `after` for the next part; null where this is the last.
+    next: Option<String>,
 }
 
-pub(super) async fn list(State(routes): State<Routes>, SignedIn(caller): SignedIn) -> Result<Json<Disputes>, Problem> {
-    Ok(Json(Disputes { disputes: ask(&routes.access, move |access| access.disputes(&caller)).await? }))
+pub(super) async fn list(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Asked(part): Asked<Part>,
+) -> Result<Json<Disputes>, Problem> {
+    let all = ask(&routes.access, move |access| access.disputes(&caller)).await?;
+    let (disputes, next) = part.of(all, |dispute| dispute.dispute)?;
+    Ok(Json(Disputes { disputes, next }))
 }

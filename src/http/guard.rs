@@ -6,7 +6,7 @@ use super::once::Keys;
 use super::problem::Problem;
 use super::rates::Rates;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -46,7 +46,11 @@ pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
     let changes = !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
     let admitted = address_of(&parts).and_then(|address| {
         rates.take(address, changes).map_err(Problem::too_many)?;
-        if changes && !is_from_here(&parts.headers, routes.is_encrypted) { Err(Problem::cross_site()) } else { Ok(()) }
+        let asked = Asked::of(&parts.headers, routes.is_encrypted);
+        // Documents, scripts and the sheet tell nothing: a link may lead to them. All else is under `/v1`.
+        let is_welcome =
+            if changes { asked.is_from_here() } else { !is_told(&parts.uri) || !asked.is_from_elsewhere() };
+        if is_welcome { Ok(()) } else { Err(Problem::cross_site()) }
     });
     let mut response = match admitted {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
@@ -65,21 +69,45 @@ pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
     response
 }
 
-/// Whether what changes something was asked for by a page of ours. A browser says where a request comes from
-/// (`Sec-Fetch-Site`, W3C Fetch Metadata; `Origin`, RFC 6454), and no page can make it say anything else. Who sends neither is
-/// no browser: it may sign in, but what comes with a cookie needs the proof.
-fn is_from_here(headers: &HeaderMap, is_encrypted: bool) -> bool {
-    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let site = text(HeaderName::from_static("sec-fetch-site")).map(|site| site == "same-origin");
-    let origin = text(header::ORIGIN).map(|origin| {
-        let scheme = if is_encrypted { "https://" } else { "http://" };
-        let host = text(header::HOST).unwrap_or_default();
-        !host.is_empty() && origin.strip_prefix(scheme).is_some_and(|from| from.eq_ignore_ascii_case(host))
-    });
-    match (site, origin) {
-        (Some(false), _) | (_, Some(false)) => false,
-        (Some(true), _) | (_, Some(true)) => true,
-        (None, None) => !carries_session(headers),
+fn is_told(address: &Uri) -> bool {
+    address.path().starts_with("/v1")
+}
+
+/// What a browser says of the page that asks (`Sec-Fetch-Site`, W3C Fetch Metadata; `Origin`, RFC 6454). No page can make it say
+/// anything else. Who sends neither is no browser.
+struct Asked<'a> {
+    site: Option<&'a str>,
+    /// Whether it is this origin.
+    origin: Option<bool>,
+    carries_session: bool,
+}
+
+impl<'a> Asked<'a> {
+    fn of(headers: &'a HeaderMap, is_encrypted: bool) -> Self {
+        let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+        let origin = text(header::ORIGIN).map(|origin| {
+            let scheme = if is_encrypted { "https://" } else { "http://" };
+            let host = text(header::HOST).unwrap_or_default();
+            !host.is_empty() && origin.strip_prefix(scheme).is_some_and(|from| from.eq_ignore_ascii_case(host))
+        });
+        let site = text(HeaderName::from_static("sec-fetch-site"));
+        Self { site, origin, carries_session: carries_session(headers) }
+    }
+
+    /// Whether what changes something was asked for by a page of ours. Who is no browser may sign in, but what comes with a
+    /// cookie needs the proof.
+    fn is_from_here(&self) -> bool {
+        match (self.site.map(|site| site == "same-origin"), self.origin) {
+            (Some(false), _) | (_, Some(false)) => false,
+            (Some(true), _) | (_, Some(true)) => true,
+            (None, None) => !self.carries_session,
+        }
+    }
+
+    /// Whether a page of another origin asks. It cannot read the answer; but that somebody saw footage, or the ledger, would be
+    /// on record, in the name of who did not. What a person typed or kept as a bookmark is from nowhere.
+    fn is_from_elsewhere(&self) -> bool {
+        self.site.is_some_and(|site| !matches!(site, "same-origin" | "none")) || self.origin == Some(false)
     }
 }
 
@@ -91,8 +119,8 @@ fn carries_session(headers: &HeaderMap) -> bool {
 
 impl Problem {
     fn cross_site() -> Self {
-        let detail = "this was not asked for by a page of this daemon; a program that is no browser sends `Origin` with the \
-                      address that it calls, as in http://127.0.0.1:8970";
+        let detail = "this was asked for by a page of another address; a program that is no browser, and changes something, \
+                      sends `Origin` with the address that it calls, as in http://127.0.0.1:8970";
         Self::new(StatusCode::FORBIDDEN, "cross-site", "From another site", detail)
     }
 }
@@ -108,10 +136,11 @@ mod tests {
         lines.iter().map(line).collect()
     }
 
+    const HOST: (&str, &str) = ("host", "127.0.0.1:8970");
+    const SIGNED_IN: (&str, &str) = ("cookie", "a=b; __Host-custodian=0123");
+
     #[test]
     fn only_a_page_of_ours_changes_anything() {
-        const HOST: (&str, &str) = ("host", "127.0.0.1:8970");
-        const SIGNED_IN: (&str, &str) = ("cookie", "a=b; __Host-custodian=0123");
         for (sent, wanted) in [
             (vec![HOST], true),
             (vec![HOST, SIGNED_IN], false),
@@ -129,9 +158,28 @@ mod tests {
             // Two that contradict each other: the stricter one.
             (vec![HOST, ("sec-fetch-site", "same-origin"), ("origin", "http://evil.example")], false),
         ] {
-            assert_eq!(is_from_here(&headers(&sent), false), wanted, "{sent:?}");
+            assert_eq!(Asked::of(&headers(&sent), false).is_from_here(), wanted, "{sent:?}");
         }
         let encrypted = [HOST, SIGNED_IN, ("origin", "https://127.0.0.1:8970")];
-        assert!(is_from_here(&headers(&encrypted), true));
+        assert!(Asked::of(&headers(&encrypted), true).is_from_here());
+    }
+
+    #[test]
+    fn no_page_of_another_origin_reads_anything() {
+        for (sent, wanted) in [
+            (vec![HOST, SIGNED_IN], false),
+            (vec![HOST, SIGNED_IN, ("sec-fetch-site", "none")], false),
+            (vec![HOST, SIGNED_IN, ("sec-fetch-site", "same-origin")], false),
+            (vec![HOST, SIGNED_IN, ("origin", "http://127.0.0.1:8970")], false),
+            (vec![HOST, SIGNED_IN, ("sec-fetch-site", "same-site")], true),
+            (vec![HOST, SIGNED_IN, ("sec-fetch-site", "cross-site")], true),
+            (vec![HOST, SIGNED_IN, ("origin", "http://127.0.0.1:8971")], true),
+            (vec![HOST, SIGNED_IN, ("sec-fetch-site", "none"), ("origin", "null")], true),
+        ] {
+            assert_eq!(Asked::of(&headers(&sent), false).is_from_elsewhere(), wanted, "{sent:?}");
+        }
+        for (path, wanted) in [("/", false), ("/app.js", false), ("/v1/accounts", true), ("/v1?x", true)] {
+            assert_eq!(is_told(&Uri::from_static(path)), wanted, "{path}");
+        }
     }
 }

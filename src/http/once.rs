@@ -13,7 +13,7 @@ use super::problem::Problem;
 use crate::access::{Caller, Once, Thing};
 use crate::crypto::sha256;
 use crate::domain::{AccountId, Digest};
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -122,13 +122,19 @@ async fn answer_once(
     }
     parts.extensions.insert(once);
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-    if !response.status().is_success() {
+    if !response.status().is_success() || !is_kept(response.body()) {
         return Ok(response);
     }
     let (head, body) = response.into_parts();
     let body = to_bytes(body, ANSWER_LIMIT_BYTES).await.map_err(|e| Problem::inside(&e))?;
     *kept = Some(Kept { asked, status: head.status, headers: head.headers.clone(), body: body.clone() });
     Ok(Response::from_parts(head, Body::from(body)))
+}
+
+/// Whether an answer is kept: one that is short, and known to be.
+fn is_kept(body: &Body) -> bool {
+    let longest = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
+    longest.is_some_and(|bytes| bytes <= ANSWER_LIMIT_BYTES)
 }
 
 /// What was made in another life of the daemon, as it is now.
@@ -174,6 +180,14 @@ impl Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_answer_is_told_and_not_kept() {
+        assert!(is_kept(&Body::empty()) && is_kept(&Body::from(vec![0; ANSWER_LIMIT_BYTES])));
+        assert!(!is_kept(&Body::from(vec![0; ANSWER_LIMIT_BYTES + 1])));
+        let unknown = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"x"))]);
+        assert!(!is_kept(&Body::from_stream(unknown)));
+    }
 
     #[test]
     fn no_more_keys_are_kept_than_so_many_and_none_for_ever() {

@@ -36,6 +36,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("register.js", JS, include_str!("pages/register.js")),
     ("report.js", JS, include_str!("pages/report.js")),
     ("request-acts.js", JS, include_str!("pages/request-acts.js")),
+    ("request-list.js", JS, include_str!("pages/request-list.js")),
     ("requests.js", JS, include_str!("pages/requests.js")),
     ("times.js", JS, include_str!("pages/times.js")),
     ("watch.js", JS, include_str!("pages/watch.js")),

@@ -14,10 +14,10 @@ const LIMIT: u32 = 1_000;
 pub(super) struct Part {
     /// What `next` said; from the beginning without it.
     #[schemars(length(max = 100))]
-    after: Option<String>,
+    pub after: Option<String>,
     /// How many at most; 200 unless it is said.
     #[schemars(range(min = 1, max = 1_000))]
-    limit: Option<u32>,
+    pub limit: Option<u32>,
 }
 
 impl Part {
@@ -32,6 +32,12 @@ impl Part {
             limit @ 1..=LIMIT => Ok(usize::try_from(limit).unwrap_or(usize::MAX)),
             _ => Err(Problem::bad_input(format!("limit: write 1 to {LIMIT}"))),
         }
+    }
+
+    /// Behind which number it begins, of what is listed by number.
+    pub fn after_number(&self) -> Result<Option<u32>, Problem> {
+        let wrong = |_| Problem::bad_input("after: write what `next` said; leave it out to begin again");
+        self.after.as_deref().map(str::parse).transpose().map_err(wrong)
     }
 
     /// That part of a whole list, and what goes on behind it: the name of its last, where there are more.
@@ -80,5 +86,9 @@ mod tests {
             assert!(Part { after: None, limit: Some(limit) }.of(all(), |one| *one).is_err());
         }
         assert!(Part { after: Some("9".into()), limit: None }.of(all(), |one| *one).is_err());
+        for after in ["", "x", "-1", "4294967296"] {
+            assert!(Part { after: Some(after.into()), limit: None }.after_number().is_err(), "{after}");
+        }
+        assert_eq!(Part { after: Some("9".into()), limit: None }.after_number().unwrap(), Some(9));
     }
 }

@@ -2,11 +2,12 @@
 
 use super::Routes;
 use super::answers::{SignedIn, ask};
-use super::bodies::{Body, Ends, Nothing, Place};
+use super::bodies::{Asked, Body, Ends, MaybeEnds, Nothing, Place};
 use super::described::{Created, Tagged};
+use super::parts::Part;
 use super::problem::Problem;
-use crate::access::{Identity, NewRequest, PersonFields, RequestView};
-use crate::domain::request::{Capacity, Channel, IdentityDocument, RequestKind};
+use crate::access::{Identity, NewRequest, PersonFields, RequestFilter, RequestView};
+use crate::domain::request::{Capacity, Channel, IdentityDocument, RequestKind, StateName};
 use crate::domain::{CameraNumber, RequestId, Utc};
 use crate::ledger::{PapersSeen, ProvisionTerms};
 use axum::Json;
@@ -88,13 +89,43 @@ pub(super) async fn submit(
     Ok(Created(view))
 }
 
+/// Which requests are wanted, and which part of them. What is left out does not matter.
+#[derive(Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WhichRequests {
+    number: Option<RequestId>,
+    /// Received from then on; goes with `to`.
+    from: Option<Utc>,
+    /// Received before then.
+    to: Option<Utc>,
+    state: Option<StateName>,
+    camera: Option<CameraNumber>,
+    /// What `next` said; from the newest without it.
+    #[schemars(length(max = 100))]
+    after: Option<String>,
+    /// How many at most; 200 unless it is said.
+    #[schemars(range(min = 1, max = 1_000))]
+    limit: Option<u32>,
+}
+
 #[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Requests {
     requests: Vec<RequestView>,
+    /// What to send as `after` for the next part; null where this is the last.
+    next: Option<String>,
 }
 
-pub(super) async fn list(State(routes): State<Routes>, SignedIn(caller): SignedIn) -> Result<Json<Requests>, Problem> {
-    Ok(Json(Requests { requests: ask(&routes.access, move |access| access.requests(&caller)).await? }))
+pub(super) async fn list(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Asked(wanted): Asked<WhichRequests>,
+) -> Result<Json<Requests>, Problem> {
+    let WhichRequests { number, from, to, state, camera, after, limit } = wanted;
+    let part = Part { after, limit };
+    let (before, limit) = (part.after_number()?.map(RequestId), part.limit()?);
+    let filter = RequestFilter { number, received: MaybeEnds { from, to }.span()?, state, camera };
+    let page = ask(&routes.access, move |access| access.request_page(&caller, &filter, before, limit)).await?;
+    Ok(Json(Requests { requests: page.requests, next: page.next.map(|last| last.to_string()) }))
 }
 
 pub(super) async fn show(

@@ -161,6 +161,51 @@ impl Browser {
         self.post(&format!("element/{element}/click"), &json!({})).with_context(|| css.to_owned()).map(drop)
     }
 
+    /// Two clicks at once, as of somebody who is used to icons.
+    pub fn double_click(&self, css: &str) -> Result<()> {
+        self.wait_for_element(css)?;
+        self.run("document.querySelector(arguments[0]).scrollIntoView({ block: 'center' })", &json!([css]))?;
+        let there = json!({
+            "type": "pointerMove", "duration": 0, "x": 0, "y": 0, "origin": {ELEMENT: self.element(css)?},
+        });
+        let [down, up] = ["pointerDown", "pointerUp"].map(|kind| json!({"type": kind, "button": 0}));
+        let clicks = json!([there, down, up, down, up]);
+        let mouse = json!({"type": "pointer", "id": "mouse", "actions": clicks});
+        self.post("actions", &json!({"actions": [mouse]})).with_context(|| css.to_owned()).map(drop)
+    }
+
+    /// Runs a function's body inside a frame of the page.
+    pub fn run_in_frame(&self, css: &str, script: &str) -> Result<Value> {
+        let element = self.element(css)?;
+        self.post("frame", &json!({"id": {ELEMENT: element}}))?;
+        let told = self.run(script, &json!([]));
+        self.post("frame/parent", &json!({}))?;
+        told
+    }
+
+    /// Which window is open before us.
+    pub fn window(&self) -> Result<String> {
+        let told = ask("GET", &format!("{}/window", self.session), None)?;
+        Ok(told.as_str().context("a window without a name")?.to_owned())
+    }
+
+    /// Waits for one more window than this one.
+    pub fn other_window(&self, own: &str) -> Result<String> {
+        wait_until("another window is open", PATIENCE, || {
+            let all = ask("GET", &format!("{}/window/handles", self.session), None)?;
+            let all = all.as_array().cloned().unwrap_or_default();
+            Ok(all.iter().filter_map(Value::as_str).find(|name| *name != own).map(str::to_owned))
+        })
+    }
+
+    pub fn go_to_window(&self, name: &str) -> Result<()> {
+        self.post("window", &json!({"handle": name})).map(drop)
+    }
+
+    pub fn close_window(&self) -> Result<()> {
+        ask("DELETE", &format!("{}/window", self.session), None).map(drop)
+    }
+
     /// Types, in place of what stands there.
     pub fn type_into(&self, css: &str, text: &str) -> Result<()> {
         self.wait_for_element(css)?;

@@ -83,9 +83,14 @@ impl Stage {
             operation: None,
             day: String::new(),
         };
-        stage.people_come_and_go()?;
+        let over_us = stage.people_come_and_go()?;
         stage.grant_footage()?;
         stage.destroy_something()?;
+        stage
+            .scene
+            .running
+            .daemon
+            .wait_until("somebody's end has come", PATIENCE, |_| Ok((now_us() > over_us).then_some(())))?;
         Ok(stage)
     }
 
@@ -105,20 +110,18 @@ impl Stage {
         self.people[name].number.clone()
     }
 
-    /// One whose rights reach another camera; one whose rights come to an end; one who loses them.
-    fn people_come_and_go(&mut self) -> Result<()> {
+    /// One whose rights reach another camera; one whose rights come to an end; one who loses them. When that end has come.
+    fn people_come_and_go(&mut self) -> Result<i64> {
         let ends = json!({"cameras": [OTHER_CAMERA]});
         self.join("narrow", "staff", &ends)?;
         self.join("removed", "officer", &json!({}))?;
-        let soon_us = now_us() + 6_000_000;
+        // Long enough for them to sign in before it on a machine that is busy.
+        let soon_us = now_us() + 20_000_000;
         self.join("expired", "staff", &json!({"ends": rfc_3339(soon_us)?}))?;
         let removed = self.number("removed");
         let body = json!({"reason": "left the clinic", "password": self.password("officer")});
         ok(self.person("officer").api.post(&format!("/v1/accounts/{removed}/removal"), &body)?)?;
-        self.scene
-            .running
-            .daemon
-            .wait_until("somebody's end has come", PATIENCE, |_| Ok((now_us() > soon_us + 500_000).then_some(())))
+        Ok(soon_us + 500_000)
     }
 
     /// Asks for an account; its person has chosen a password then, and somebody else is to approve it.
@@ -443,8 +446,15 @@ impl Stage {
     pub fn places(&mut self) -> Result<Value> {
         let request = self.request("staff", "identified")?;
         let grant = self.grant_in(true, "watched")?;
+        let letter = json!({"letter": "receipt", "language": "en"});
+        let letter = ok(self.person("staff").api.post(&format!("/v1/requests/{request}/letters"), &letter)?)?;
+        let session = self.fill("{session}", About::Session, "colleague", Whose::Own)?;
         Ok(json!({
             "request": request,
+            "letter": letter["number"],
+            "session": session,
+            "dispute": self.dispute_by("officer")?,
+            "month": rfc_3339(now_us())?[..7],
             "hold": self.hold_by("officer")?,
             "operation": self.operation_by("staff")?,
             "account": self.number("viewer"),

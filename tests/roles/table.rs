@@ -145,12 +145,12 @@ pub const TABLE: &[Row] = &[
     row(get("/v1/operations/{operation}"), Operation,                            ["401", "200 200", "403",     "200 200", "403",     "- 200",   "403"]),
     row(post("/v1/operations/{operation}/end"), Operation,                       ["401", "200 200", "403",     "200 200", "403",     "403",     "403"]),
 
-    // Footage: the viewer's own grants, and no role but the viewer's, however high. It is shown in a viewing alone; whoever
-    // ends one of somebody else's has none under way. Officers take any grant back.
+    // Footage: the viewer's own grants, and no role but the viewer's, however high. It is shown in a viewing alone. Officers
+    // take any grant back.
     row(get("/v1/grants"), Nothing,                                              ["401", "403",     "403",     "200",     "200",     "403",     "403"]),
     row(post("/v1/grants/{grant}/viewing"), Grant("waits"),                      ["401", "403",     "403",     "403",     "201 403", "403",     "403"]),
     row(get("/v1/grants/{grant}/viewing"), Grant("watched"),                     ["401", "403",     "403",     "403",     "200 403", "403",     "403"]),
-    row(post("/v1/grants/{grant}/viewing/end"), Grant("watched"),                ["401", "403",     "403",     "403",     "200 409", "403",     "403"]),
+    row(post("/v1/grants/{grant}/viewing/end"), Grant("watched"),                ["401", "403",     "403",     "403",     "200 403", "403",     "403"]),
     row(get("/v1/grants/{grant}/cameras/{camera}/playlist.m3u8"), Grant("watched"), ["401", "403",     "403",     "403",     "200 403", "403",     "403"]),
     row(get("/v1/grants/{grant}/cameras/{camera}/{segment}/init.mp4"), Grant("watched"), ["401", "403",     "403",     "403",     "200 403", "403",     "403"]),
     row(get("/v1/grants/{grant}/cameras/{camera}/{segment}/{part}"), Grant("watched"), ["401", "403",     "403",     "403",     "200 403", "403",     "403"]),

@@ -253,6 +253,14 @@ impl Site {
         Ok(std::fs::write(&file, settings.replace("\nwhen_full = \"erase-oldest\"", &wanted))?)
     }
 
+    /// Says that a decision takes two people of different roles.
+    pub fn want_two_to_decide(&self) -> Result<()> {
+        let file = self.dir.join("site.toml");
+        let settings = std::fs::read_to_string(&file)?;
+        ensure!(settings.contains("\nsecond_approver = false"), "{settings}");
+        Ok(std::fs::write(&file, settings.replace("\nsecond_approver = false", "\nsecond_approver = true"))?)
+    }
+
     /// Runs `custodian status --json`: its exit status and what it tells.
     pub fn status(&self) -> Result<(Option<i32>, Value)> {
         let told = self.run("status", &["--json"])?;

@@ -242,7 +242,7 @@ fn rights_of_some_cameras_reach_no_other() {
     outside(open.access.request(&clerk, other).map(drop));
     outside(open.access.check_identity(&clerk, other, IdentityDocument::Passport).map(drop));
     let own = open.access.submit(&clerk, new_request(1, span(10, 20))).unwrap().number;
-    let listed: Vec<_> = open.access.requests(&clerk).unwrap().iter().map(|view| view.number).collect();
+    let listed: Vec<_> = open.listed(&clerk).unwrap().iter().map(|view| view.number).collect();
     assert_eq!(listed, [own]);
     for request in [own, other] {
         open.identify(request);

@@ -132,7 +132,7 @@ fn one_damaged_request_does_not_take_the_list_away() {
     open.ask(1, span(10, 20));
     open.ask(1, span(10, 21));
     std::fs::write(clinic.state().join("requests/00000001"), b"{").unwrap();
-    let all = open.access.requests(&open.sign_in("desk")).unwrap();
+    let all = open.listed(&open.sign_in("desk")).unwrap();
     assert_eq!(all.iter().map(|view| view.person.is_some()).collect::<Vec<_>>(), [true, false]);
 }
 

@@ -51,7 +51,9 @@ fn an_officer_sets_one_before_anything_else_and_each_code_is_good_once() {
     assert!(open.enter_with(Some(&used)).is_err(), "the code that set it was used");
     clinic.hands.advance(Duration::from_secs(30));
     let code = open.now_code(&secret);
+    let seen = open.access.version_of(Thing::Account(OFFICER));
     open.enter_with(Some(&code)).unwrap();
+    assert_eq!(open.access.version_of(Thing::Account(OFFICER)), seen, "who signs in changes nothing that others see");
     assert!(matches!(open.enter_with(Some(&code)), Err(AccessError::WrongCredentials)), "replayed");
     drop(open);
     let open = clinic.open();

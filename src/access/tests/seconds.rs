@@ -60,6 +60,20 @@ fn an_auditor_proposes_and_an_officer_carries_out_just_that() {
 }
 
 #[test]
+fn who_saw_another_version_proposes_nothing_and_stands_by_nothing() {
+    let (_clinic, open, request) = ready();
+    let seen = open.access.request(&open.sign_in("auditor"), request).unwrap().version;
+    let proposed = open.access.proposed_approval(request, &to_viewer()).unwrap();
+    let row = open.propose("officer", request, &to_viewer()).unwrap().proposal.unwrap().row;
+    let behind = |name: &str| open.sign_in(name).having_seen(Some(seen));
+    let told = open.access.propose(&behind("auditor"), request, proposed, "auditor-password");
+    assert!(matches!(told, Err(AccessError::Changed)), "{told:?}");
+    let told = open.access.second(&behind("auditor"), request, row, "auditor-password");
+    assert!(matches!(told, Err(AccessError::Changed)), "{told:?}");
+    open.second("auditor", request, row).unwrap();
+}
+
+#[test]
 fn what_an_officer_proposes_somebody_of_another_role_stands_by_before_keys_are_opened() {
     let (_clinic, open, request) = ready();
     let row = open.propose("officer", request, &to_viewer()).unwrap().proposal.unwrap().row;

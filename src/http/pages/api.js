@@ -71,8 +71,7 @@ export async function getBytes(path) {
   return (await send('GET', path)).arrayBuffer();
 }
 
-/// A key for what a form makes, once for each form: sent twice, by a second click or after an answer that was lost, it makes
-/// one thing and not two.
+/// A key for one thing that is made.
 export function onceKey() {
   return crypto.randomUUID();
 }
@@ -86,6 +85,16 @@ export async function post(path, body, code = null, more = {}) {
 
 export async function remove(path) {
   await send('DELETE', path);
+}
+
+/// Problems that say that somebody else was quicker: what is shown is not how it is any more.
+const STALE = [
+  'changed', 'wrong-state', 'hold-ended', 'account-state', 'operation-under-way', 'operation-ended', 'dispute-settled', 'disputed', 'month-reviewed', 'day-confirmed', 'report-changed', 'grant-over', 'viewing-under-way', 'no-viewing', 'no-such-session',
+];
+
+/// Whether the page is to be brought anew.
+export function wantsReload(problem) {
+  return problem instanceof Problem && STALE.includes(problem.slug);
 }
 
 /// Problems whose sentence says all; of the others the daemon's detail is shown too.

@@ -1,10 +1,11 @@
 // The frame around every page: who is signed in, which page is open, in which language; and when to sign out.
 
 import { get, post, remove, whenSessionEnds, Problem } from './api.js';
-import { h, heading, field, form, typed, note, problemBox } from './dom.js';
+import { h, heading, field, form, typed, note, problemBox, whenReloadWanted } from './dom.js';
 import { language, otherLanguage, switchLanguage, t, word } from './words.js';
 import { zoneText } from './times.js';
-import { requestsPage, requestPage } from './requests.js';
+import { requestsPage } from './request-list.js';
+import { requestPage } from './requests.js';
 import { lettersPage } from './letters.js';
 import { newRequestPage } from './new-request.js';
 import { holdsPage } from './holds.js';
@@ -231,7 +232,12 @@ function watchIdleness() {
 
 async function start() {
   whenSessionEnds(() => signedOut(t('signin.expired')));
+  whenReloadWanted(() => show());
   addEventListener('hashchange', show);
+  // Where two clicks follow on each other the second one meets a page that nobody has looked at yet.
+  addEventListener('click', (event) => {
+    if (event.detail > 1 && event.target.closest?.('button[type=submit]')) event.preventDefault();
+  }, true);
   try {
     demo = (await get('/v1/health')).demo;
     session = await get('/v1/session');

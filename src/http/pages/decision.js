@@ -18,7 +18,7 @@ const COPIED = ['copy', 'provision', 'operating-room-authority', 'operating-room
 const STEPS_EVERY_MS = 500;
 
 /// Sends a decision; while its footage is read, `element` tells how far that is. It goes on should the page be closed.
-async function decide(request, decision, element) {
+async function decide(request, decision, element, once) {
   const place = `/v1/requests/${request.number}/${request.two_decide ? 'proposal' : 'decision'}`;
   const told = h('p', { class: 'steps', role: 'status' });
   element.append(told);
@@ -29,7 +29,7 @@ async function decide(request, decision, element) {
     told.replaceChildren(h('progress', { value: steps.done, max: steps.total }), ` ${t('decide.steps', { percent })}`);
   }, STEPS_EVERY_MS);
   try {
-    return await postWithPassword(place, decision, { seen: request.version });
+    return await postWithPassword(place, decision, { ...once, seen: request.version });
   } finally {
     clearInterval(timer);
     told.remove();
@@ -88,14 +88,14 @@ function approveForm(house, request, cameras, viewers) {
   const [password, passwordLine] = passwordField(house, t('decide.password.hint'));
   const viewer = select('viewer', [['', t('decide.viewer.choose')], ...viewers.map((one) => [one.account, one.name])]);
   const zone = t('new.zone', { zone: zoneText() });
-  return section(t('decide.approve'), viewers.length === 0 && note(t('decide.viewer.none')), form({ id: 'approve' }, async (element) => {
+  return section(t('decide.approve'), viewers.length === 0 && note(t('decide.viewer.none')), form({ id: 'approve' }, async (element, once) => {
     if (ticked(element, 'cameras').length === 0) {
       throw new Problem(422, { type: 'urn:custodian:no-camera' });
     }
     const ends = fromLocalInput(typed(element, 'ends'));
     const decided = await decide(request, {
       decision: 'approve', viewer: Number(viewer.value), ...narrowed(element, request), ...(ends && { ends }), conditions: conditionsOf(element), password: takePassword(password),
-    }, element);
+    }, element, once);
     await house.refresh(doneText(request, t('decide.approved', { span: spanText(decided.granted_span ?? request.span) })));
   },
   field(t('decide.viewer'), viewer),
@@ -112,10 +112,10 @@ function approveForm(house, request, cameras, viewers) {
 
 function refuseForm(house, request) {
   const [password, passwordLine] = passwordField(house, t('decide.password.refuse'));
-  return section(t('decide.refuse'), form({ id: 'refuse' }, async (element) => {
+  return section(t('decide.refuse'), form({ id: 'refuse' }, async (element, once) => {
     await decide(request, {
       decision: 'refuse', ground: element.elements.ground.value, reason: typed(element, 'reason'), password: takePassword(password),
-    }, element);
+    }, element, once);
     await house.refresh(doneText(request, t('decide.refused')));
   },
   choices(t('decide.ground'), 'radio', 'ground', GROUNDS.map((one) => [one, word('ground', one)]), t('decide.ground.hint')),
@@ -128,12 +128,12 @@ function refuseForm(house, request) {
 function eraseForm(house, request, cameras) {
   const [password, passwordLine] = passwordField(house, t('decide.password.refuse'));
   const partly = h('div', {});
-  return section(t('decide.erase'), form({ id: 'erase' }, async (element) => {
+  return section(t('decide.erase'), form({ id: 'erase' }, async (element, once) => {
     if (ticked(element, 'cameras').length === 0) throw new Problem(422, { type: 'urn:custodian:no-camera' });
     try {
       const decided = await decide(request, {
         decision: 'erase', ...narrowed(element, request), partly: ticked(element, 'partly').length > 0, password: takePassword(password),
-      }, element);
+      }, element, once);
       await house.refresh(doneText(request, t(decided.kept ? 'decide.erased.part' : 'decide.erased')));
     } catch (problem) {
       if (problem instanceof Problem && problem.slug === 'must-stay' && problem.detail.startsWith('a part')) {
@@ -158,10 +158,10 @@ function eraseForm(house, request, cameras) {
 function postponeForm(house, request) {
   const [password, passwordLine] = passwordField(house, t('decide.password.refuse'));
   const zone = t('new.zone', { zone: zoneText() });
-  return section(t('decide.postpone'), form({ id: 'postpone' }, async (element) => {
+  return section(t('decide.postpone'), form({ id: 'postpone' }, async (element, once) => {
     await decide(request, {
       decision: 'postpone', cause: element.elements.cause.value, reason: typed(element, 'reason'), until: fromLocalInput(typed(element, 'until')), password: takePassword(password),
-    }, element);
+    }, element, once);
     await house.refresh(doneText(request, t('decide.postponed')));
   },
   h('p', {}, t('decide.postpone.why')),
@@ -175,8 +175,8 @@ function postponeForm(house, request) {
 /// An existence check is answered by looking; there is nothing to hand over.
 function answerForm(house, request) {
   const [password, passwordLine] = passwordField(house, t('decide.password.answer'));
-  return section(t('decide.answer'), form({ id: 'approve' }, async (element) => {
-    await decide(request, { decision: 'approve', password: takePassword(password) }, element);
+  return section(t('decide.answer'), form({ id: 'approve' }, async (element, once) => {
+    await decide(request, { decision: 'approve', password: takePassword(password) }, element, once);
     await house.refresh(doneText(request, t('decide.answered')));
   },
   h('p', {}, t('decide.answer.how')),
@@ -187,8 +187,8 @@ function answerForm(house, request) {
 /// Nothing is left of it: that is looked up, and told with its cause.
 function unavailableForm(house, request) {
   const [password, passwordLine] = passwordField(house, t('decide.password.refuse'));
-  return section(t('decide.unavailable'), form({ id: 'unavailable' }, async (element) => {
-    await decide(request, { decision: 'unavailable', password: takePassword(password) }, element);
+  return section(t('decide.unavailable'), form({ id: 'unavailable' }, async (element, once) => {
+    await decide(request, { decision: 'unavailable', password: takePassword(password) }, element, once);
     await house.refresh(doneText(request, t('decide.unavailable.done')));
   },
   h('p', {}, t('decide.unavailable.why')),

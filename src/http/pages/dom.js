@@ -1,9 +1,15 @@
 // Builds what is shown. Text goes in as text only, never as markup: nobody's words can become part of the page.
 
 import { t } from './words.js';
-import { problemText } from './api.js';
+import { onceKey, problemText, wantsReload } from './api.js';
 
 let ids = 0;
+let reload = () => {};
+
+/// What brings the open page anew.
+export function whenReloadWanted(act) {
+  reload = act;
+}
 
 /// An element. Attributes that begin with `on` are listeners; `true` sets a bare attribute; false and null set none.
 export function h(tag, attributes, ...children) {
@@ -56,9 +62,11 @@ export function select(name, options, chosen = null) {
     h('option', { value: String(value), selected: String(value) === String(chosen) }, text)));
 }
 
-/// A form that sends once at a time, and shows at its head what went wrong.
+/// A form that sends once at a time, and shows at its head what went wrong. `send` is told a key of what it makes, the same
+/// until that is made: sent twice, by a second click or after an answer that was lost, it makes one thing and not two.
 export function form(attributes, send, ...children) {
   const trouble = h('div', { class: 'trouble' });
+  let key = onceKey();
   const element = h('form', { ...attributes, class: `form ${attributes.class ?? ''}` }, trouble, ...children);
   element.addEventListener('submit', async (event) => {
     event.preventDefault();
@@ -68,7 +76,8 @@ export function form(attributes, send, ...children) {
     buttons.forEach((button) => { button.disabled = true; });
     trouble.replaceChildren();
     try {
-      await send(element);
+      await send(element, { key });
+      key = onceKey();
     } catch (problem) {
       const box = problemBox(problem);
       trouble.replaceChildren(box);
@@ -86,7 +95,8 @@ export function problemBox(problem) {
   const { title, detail, foreign } = problemText(problem);
   return h('div', { class: 'box problem', role: 'alert', tabindex: '-1' },
     h('p', { class: 'problem-title' }, title),
-    detail && h('p', { lang: foreign && 'en' }, detail));
+    detail && h('p', { lang: foreign && 'en' }, detail),
+    wantsReload(problem) && h('button', { type: 'button', class: 'reload', onclick: () => reload() }, t('problem.reload')));
 }
 
 export function note(text, kind = 'note') {

@@ -83,8 +83,8 @@ function viewingsTable(grant) {
 
 /// At once, also while somebody watches. No words are taken: the ledger keeps none about persons.
 function revokeForm(house, grant) {
-  return section(t('revoke'), form({ id: 'revoke' }, async (element) => {
-    await post(`/v1/grants/${grant.grant}/revocation`, { ground: element.elements.ground.value });
+  return section(t('revoke'), form({ id: 'revoke' }, async (element, once) => {
+    await post(`/v1/grants/${grant.grant}/revocation`, { ground: element.elements.ground.value }, null, once);
     await house.refresh(t('revoke.done'));
   },
   h('p', {}, t('revoke.why')),

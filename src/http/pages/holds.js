@@ -1,6 +1,6 @@
 // Holds: what is kept beyond its day, why, and until when somebody looks at it again.
 
-import { get, onceKey, post, Problem } from './api.js';
+import { get, post, Problem } from './api.js';
 import { facts, field, form, h, heading, note, section, select, table, ticked, typed } from './dom.js';
 import { t, word } from './words.js';
 import { fromLocalInput, pointText, spanText, toLocalInput, zoneText } from './times.js';
@@ -100,11 +100,10 @@ async function newPage(house) {
   const title = heading(t('holds.new'));
   if (house.session.role !== 'officer') return [title, note(t('problem.forbidden'))];
   if (cameras.length === 0) return [title, note(t('new.cameras.none'))];
-  const once = onceKey();
   return [
     h('p', { class: 'back' }, h('a', { href: '#/holds' }, `← ${t('back')}`)),
     title,
-    form({ id: 'new-hold', class: 'wide', autocomplete: 'off' }, async (element) => {
+    form({ id: 'new-hold', class: 'wide', autocomplete: 'off' }, async (element, once) => {
       const chosen = ticked(element, 'cameras').map(Number);
       if (chosen.length === 0) throw new Problem(422, { type: 'urn:custodian:no-camera' });
       const hold = await post('/v1/holds', {
@@ -113,7 +112,7 @@ async function newPage(house) {
         cameras: chosen,
         span: { from: fromLocalInput(element.elements.from.value), to: fromLocalInput(element.elements.to.value) },
         ...readTerms(element),
-      }, null, { key: once });
+      }, null, once);
       house.go(`holds/${hold.hold}`, t('holds.new.done', { number: hold.hold }));
     },
     note(t('holds.new.why')),
@@ -128,15 +127,15 @@ async function newPage(house) {
 
 function confirmForm(house, hold) {
   const [password, passwordLine] = passwordField(house, t('hold.password'));
-  return section(t('hold.confirm'), form({ id: 'confirm-hold' }, async () => {
-    await postWithPassword(`/v1/holds/${hold.hold}/confirmation`, { password: takePassword(password) });
+  return section(t('hold.confirm'), form({ id: 'confirm-hold' }, async (_, once) => {
+    await postWithPassword(`/v1/holds/${hold.hold}/confirmation`, { password: takePassword(password) }, { ...once, seen: hold.version });
     await house.refresh(t('hold.confirm.done'));
   }, h('p', {}, t('hold.confirm.why')), passwordLine, h('button', { type: 'submit', class: 'main' }, t('hold.confirm.send'))));
 }
 
 function extendForm(house, hold) {
-  return section(t('hold.extend'), form({ id: 'extend-hold' }, async (element) => {
-    await post(`/v1/holds/${hold.hold}/extension`, readTerms(element));
+  return section(t('hold.extend'), form({ id: 'extend-hold' }, async (element, once) => {
+    await post(`/v1/holds/${hold.hold}/extension`, readTerms(element), null, { ...once, seen: hold.version });
     await house.refresh(t('hold.extend.done'));
   }, h('p', {}, t('hold.extend.why')), termFields(Date.now() + USUAL_REVIEW_MS, hold.ends),
   h('button', { type: 'submit' }, t('hold.extend.send'))));
@@ -144,8 +143,8 @@ function extendForm(house, hold) {
 
 function releaseForm(house, hold) {
   const [password, passwordLine] = passwordField(house, t('hold.password'));
-  return section(t('hold.release'), form({ id: 'release-hold' }, async () => {
-    await postWithPassword(`/v1/holds/${hold.hold}/release`, { password: takePassword(password) });
+  return section(t('hold.release'), form({ id: 'release-hold' }, async (_, once) => {
+    await postWithPassword(`/v1/holds/${hold.hold}/release`, { password: takePassword(password) }, { ...once, seen: hold.version });
     await house.refresh(t('hold.release.done'));
   }, h('p', {}, t('hold.release.why')), passwordLine, h('button', { type: 'submit', class: 'grave' }, t('hold.release.send'))));
 }

@@ -34,9 +34,9 @@ function likeliest({ state }) {
 }
 
 function produceForm(request, shown, list) {
-  return section(t('letters.new'), form({ id: 'new-letter' }, async (element) => {
+  return section(t('letters.new'), form({ id: 'new-letter' }, async (element, once) => {
     const { letter, language: chosen } = element.elements;
-    const told = await post(`/v1/requests/${request.number}/letters`, { letter: letter.value, language: chosen.value });
+    const told = await post(`/v1/requests/${request.number}/letters`, { letter: letter.value, language: chosen.value }, null, once);
     shown.replaceChildren(...[
       told.broken_template && note(t('letters.broken', { what: told.broken_template }), 'warning'),
       h('div', { class: 'title no-print' }, h('p', {}, t('letters.printed', { row: told.number })),
@@ -56,12 +56,12 @@ function deliveryForm(house, request, letters) {
   const open = letters.filter((one) => !one.delivered);
   if (open.length === 0) return null;
   const names = open.map((one) => [one.number, `${word('letter', one.letter)} (${one.language}) · ${pointText(one.at)}`]);
-  return section(t('letters.delivery'), form({ id: 'delivery' }, async (element) => {
+  return section(t('letters.delivery'), form({ id: 'delivery' }, async (element, once) => {
     const at = fromLocalInput(typed(element, 'at'));
     const proof = typed(element, 'proof');
     await post(`/v1/requests/${request.number}/letters/${element.elements.letter.value}/delivery`, {
       way: element.elements.way.value, ...(at && { at }), ...(proof && { proof }),
-    });
+    }, null, once);
     await house.refresh(t('letters.delivery.done'));
   },
   field(t('letters.which'), select('letter', names)),

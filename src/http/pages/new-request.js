@@ -1,6 +1,6 @@
 // The form for a new request.
 
-import { onceKey, post, Problem } from './api.js';
+import { post, Problem } from './api.js';
 import { choices, field, form, h, heading, note, section, select, ticked, typed } from './dom.js';
 import { t, word } from './words.js';
 import { fromLocalInput, toLocalInput, zoneText } from './times.js';
@@ -153,15 +153,14 @@ function followKind(element) {
 export async function newRequestPage(house) {
   const cameras = await readCameras();
   if (cameras.length === 0) return [heading(t('new.title')), note(t('new.cameras.none'))];
-  const once = onceKey();
   return [
     heading(t('new.title')),
-    followKind(form({ id: 'new-request', class: 'wide', autocomplete: 'off' }, async (element) => {
+    followKind(form({ id: 'new-request', class: 'wide', autocomplete: 'off' }, async (element, once) => {
       const asked = readForm(element);
       if (asked.cameras.length === 0 && !asked.place) {
         throw new Problem(422, { type: 'urn:custodian:no-camera' });
       }
-      const request = await post('/v1/requests', asked, null, { key: once });
+      const request = await post('/v1/requests', asked, null, once);
       const key = request.state === 'unavailable' ? 'new.done.unavailable' : 'new.done';
       house.go(`requests/${request.number}`, t(key, { number: request.number }));
     },

@@ -1,6 +1,6 @@
 // Operating rooms: staff says when an operation begins and ends, and who asked that it be filmed.
 
-import { get, onceKey, post } from './api.js';
+import { get, post } from './api.js';
 import { choices, confirmation, facts, field, form, h, heading, note, section, table, typed } from './dom.js';
 import { t, word } from './words.js';
 import { pointText } from './times.js';
@@ -25,14 +25,13 @@ function askedText({ asked_by: by, name }) {
 
 function startForm(house, camera) {
   const text = (name) => h('input', { type: 'text', name, autocomplete: 'off' });
-  const once = onceKey();
-  return form({ id: `start-${camera.number}`, class: 'wide', autocomplete: 'off' }, async (element) => {
+  return form({ id: `start-${camera.number}`, class: 'wide', autocomplete: 'off' }, async (element, once) => {
     const operation = await post('/v1/operations', {
       camera: camera.number,
       asked_by: element.elements['asked-by'].value,
       name: typed(element, 'asker'),
       note: typed(element, 'note'),
-    }, null, { key: once });
+    }, null, once);
     await house.refresh(t('operation.started', { number: operation.operation }));
   },
   choices(t('operation.asked-by'), 'radio', 'asked-by', ASKED_BY.map((by) => [by, word('asked-by', by)])),
@@ -42,8 +41,8 @@ function startForm(house, camera) {
 }
 
 function endForm(house, operation) {
-  return form({ id: `end-${operation.camera}`, class: 'wide' }, async () => {
-    await post(`/v1/operations/${operation.operation}/end`, {});
+  return form({ id: `end-${operation.camera}`, class: 'wide' }, async (_, once) => {
+    await post(`/v1/operations/${operation.operation}/end`, {}, null, { ...once, seen: operation.version });
     await house.refresh(t('operation.ended', { number: operation.operation }));
   },
   h('p', {}, t('operation.end.why')),

@@ -84,10 +84,10 @@ function newPage(house) {
   return [
     h('p', { class: 'back' }, h('a', { href: '#/people' }, `← ${t('back')}`)),
     heading(t('people.new')),
-    form({ id: 'new-account', class: 'card', autocomplete: 'off' }, async (element) => {
+    form({ id: 'new-account', class: 'card', autocomplete: 'off' }, async (element, once) => {
       const told = await postWithPassword('/v1/accounts', {
         name: typed(element, 'name'), ...readTerms(element), password: takePassword(password),
-      });
+      }, once);
       showInstead(codePage(told, t('people.new.done')));
     },
     h('p', {}, t('people.new.why')),
@@ -100,10 +100,10 @@ function newPage(house) {
 /// A form with a password, and a reason where one is wanted, that does one thing.
 function actForm(house, one, act, { reason = true, grave = false, done }) {
   const [password, passwordLine] = passwordField(house, t('hold.password'));
-  return section(t(`people.${act}`), form({ id: `${act}-account` }, async (element) => {
+  return section(t(`people.${act}`), form({ id: `${act}-account` }, async (element, once) => {
     const told = await postWithPassword(`/v1/accounts/${one.account}/${act}`, {
       ...(reason ? { reason: typed(element, 'reason') } : {}), password: takePassword(password),
-    });
+    }, { ...once, seen: one.version });
     if (told.code) showInstead(codePage(told, t('people.reset.done')));
     else await house.refresh(done);
   },
@@ -114,16 +114,16 @@ function actForm(house, one, act, { reason = true, grave = false, done }) {
 
 function changeForm(house, one) {
   const [password, passwordLine] = passwordField(house, t('hold.password'));
-  return section(t('people.change'), form({ id: 'change-account' }, async (element) => {
-    await postWithPassword(`/v1/accounts/${one.account}/change`, { ...readTerms(element), password: takePassword(password) });
+  return section(t('people.change'), form({ id: 'change-account' }, async (element, once) => {
+    await postWithPassword(`/v1/accounts/${one.account}/change`, { ...readTerms(element), password: takePassword(password) }, { ...once, seen: one.version });
     await house.refresh(t('people.change.done'));
   }, h('p', {}, t('people.change.why')), termFields(one.terms), passwordLine,
   h('button', { type: 'submit' }, t('people.change.send'))));
 }
 
 function withdrawForm(house, one) {
-  return section(t('people.withdraw'), form({ id: 'withdraw-account' }, async (element) => {
-    await post(`/v1/accounts/${one.account}/withdrawal`, { reason: typed(element, 'reason') });
+  return section(t('people.withdraw'), form({ id: 'withdraw-account' }, async (element, once) => {
+    await post(`/v1/accounts/${one.account}/withdrawal`, { reason: typed(element, 'reason') }, null, { ...once, seen: one.version });
     await house.refresh(t('people.withdraw.done'));
   }, field(t('people.reason'), h('input', { name: 'reason' }), { hint: t('people.reason.hint') }),
   h('button', { type: 'submit' }, t('people.withdraw.send'))));

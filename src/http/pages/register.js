@@ -132,7 +132,7 @@ export async function copiesPage(house) {
   return [
     heading(t('copies.title')),
     note(t('copies.why')),
-    form({ id: 'copy-destroyed', class: 'card' }, async (element) => {
+    form({ id: 'copy-destroyed', class: 'card' }, async (element, once) => {
       const request = typed(element, 'request');
       const by = typed(element, 'by');
       const entered = await post('/v1/copies/destructions', {
@@ -142,7 +142,7 @@ export async function copiesPage(house) {
         destroyed: fromLocalInput(typed(element, 'destroyed')),
         ...(request !== null && { request: Number(request) }),
         ...(by !== null && { by: Number(by) }),
-      });
+      }, null, once);
       await house.refresh(t('copies.done', { row: count(entered.row) }));
     },
     field(t('copies.copy'), words('copy', COPIES)),

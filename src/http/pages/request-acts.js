@@ -16,9 +16,9 @@ export function channelSelect(name = 'channel') {
 }
 
 /// A form that sends one thing and says that it was done.
-function small(house, request, { id, place, key, grave = false }, body, ...children) {
-  return section(t(key), form({ id }, async (element) => {
-    await post(place ?? `/v1/requests/${request.number}/${id}`, body(element));
+function small(house, request, { id, key, grave = false }, body, ...children) {
+  return section(t(key), form({ id }, async (element, once) => {
+    await post(`/v1/requests/${request.number}/${id}`, body(element), null, { ...once, seen: request.version });
     await house.refresh(t(`${key}.done`));
   }, ...children, h('button', { type: 'submit', class: grave && 'grave' }, t(`${key}.send`))));
 }
@@ -43,15 +43,15 @@ export function feeForm(house, request) {
 
 export function disputeForm(house, request) {
   if (request.dispute) {
-    return section(t('dispute.settle'), form({ id: 'settle' }, async (element) => {
-      await post(`/v1/disputes/${request.dispute}/settlement`, { outcome: element.elements.outcome.value });
+    return section(t('dispute.settle'), form({ id: 'settle' }, async (element, once) => {
+      await post(`/v1/disputes/${request.dispute}/settlement`, { outcome: element.elements.outcome.value }, null, once);
       await house.refresh(t('dispute.settled'));
     }, h('p', {}, t('request.dispute', { n: request.dispute })),
     field(t('dispute.outcome'), select('outcome', OUTCOMES.map((one) => [one, word('outcome', one)]))),
     h('button', { type: 'submit' }, t('dispute.settle.send'))));
   }
-  return section(t('dispute.mark'), form({ id: 'dispute' }, async (element) => {
-    await post('/v1/disputes', { request: request.number, ground: element.elements.ground.value });
+  return section(t('dispute.mark'), form({ id: 'dispute' }, async (element, once) => {
+    await post('/v1/disputes', { request: request.number, ground: element.elements.ground.value }, null, once);
     await house.refresh(t('dispute.done'));
   }, h('p', {}, t('dispute.why')),
   field(t('dispute.ground'), select('ground', DISPUTES.map((one) => [one, word('dispute', one)]))),
@@ -95,8 +95,8 @@ export function proposalForms(house, request) {
   const shown = [section(t('proposal'), told)];
   const send = (id, key, place, body, done) => {
     const [password, passwordLine] = passwordField(house, t('decide.password.refuse'));
-    return section(t(key), form({ id }, async () => {
-      await postWithPassword(`/v1/requests/${request.number}/${place}`, { ...body, password: takePassword(password) });
+    return section(t(key), form({ id }, async (_, once) => {
+      await postWithPassword(`/v1/requests/${request.number}/${place}`, { ...body, password: takePassword(password) }, { ...once, seen: request.version });
       await house.refresh(t(done));
     }, passwordLine, h('button', { type: 'submit', class: 'main' }, t(key))));
   };

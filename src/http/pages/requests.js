@@ -1,9 +1,10 @@
-// The requests as a list, and one request with all that its reader may do to it.
+// One request, with all that its reader may do to it.
 
 import { answerText, get, post } from './api.js';
-import { choices, confirmation, facts, field, form, h, heading, note, section, table, typed } from './dom.js';
+import { choices, confirmation, facts, form, h, heading, note, section, table } from './dom.js';
 import { t, word } from './words.js';
-import { clockText, daysLeft, pointText, spanText } from './times.js';
+import { clockText, pointText, spanText } from './times.js';
+import { DECIDABLE, UNDECIDED, dueText, stateMark } from './request-list.js';
 import { cameraText, readCameras, refreshButton } from './cameras.js';
 import { decisionForms } from './decision.js';
 import { passwordField, postWithPassword, takePassword } from './password.js';
@@ -12,77 +13,11 @@ import {
 } from './request-acts.js';
 
 const DOCUMENTS = ['resident-card', 'passport', 'drivers-licence', 'alien-card', 'official-letter'];
-/// States in which the ten days run (PIPA 35, Decree 41).
-const UNDECIDED = ['submitted', 'identified', 'postponed', 'objected'];
-/// States that an officer can decide.
-const DECIDABLE = ['identified', 'postponed', 'objected'];
 /// States behind which nothing comes.
 const ENDED = ['closed', 'withdrawn', 'unavailable'];
 /// States with an answer that can be handed over.
 const ANSWERED = ['approved', 'partly', 'confirmed', 'refused', 'erased'];
 const CLOSABLE = [...ANSWERED, 'delivered', 'unavailable'];
-
-export function stateMark(state) {
-  return h('span', { class: `state ${state}` }, word('state', state));
-}
-
-function dueText(request) {
-  const days = daysLeft(request.due);
-  const date = h('span', {}, pointText(request.due));
-  if (!UNDECIDED.includes(request.state)) return date;
-  const late = days < 0;
-  const key = late ? (days === -1 ? 'due.late-one' : 'due.late') : days === 0 ? 'due.today' : days === 1 ? 'due.one' : 'due.left';
-  return [h('strong', { class: late ? 'late' : days < 3 ? 'soon' : '' }, t(key, { n: Math.abs(days) })), h('span', { class: 'remark' }, date)];
-}
-
-function requestsTable(caption, requests) {
-  return table(caption, [
-    [t('col.number'), (request) => h('a', { href: `#/requests/${request.number}`, class: 'row-link', 'aria-label': t('request.title', { number: request.number }) }, String(request.number)), 'number'],
-    [t('col.state'), (request) => stateMark(request.state)],
-    [t('col.due'), dueText],
-    [t('col.kind'), (request) => word('kind', request.kind)],
-    [t('col.person'), (request) => request.person?.name ?? '–'],
-    [t('col.cameras'), (request) => request.cameras.join(', ')],
-    [t('col.span'), (request) => spanText(request.span)],
-  ], requests);
-}
-
-/// How many wait for an answer, and how many have waited too long.
-function waitingNote({ requests_unanswered: waiting, requests_overdue: overdue, next_due: next }) {
-  if (overdue > 0) return h('div', { class: 'box problem', role: 'alert', id: 'overdue' }, h('p', {}, t('requests.overdue', { n: overdue })));
-  return waiting > 0 && next && note(t('requests.next-due', { n: waiting, when: pointText(next) }));
-}
-
-/// A search by name: staff and officers alone, and each is a row.
-function searchForm() {
-  const found = h('div', { id: 'found' });
-  return h('details', { id: 'search' }, h('summary', {}, t('search.title')), form({ id: 'by-name' }, async (element) => {
-    const { requests } = await post('/v1/requests/search', { name: typed(element, 'name') });
-    found.replaceChildren(requests.length > 0 ? requestsTable(t('search.found'), requests) : note(t('search.nothing')));
-  },
-  field(t('search.name'), h('input', { name: 'name', autocomplete: 'off', minlength: '2' }), { hint: t('search.hint') }),
-  h('button', { type: 'submit' }, t('search.send'))), found);
-}
-
-export async function requestsPage(house) {
-  const [{ requests }, duties] = await Promise.all([get('/v1/requests'), get('/v1/duties')]);
-  const { role } = house.session;
-  const newestFirst = requests.toSorted((a, b) => b.number - a.number);
-  const waiting = requests.filter((one) => DECIDABLE.includes(one.state)).sort((a, b) => a.due.localeCompare(b.due));
-  const head = h('div', { class: 'title' }, heading(t('requests.title')),
-    role === 'staff' && h('a', { class: 'button main', href: '#/new' }, t('requests.new')), refreshButton(house));
-  if (requests.length === 0) return [head, note(t('requests.empty'))];
-  const told = waitingNote(duties);
-  if (role !== 'officer') return [head, told, requestsTable(t('requests.all'), newestFirst), role === 'staff' && searchForm()].filter(Boolean);
-  const others = newestFirst.filter((one) => !waiting.includes(one));
-  return [
-    head,
-    told,
-    waiting.length > 0 ? requestsTable(t('requests.waiting'), waiting) : note(t('requests.nothing-waiting')),
-    others.length > 0 && requestsTable(t('requests.others'), others),
-    searchForm(),
-  ].filter(Boolean);
-}
 
 /// What stands between two pieces and is shorter than this is the seam of two files.
 const SEAM_MS = 1500;
@@ -143,8 +78,8 @@ function availability(cameras, number, pieces, whole) {
 }
 
 function identityForm(house, request) {
-  return section(t('request.identity'), form({ id: 'identity' }, async (element) => {
-    await post(`/v1/requests/${request.number}/identity`, { document: element.elements.document.value, seen: papersSeen(element) });
+  return section(t('request.identity'), form({ id: 'identity' }, async (element, once) => {
+    await post(`/v1/requests/${request.number}/identity`, { document: element.elements.document.value, seen: papersSeen(element) }, null, { ...once, seen: request.version });
     await house.refresh(t('request.identity.done'));
   },
   choices(t('request.identity.what'), 'radio', 'document', DOCUMENTS.map((one) => [one, word('document', one)]), t('request.identity.hint')),
@@ -153,8 +88,8 @@ function identityForm(house, request) {
 }
 
 function closeForm(house, request) {
-  return section(t('request.close'), form({ id: 'close' }, async () => {
-    await post(`/v1/requests/${request.number}/close`, {});
+  return section(t('request.close'), form({ id: 'close' }, async (_, once) => {
+    await post(`/v1/requests/${request.number}/close`, {}, null, { ...once, seen: request.version });
     await house.refresh(t('request.close.done'));
   }, h('p', {}, t(request.state === 'refused' ? 'request.close.why-refused' : 'request.close.why')), confirmation('sure', t('request.close.sure')),
   h('button', { type: 'submit', class: 'grave' }, t('request.close.send'))));
@@ -162,8 +97,8 @@ function closeForm(house, request) {
 
 /// Somebody objects to a refusal, for as long as that can be done.
 function objectForm(house, request) {
-  return section(t('request.object'), form({ id: 'object' }, async () => {
-    await post(`/v1/requests/${request.number}/objection`, {});
+  return section(t('request.object'), form({ id: 'object' }, async (_, once) => {
+    await post(`/v1/requests/${request.number}/objection`, {}, null, { ...once, seen: request.version });
     await house.refresh(t('request.object.done'));
   }, h('p', {}, t('request.object.why', { until: pointText(request.objection_until) })), confirmation('objects', t('request.object.sure')),
   h('button', { type: 'submit' }, t('request.object.send'))));
@@ -173,8 +108,8 @@ function objectForm(house, request) {
 function confirmHoldForm(house, request) {
   const [password, passwordLine] = passwordField(house, t('hold.password'));
   const { camera_hours: hours, confirm_until: until } = request.hold;
-  return section(t('request.big'), form({ id: 'confirm-big' }, async () => {
-    await postWithPassword(`/v1/requests/${request.number}/hold/confirmation`, { password: takePassword(password) });
+  return section(t('request.big'), form({ id: 'confirm-big' }, async (_, once) => {
+    await postWithPassword(`/v1/requests/${request.number}/hold/confirmation`, { password: takePassword(password) }, { ...once, seen: request.version });
     await house.refresh(t('hold.confirm.done'));
   }, h('p', {}, t('request.big.why', { hours, until: pointText(until) })), passwordLine,
   h('button', { type: 'submit' }, t('hold.confirm.send'))));

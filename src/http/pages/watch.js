@@ -64,8 +64,8 @@ function beginForm(house, grant) {
     !grant.is_here && t('viewing.elsewhere', { place: grant.conditions.terminal }),
   ].filter(Boolean);
   if (hindered.length > 0) return section(t('viewing.begin'), facts(boundsOf(grant)), hindered.map((why) => note(why, 'warning')));
-  return section(t('viewing.begin'), form({ id: 'begin-viewing' }, async () => {
-    await post(`/v1/grants/${grant.grant}/viewing`, { present: grant.conditions.present });
+  return section(t('viewing.begin'), form({ id: 'begin-viewing' }, async (_, once) => {
+    await post(`/v1/grants/${grant.grant}/viewing`, { present: grant.conditions.present }, null, once);
     await house.refresh();
   },
   h('p', {}, t('viewing.begin.why')),

@@ -43,6 +43,12 @@ export const LETTER_WORDS = {
     '{n} requests are overdue. Decide them now, and tell who asked.',
   ],
   'requests.next-due': ['답변하지 않은 요청 {n}건. 다음 기한: {when}', '{n} requests wait for an answer. The next is due {when}.'],
+  'requests.more': ['더 보기', 'Show more'],
+  'filter.title': ['번호, 날짜, 상태, 카메라로 찾기', 'Search by number, date, state or camera'],
+  'filter.any': ['전체', 'Any'],
+  'filter.number': ['번호', 'Number'],
+  'filter.from': ['접수 시작', 'Received from'],
+  'filter.to': ['접수 끝', 'Received before'],
   'search.title': ['이름으로 찾기', 'Search by name'],
   'search.name': ['이름', 'Name'],
   'search.hint': [
