@@ -1,7 +1,7 @@
 //! Two people before the same thing, one who clicks twice or is not answered, and lists that are longer than a part.
 
 use crate::browser::Browser;
-use crate::checks::{CONTACT, NAME, assert_quiet, look_over, open, sign_in, sign_out};
+use crate::checks::{CONTACT, NAME, assert_quiet, look_over, open, sign_in, sign_out, wait_for_page};
 use crate::site::{Site, now_ms, password, rfc3339};
 use crate::support::api::Api;
 use anyhow::{Context, Result, ensure};
@@ -154,7 +154,8 @@ fn click_twice(site: &Site, browser: &Browser, span: (i64, i64)) -> Result<()> {
           form.dispatchEvent(new SubmitEvent('submit', { cancelable: true }));
         }";
     browser.run(twice, &json!([]))?;
-    browser.wait_for_text("main .done", "is submitted")?;
+    browser.wait_for("it is open", "return location.hash.startsWith('#/requests/')", &json!([]))?;
+    wait_for_page(browser)?;
     ensure!(how_many(&mut desk)? == before + 2, "what was sent twice made two");
     fill_in(browser, span)?;
     let lose = "

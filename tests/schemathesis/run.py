@@ -43,7 +43,7 @@ def fuzz(plan, number, role, dir):
         plan["base"] + "/v1/openapi.json", "--phases", plan["phases"], "--checks", CHECKS, "--max-examples", plan["examples"],
         "--exclude-operation-id", LEFT_OUT, "--continue-on-failure", "--seed", "1", "--suppress-health-check", "all",
         "--generation-database", "none", "--generation-with-security-parameters", "false", "--no-color",
-        "--output-sanitize", "false", "--warnings", "off", "--rate-limit", RATE,
+        "--output-sanitize", "false", "--warnings", "off", "--rate-limit", RATE, "--request-timeout", "60",
     ]
     for name, value in headers.items():
         call += ["--header", f"{name}: {value}"]
