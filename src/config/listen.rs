@@ -84,8 +84,9 @@ pub(super) fn read_listen(mut http: Section<'_>, dir: &Path) -> Listen {
             http.refuse("tls", Fault::CertificateMissing);
             Some(Certificate::Own)
         }
-        (Encryption::None | Encryption::OwnCertificate, _, _) => {
-            http.refuse("tls", Fault::CertificateUnused);
+        (Encryption::None | Encryption::OwnCertificate, chain, _) => {
+            let unused = if chain.is_some() { "certificate" } else { "private_key" };
+            http.refuse(unused, Fault::CertificateUnused);
             Some(Certificate::Own)
         }
     };

@@ -10,10 +10,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// Scripts, pictures and connections of this origin alone; nothing is ever framed, and no script makes markup of a text.
+/// Scripts, pictures and connections of this origin alone; nothing is ever framed, and no script makes markup of a text but
+/// that of letters (`pages/letters.js`), which keeps plain elements of it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
-                      require-trusted-types-for 'script'; trusted-types 'none'";
+                      require-trusted-types-for 'script'; trusted-types letters";
 
 /// Every answer: pages, JSON, footage, problems.
 const ALWAYS: [(HeaderName, &str); 8] = [
