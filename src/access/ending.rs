@@ -21,6 +21,7 @@ impl Access {
         if self.ledger.damage().is_some() {
             return Ok(false);
         }
+        let mut checked = self.checked_months();
         if self.go_on_ending()? {
             return Ok(true);
         }
@@ -30,6 +31,7 @@ impl Access {
             return Ok(false);
         }
         self.begin_ending(file, next)?;
+        checked.oldest_is_gone();
         self.go_on_ending()?;
         Ok(true)
     }

@@ -410,7 +410,10 @@ mod bent {
         files(dir).into_iter().map(|(name, _)| dir.join(name)).collect()
     }
 
-    fn told_at_a_start(dir: &Path) -> Option<(String, Fault)> {
+    /// The file that is refused, and the fault.
+    type Told = Option<(String, Fault)>;
+
+    fn told_at_a_start(dir: &Path) -> Told {
         match Ledger::open(Arc::new(RealDisk), dir, SITE, |_| {}) {
             Ok(_) => None,
             Err(LedgerError::Damaged { file, fault }) => Some((file, fault)),
@@ -418,12 +421,12 @@ mod bent {
         }
     }
 
-    /// Whether a checkpoint kept elsewhere refuses it: the file, and the row.
-    fn told_elsewhere(dir: &Path, mark: CheckpointMark) -> Option<(String, Fault)> {
+    /// Whether a checkpoint kept elsewhere refuses it.
+    fn told_elsewhere(dir: &Path, mark: CheckpointMark) -> Told {
         verify_against(&files(dir), &Known { checkpoints: vec![mark], ..Known::default() }, |_| {}).err()
     }
 
-    fn bend(change: impl FnOnce(&Path, &[PathBuf])) -> (Option<(String, Fault)>, Option<(String, Fault)>) {
+    fn bend(change: impl FnOnce(&Path, &[PathBuf])) -> (Told, Told) {
         let dir = tempfile::tempdir().unwrap();
         let mark = three_months(dir.path());
         assert_eq!((told_at_a_start(dir.path()), told_elsewhere(dir.path(), mark)), (None, None), "control");
@@ -431,7 +434,7 @@ mod bent {
         (told_at_a_start(dir.path()), told_elsewhere(dir.path(), mark))
     }
 
-    fn named(told: Option<(String, Fault)>) -> (String, u64, FaultKind) {
+    fn named(told: Told) -> (String, u64, FaultKind) {
         let (file, fault) = told.expect("nobody noticed");
         (file, fault.line, fault.what)
     }

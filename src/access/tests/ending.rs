@@ -313,3 +313,23 @@ fn what_is_written_of_persons_may_be_kept_longer_than_the_ledgers_months() {
     let receipts = open.rows().into_iter().filter(|act| matches!(act, Act::PaperErased(_))).count();
     assert!(receipts >= 1);
 }
+
+#[test]
+fn no_month_is_erased_while_months_are_verified_and_none_is_left_out_behind_it() {
+    let clinic = Clinic::new();
+    let open = years_later(&clinic);
+    assert!(open.access.check_next_month().unwrap(), "the first of two");
+    let month = clinic.state().join("ledger").join(format!("{}.ledger", Month::of(START)));
+    let verifying = open.access.checked_months();
+    std::thread::scope(|scope| {
+        let ending = scope.spawn(|| open.access.end_old_month().unwrap());
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(!ending.is_finished() && month.exists(), "it waits");
+        drop(verifying);
+        assert!(ending.join().unwrap());
+    });
+    assert!(!month.exists());
+    open.access.check_next_month().unwrap();
+    let sum = clinic.state().join("ledger").join(format!("{}.sum", Month::of(START).plus(1)));
+    assert!(sum.exists(), "the second month is verified next, now that it is the first");
+}
