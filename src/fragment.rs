@@ -22,7 +22,7 @@ mod tests;
 
 pub use edit::{frame_places, frame_times, rebase, trim};
 pub use fragmenter::{Fragment, FragmentLimits, Fragmenter};
-pub use init::{holds_one_video_track, init_segment, rfc6381};
+pub use init::{holds_one_video_track, init_segment, note, rfc6381};
 
 use crate::domain::Codec;
 

@@ -9,8 +9,11 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
-use support::commands::{pass, wait_until};
+use support::commands::{pass, run, wait_until};
+use support::daemon::program;
 use support::peers::{Mount, Video};
 use support::probe;
 use support::scene::{PATIENCE, Scene, pictures, slug};
@@ -214,7 +217,7 @@ fn a_copy_is_the_whole_film_and_a_grant_without_one_gives_none() {
     scene.wait_for_cameras(&[YARD]).unwrap();
     let span = scene.record(&["/yard"], Duration::from_secs(4)).unwrap();
     let mut viewer = scene.sign_in("viewer").unwrap();
-    let (_, grant) = approved(&scene, span, &viewer, &json!({"copy": true}));
+    let (request, grant) = approved(&scene, span, &viewer, &json!({"copy": true}));
     let shown = pictures(&viewer, &grant, YARD).unwrap();
     let path = format!("/v1/grants/{grant}/cameras/{YARD}/film.mp4");
     let film = viewer.api.get(&path).unwrap().expect_status(200).unwrap();
@@ -223,6 +226,24 @@ fn a_copy_is_the_whole_film_and_a_grant_without_one_gives_none() {
     let file = scene.dir.path().join("film.mp4");
     std::fs::write(&file, &film.body).unwrap();
     assert_eq!(probe::picture_digests(file.to_str().unwrap(), &[]).unwrap(), shown);
+    // It says what it is a copy of, and carries a checkpoint of the ledger out of the house.
+    let carried = String::from_utf8_lossy(&film.body[..film.body.len().min(4096)]).into_owned();
+    assert!(carried.contains(&format!("custodian copy request={request} grant={grant} camera={YARD}\n")), "{carried}");
+    let verify = |ledger: &[PathBuf]| {
+        let mut verify = Command::new(program().unwrap());
+        verify.args(["ledger", "verify", "--json", "--checkpoint"]).arg(&file).args(ledger);
+        run(&mut verify, "", PATIENCE).unwrap()
+    };
+    let ledger = scene.site.ledger_files().unwrap();
+    let told = verify(&ledger);
+    assert!(told.status.success(), "{told:?}");
+    // Without the rows that it speaks for: cut off.
+    let cut = scene.dir.path().join("cut.jsonl");
+    let text = std::fs::read_to_string(&ledger[0]).unwrap();
+    let kept: String = text.lines().take(3).flat_map(|line| [line, "\n"]).collect();
+    std::fs::write(&cut, kept).unwrap();
+    let told = verify(&[cut]);
+    assert!(!told.status.success(), "{told:?}");
 
     let (_, watched) = approved(&scene, span, &viewer, &json!({}));
     viewer.begin_viewing(&watched).unwrap().expect_status(201).unwrap();

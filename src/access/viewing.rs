@@ -5,9 +5,9 @@ use super::viewings::{Showing, ViewingRefused, ViewingView};
 use super::{Access, AccessError, Caller};
 use crate::crypto::{DataKey, StreamOpener};
 use crate::domain::{AccountId, CameraNumber, GrantEnd, GrantId, RequestId, Role, SegmentId, Span, Utc, ViewingId};
-use crate::fragment::{frame_places, rebase, trim};
+use crate::fragment::{frame_places, note, rebase, trim};
 use crate::ledger::{Act, Actor, GrantConditions, GrantedView, ServedFootage, ViewRefusal};
-use crate::segment::{FragmentAt, SegmentReader};
+use crate::segment::{FragmentAt, SegmentError, SegmentReader};
 use crate::vault::{LiveSegment, VaultError};
 use serde::Serialize;
 use std::sync::PoisonError;
@@ -102,8 +102,14 @@ pub(super) type BrokenOff = Vec<(Actor, Act)>;
 /// A whole camera of a grant as one film: what a copy is made of.
 #[derive(Debug)]
 pub struct Film {
+    /// What a player needs first, and a note that it passes over: which grant this is a copy of, and a checkpoint of the
+    /// ledger, which so is kept elsewhere.
     pub init: Vec<u8>,
     pub entries: Vec<PlaylistEntry>,
+}
+
+fn damaged(what: &'static str) -> SegmentError {
+    SegmentError::Damaged { what, at_bytes: 0 }
 }
 
 /// Everything that had to hold before a picture is opened.
@@ -356,8 +362,7 @@ impl Access {
         let opener = StreamOpener::new(&opened.key)?;
         let plain = opened.reader.open_fragment(&opener, fragment).map_err(VaultError::from)?;
         let start = opened.live.span.from();
-        let damaged =
-            |_| VaultError::Segment(crate::segment::SegmentError::Damaged { what: "a fragment", at_bytes: 0 });
+        let damaged = |_| VaultError::Segment(damaged("a fragment"));
         let kept = trim(&plain, span.to().ticks_90k_since(start)).map_err(damaged)?;
         let Some(kept) = kept else {
             return self.refuse_view(caller, outside(), ViewRefusal::OutsideGrant, AccessError::OutsideGrant);
@@ -389,12 +394,17 @@ impl Access {
     ) -> Result<Film, AccessError> {
         let (found, ..) = self.granted(caller, grant, camera)?;
         self.must_be_copied(caller, &found, camera)?;
+        let request = found.request;
         let entries = self.playlist(caller, grant, camera, part)?.entries;
         if let Some(changed) = entries.iter().skip(1).find(|entry| entry.new_init) {
             return Err(ViewingRefused::SettingsChanged { at: changed.from }.into());
         }
         let first = entries.first().ok_or(AccessError::OutsideGrant)?;
-        Ok(Film { init: self.init(caller, grant, camera, first.segment)?, entries })
+        let mut init = self.init(caller, grant, camera, first.segment)?;
+        let mark = self.checkpoint_to_carry()?;
+        let text = format!("custodian copy request={request} grant={grant} camera={camera}\n{mark}");
+        init.extend(note(&text).map_err(|_| VaultError::Segment(damaged("a copy's note")))?);
+        Ok(Film { init, entries })
     }
 
     /// Records that a fragment was served, of so many bytes.

@@ -5,6 +5,8 @@ use crate::ledger::{CheckpointMark, Known, Verified, is_root_name, verify_agains
 use anyhow::Context;
 use clap::Subcommand;
 use serde::Serialize;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -24,8 +26,8 @@ pub(super) struct LedgerVerify {
     /// then fails. Without it the key in the ledger's own first row is taken.
     #[arg(long, value_name = "HEX")]
     signer: Option<String>,
-    /// A text with checkpoints kept elsewhere: lines of the system's journal (`journalctl -t custodian`), the foot of a
-    /// letter or of an export, copied or typed in. Rows that were cut off or written anew, under whatever key, then show.
+    /// Where checkpoints were kept elsewhere: lines of the system's journal (`journalctl -t custodian`), the foot of a
+    /// letter or of an export, copied or typed in, or a film that was handed out. Rows that were cut off or written anew, under whatever key, then show.
     /// `-` reads the standard input. Can be given several times.
     #[arg(long = "checkpoint", value_name = "FILE")]
     checkpoints: Vec<PathBuf>,
@@ -147,13 +149,12 @@ impl Told {
 fn read_checkpoints(files: &[PathBuf]) -> anyhow::Result<Vec<CheckpointMark>> {
     let mut found = Vec::new();
     for path in files {
-        let text = if path.as_os_str() == "-" {
-            std::io::read_to_string(std::io::stdin()).context("the standard input")?
+        let marks = if path.as_os_str() == "-" {
+            CheckpointMark::find_all(std::io::stdin().lock()).context("the standard input")?
         } else {
-            let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-            String::from_utf8_lossy(&bytes).into_owned()
+            let marks = File::open(path).and_then(|file| CheckpointMark::find_all(BufReader::new(file)));
+            marks.with_context(|| path.display().to_string())?
         };
-        let marks = CheckpointMark::find_all(&text);
         anyhow::ensure!(
             !marks.is_empty(),
             "{}: no checkpoint is in it; a line with `sequence=` and `head=` is wanted",

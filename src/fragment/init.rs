@@ -5,9 +5,9 @@ use super::{FragmentError, TIMESCALE};
 use crate::domain::{Codec, VideoParameters};
 use bytes::Bytes;
 use shiguredo_mp4::boxes::{
-    AvccBox, Brand, DinfBox, FtypBox, HdlrBox, HvccBox, MdhdBox, MdiaBox, MediaHeader, MinfBox, MoovBox, MvexBox,
-    MvhdBox, SampleEntry, StblBox, StcoBox, StscBox, StsdBox, StszBox, SttsBox, TkhdBox, TrakBox, TrexBox, UnknownBox,
-    VisualSampleEntryFields, VmhdBox,
+    AvccBox, Brand, DinfBox, FreeBox, FtypBox, HdlrBox, HvccBox, MdhdBox, MdiaBox, MediaHeader, MinfBox, MoovBox,
+    MvexBox, MvhdBox, SampleEntry, StblBox, StcoBox, StscBox, StsdBox, StszBox, SttsBox, TkhdBox, TrakBox, TrexBox,
+    UnknownBox, VisualSampleEntryFields, VmhdBox,
 };
 use shiguredo_mp4::{
     BoxSize, BoxType, Decode, Either, Encode, FixedPointNumber, LanguageCode, Mp4FileTime, SampleFlags,
@@ -33,6 +33,16 @@ pub fn init_segment(parameters: &VideoParameters) -> Result<Bytes, FragmentError
     let mut out = ftyp.encode_to_vec().map_err(FragmentError::Write)?;
     out.extend(movie(parameters)?.encode_to_vec().map_err(FragmentError::Write)?);
     Ok(out.into())
+}
+
+/// A box that players pass over (`free`: ISO/IEC 14496-12, 8.1.2), with a text that stands on lines of its own: what a film
+/// carries about itself.
+///
+/// # Errors
+/// [`FragmentError::Write`] when the text is longer than a box can be.
+pub fn note(text: &str) -> Result<Bytes, FragmentError> {
+    let note = FreeBox { payload: format!("\n{text}\n").into_bytes() };
+    Ok(note.encode_to_vec().map_err(FragmentError::Write)?.into())
 }
 
 /// The codec as playlists name it (RFC 6381; ISO/IEC 14496-15, annex E): `avc1.4d401f`, `hvc1.1.6.L93.B0`.

@@ -9,6 +9,7 @@ use crate::domain::{Digest, SiteId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::{self, BufRead};
 
 /// A checkpoint without the manifests' heads. Those stand in the ledger's own row, which the digest leads to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
@@ -67,9 +68,13 @@ impl CheckpointMark {
         Some(Self { site, sequence: sequence?, head: head?, signature })
     }
 
-    /// Every checkpoint in a text, in its order.
-    pub fn find_all(text: &str) -> Vec<Self> {
-        text.lines().filter_map(Self::find).collect()
+    /// Every checkpoint in a file, in its order. Only the lines that hold one need to be text: a film is none.
+    ///
+    /// # Errors
+    /// What reading says.
+    pub fn find_all(file: impl BufRead) -> io::Result<Vec<Self>> {
+        let marks = file.split(b'\n').map(|line| Ok(Self::find(&String::from_utf8_lossy(&line?))));
+        marks.filter_map(Result::transpose).collect()
     }
 }
 
@@ -157,6 +162,6 @@ mod tests {
         let typed = format!("  sequence=120, head={}", "ab".repeat(32));
         assert_eq!(CheckpointMark::find(&typed), Some(CheckpointMark { site: None, signature: None, ..mark() }));
         let text = format!("nothing here\n{line}\nsequence=1\nhead={}\n{line}\n", "ab".repeat(31));
-        assert_eq!(CheckpointMark::find_all(&text).len(), 2);
+        assert_eq!(CheckpointMark::find_all(text.as_bytes()).unwrap().len(), 2);
     }
 }
