@@ -8,7 +8,7 @@ use crate::ledger::{LedgerError, MonthFile, SumMaker};
 use crate::vault::overwrite_state_file;
 use std::io;
 use std::path::Path;
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// All of them are verified again after this.
@@ -22,7 +22,19 @@ pub(super) struct CheckedMonths {
     begun: Option<Duration>,
 }
 
+impl CheckedMonths {
+    /// The oldest month is erased: those behind it move up.
+    pub fn oldest_is_gone(&mut self) {
+        self.next = self.next.saturating_sub(1);
+    }
+}
+
 impl Access {
+    /// Held while months are verified, and while one is erased: half an erased month would be called damaged.
+    pub(super) fn checked_months(&self) -> MutexGuard<'_, CheckedMonths> {
+        self.checked_months.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Overwrites a file of the state directory, and takes its name away. Not flushed: the name leads to zeros, and whoever
     /// finds it again takes it away again.
     pub(super) fn erase_state_file(&self, path: &Path) -> Result<Overwrite, LedgerError> {
@@ -42,7 +54,7 @@ impl Access {
     /// after a start that finds it.
     pub fn check_next_month(&self) -> Result<bool, AccessError> {
         let now = self.time.clock().monotonic();
-        let mut checked = self.checked_months.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut checked = self.checked_months();
         let months = self.ledger.pages().months()?;
         if checked.begun.is_some_and(|begun| now.saturating_sub(begun) >= AGAIN_AFTER) {
             *checked = CheckedMonths::default();

@@ -96,4 +96,8 @@ impl Correspondence {
     pub fn of(&self, request: RequestId) -> Option<&Told> {
         self.0.get(&request)
     }
+
+    pub fn retain(&mut self, counts: impl Fn(RequestId) -> bool) {
+        self.0.retain(|request, _| counts(*request));
+    }
 }

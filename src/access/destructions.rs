@@ -3,6 +3,7 @@
 //! A day is confirmed as far as a row. Rows of that day that come later (a clock that was set back writes some) make it
 //! unconfirmed again, and the whole day is confirmed anew: one report a day, and never a part that nobody has seen.
 
+mod ended;
 mod summed;
 
 use super::texts::check_text;
@@ -53,6 +54,22 @@ struct DayTally {
 }
 
 impl DayTally {
+    fn take(&mut self, sequence: u64, receipt: &DestructionReceipt) {
+        if self.rows == 0 {
+            self.first = sequence;
+        }
+        self.last = sequence;
+        self.rows += 1;
+        self.segments += u64::from(receipt.segments);
+        self.bytes += receipt.bytes;
+        self.failures += u32::from(is_failure(receipt));
+        self.unproven.take(receipt);
+        if receipt.trigger == DestructionTrigger::Early {
+            self.early.0 += u64::from(receipt.segments);
+            self.early.1 += receipt.bytes;
+        }
+    }
+
     fn is_confirmed(&self) -> bool {
         self.confirmations.last().is_some_and(|confirmed| confirmed.up_to >= self.last)
     }
@@ -131,20 +148,7 @@ impl Destructions {
     /// Takes a row in.
     pub fn apply(&mut self, row: &Row) {
         if let Act::FootageDestroyed(receipt) = &row.act {
-            let tally = self.days.entry(LocalDay::of(row.at, &self.zone)).or_default();
-            if tally.rows == 0 {
-                tally.first = row.sequence;
-            }
-            tally.last = row.sequence;
-            tally.rows += 1;
-            tally.segments += u64::from(receipt.segments);
-            tally.bytes += receipt.bytes;
-            tally.failures += u32::from(is_failure(receipt));
-            tally.unproven.take(receipt);
-            if receipt.trigger == DestructionTrigger::Early {
-                tally.early.0 += u64::from(receipt.segments);
-                tally.early.1 += receipt.bytes;
-            }
+            self.days.entry(LocalDay::of(row.at, &self.zone)).or_default().take(row.sequence, receipt);
         } else if let Act::DestructionConfirmed { day, up_to, failures, acknowledged, report, stated, .. } = &row.act {
             let by = match row.actor {
                 Actor::Person { account, .. } => Some(account),

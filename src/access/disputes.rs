@@ -11,7 +11,7 @@ use crate::domain::request::{DisputeGround, DisputeOutcome, OPERATING_ROOM_ROUTE
 use crate::domain::{AccountId, CameraClass, CameraNumber, DisputeId, RequestId, Retention, Role, Span, Utc};
 use crate::ledger::{Act, GrantedView, Row};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const READS: [Role; 3] = [Role::Staff, Role::Officer, Role::Auditor];
 
@@ -58,7 +58,11 @@ impl Dispute {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Disputes(BTreeMap<DisputeId, Dispute>);
+pub(super) struct Disputes {
+    all: BTreeMap<DisputeId, Dispute>,
+    /// The newest row of each.
+    newest: BTreeMap<DisputeId, u64>,
+}
 
 impl Disputes {
     pub fn apply(&mut self, row: &Row) {
@@ -74,10 +78,12 @@ impl Disputes {
                     marked_by: person_of(row.actor),
                     settled: None,
                 };
-                self.0.insert(*dispute, new);
+                self.all.insert(*dispute, new);
+                self.newest.insert(*dispute, row.sequence);
             }
             Act::DisputeSettled { dispute, outcome } => {
-                if let Some(known) = self.0.get_mut(dispute).filter(|known| known.settled.is_none()) {
+                if let Some(known) = self.all.get_mut(dispute).filter(|known| known.settled.is_none()) {
+                    self.newest.insert(*dispute, row.sequence);
                     known.settled = Some(Settled { at: row.at, by: person_of(row.actor), outcome: *outcome });
                 }
             }
@@ -86,18 +92,38 @@ impl Disputes {
     }
 
     fn next(&self) -> DisputeId {
-        DisputeId(self.0.keys().next_back().map_or(1, |last| last.0 + 1))
+        DisputeId(self.all.keys().next_back().map_or(1, |last| last.0 + 1))
+    }
+
+    /// Those that are not settled.
+    pub fn open(&self) -> impl Iterator<Item = &Dispute> {
+        self.all.values().filter(|dispute| dispute.settled.is_none())
+    }
+
+    /// Those that are open, or about a request that counts, or that a row from this one on speaks of; and the last one, so
+    /// that no number comes twice.
+    pub fn needed(&self, first: u64, counts: impl Fn(RequestId) -> bool) -> BTreeSet<DisputeId> {
+        let is_told = |dispute: &Dispute| self.newest.get(&dispute.dispute).is_some_and(|row| *row >= first);
+        let is_needed =
+            |dispute: &&Dispute| dispute.settled.is_none() || dispute.request.is_some_and(&counts) || is_told(dispute);
+        let needed = self.all.values().filter(is_needed).map(|dispute| dispute.dispute);
+        needed.chain(self.all.keys().next_back().copied()).collect()
+    }
+
+    pub fn retain(&mut self, counts: impl Fn(DisputeId) -> bool) {
+        self.all.retain(|dispute, _| counts(*dispute));
+        self.newest.retain(|dispute, _| counts(*dispute));
     }
 
     /// The first open one that reaches a camera in a span.
     pub fn over(&self, camera: CameraNumber, span: Span) -> Option<&Dispute> {
-        self.0.values().find(|dispute| dispute.reaches(camera, span))
+        self.all.values().find(|dispute| dispute.reaches(camera, span))
     }
 
     /// The first open one that is about a request, or reaches what it asks for.
     pub fn over_request(&self, request: RequestId, cameras: &[CameraNumber], span: Span) -> Option<&Dispute> {
         let about = |dispute: &&Dispute| dispute.settled.is_none() && dispute.request == Some(request);
-        self.0.values().find(about).or_else(|| cameras.iter().find_map(|camera| self.over(*camera, span)))
+        self.all.values().find(about).or_else(|| cameras.iter().find_map(|camera| self.over(*camera, span)))
     }
 }
 
@@ -154,11 +180,11 @@ impl Access {
         caller.must_be(&READS)?;
         let registry = self.registry();
         let within = |dispute: &&Dispute| caller.must_reach(&dispute.cameras).is_ok();
-        Ok(registry.disputes.0.values().rev().filter(within).cloned().collect())
+        Ok(registry.disputes.all.values().rev().filter(within).cloned().collect())
     }
 
     fn dispute(&self, dispute: DisputeId) -> Result<Dispute, AccessError> {
-        self.registry().disputes.0.get(&dispute).cloned().ok_or(AccessError::NoSuchDispute)
+        self.registry().disputes.all.get(&dispute).cloned().ok_or(AccessError::NoSuchDispute)
     }
 
     /// Refuses what is disputed, of a request and of what it asks for.

@@ -48,13 +48,17 @@ impl OnceKeys {
         }
     }
 
+    pub fn retain(&mut self, counts: impl Fn(Thing) -> bool) {
+        self.made.retain(|(_, thing)| counts(*thing));
+    }
+
     fn find(&self, key: Digest) -> Option<(Once, Thing)> {
         self.made.iter().rev().find(|(once, _)| once.key == key).copied()
     }
 }
 
 /// What a row makes; `None` where it makes nothing new that is asked for under a key.
-fn made_by(act: &Act) -> Option<Thing> {
+pub(super) fn made_by(act: &Act) -> Option<Thing> {
     match act {
         Act::RequestSubmitted { request, .. } => Some(Thing::Request(*request)),
         Act::HoldOrdered { hold, .. } => Some(Thing::Hold(*hold)),

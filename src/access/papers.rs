@@ -24,6 +24,8 @@ const LOOKED_AGAIN_AFTER: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct PaperLife {
     pub cited: Utc,
+    /// The newest row that cites it.
+    pub row: u64,
     pub erased: Option<Utc>,
 }
 
@@ -35,12 +37,13 @@ impl Papers {
     /// Takes a row; `cited` is whose paper it cites.
     pub fn apply(&mut self, row: &Row, cited: Option<PaperOf>) {
         if let Act::PaperErased(PaperErased { of, cited, .. }) = &row.act {
-            self.0.insert(*of, PaperLife { cited: *cited, erased: Some(row.at) });
+            let cited_by = self.0.get(of).map_or(0, |known| known.row);
+            self.0.insert(*of, PaperLife { cited: *cited, row: cited_by, erased: Some(row.at) });
         }
         if let Some(of) = cited {
-            let life = self.0.entry(of).or_insert(PaperLife { cited: row.at, erased: None });
+            let life = self.0.entry(of).or_insert(PaperLife { cited: row.at, row: row.sequence, erased: None });
             // Of a clock that was set back the later time counts.
-            life.cited = life.cited.max(row.at);
+            (life.cited, life.row) = (life.cited.max(row.at), row.sequence);
         }
     }
 
@@ -51,11 +54,29 @@ impl Papers {
     pub fn iter(&self) -> impl Iterator<Item = (PaperOf, PaperLife)> {
         self.0.iter().map(|(of, life)| (*of, *life))
     }
+
+    /// Of what does not count, and is erased, nothing is known but that.
+    pub fn forget(&mut self, counts: impl Fn(PaperOf) -> bool) {
+        self.0.retain(|of, life| {
+            if !counts(*of) {
+                life.row = 0;
+            }
+            life.row > 0 || life.erased.is_some()
+        });
+    }
 }
 
 impl Registry {
+    pub(super) fn is_known(&self, of: PaperOf) -> bool {
+        match of {
+            PaperOf::Request(request) => self.requests.contains_key(&request),
+            PaperOf::Hold(hold) => self.holds.contains_key(&hold),
+            PaperOf::Operation(operation) => self.operations.contains_key(&operation),
+        }
+    }
+
     /// Whether nothing is done with it any more.
-    fn is_settled(&self, of: PaperOf) -> bool {
+    pub(super) fn is_settled(&self, of: PaperOf) -> bool {
         match of {
             PaperOf::Request(request) => self.requests.get(&request).is_some_and(|known| {
                 let is_granted =

@@ -89,6 +89,8 @@ pub(super) struct Viewing {
     /// Footage that was shown so far.
     pub seen: Vec<GrantedView>,
     pub ended: Option<(Utc, ViewingEnd)>,
+    /// The row of its end, which tells all that was shown before.
+    pub ended_by: Option<u64>,
 }
 
 /// The keys that the site's first row names.
@@ -197,7 +199,8 @@ impl Registry {
             }
             Act::ViewingEnded(ended) => {
                 if let Some(known) = self.viewings.get_mut(&ended.viewing) {
-                    known.ended = Some((row.at, ended.how));
+                    (known.ended, known.ended_by) = (Some((row.at, ended.how)), Some(row.sequence));
+                    ended.seen.iter().for_each(|view| add_seen(&mut known.seen, view.camera, view.span));
                 }
             }
             Act::FileOpened { .. }
@@ -253,6 +256,7 @@ impl Registry {
             present: begun.present,
             seen: Vec::new(),
             ended: None,
+            ended_by: None,
         };
         self.viewings.insert(begun.viewing, new);
     }

@@ -14,6 +14,8 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+const REMOVED: &str = "removed";
+const WITHDRAWN: &str = "withdrawn";
 /// How long a one-time code can be used.
 pub(super) const CODE_LASTS: Duration = Duration::from_secs(72 * 3_600);
 
@@ -127,7 +129,7 @@ impl Member {
 pub(super) struct Members {
     all: BTreeMap<AccountId, Member>,
     /// Keys whose slots are to be overwritten, and are not known to be.
-    leaving: BTreeMap<PublicKey, LeavingKey>,
+    leaving: BTreeMap<PublicKey, (AccountId, LeavingKey)>,
 }
 
 /// Where slots of a key stand that is somebody's no more.
@@ -163,7 +165,7 @@ impl Members {
             (released(keys), released(kept), LeavingKey::Release),
         ] {
             if let Some(old) = old.filter(|old| Some(*old) != new) {
-                self.leaving.insert(old, kind);
+                self.leaving.insert(old, (account, kind));
             }
             if let Some(new) = new {
                 self.leaving.remove(&new);
@@ -184,7 +186,23 @@ impl Members {
     }
 
     pub fn leaving(&self) -> Vec<(PublicKey, LeavingKey)> {
-        self.leaving.iter().map(|(key, kind)| (*key, *kind)).collect()
+        self.leaving.iter().map(|(key, (_, kind))| (*key, *kind)).collect()
+    }
+
+    /// Whether slots of a key that was this account's are to be overwritten yet.
+    pub fn is_leaving(&self, account: AccountId) -> bool {
+        self.leaving.values().any(|(of, _)| *of == account)
+    }
+
+    /// Of these accounts nothing is told any more but that they were there.
+    pub fn forget(&mut self, removed: &BTreeSet<AccountId>) {
+        for (_, member) in self.all.iter_mut().filter(|(account, _)| removed.contains(account)) {
+            let is_end = |event: &RightsEvent| matches!(event.what, REMOVED | WITHDRAWN);
+            let ends = std::mem::take(&mut member.history).into_iter().filter(is_end);
+            // What they were before is told by rows that are gone.
+            let history = ends.map(|event| RightsEvent { before: None, ..event }).collect();
+            *member = Member { file: member.file, history, ..Member::default() };
+        }
     }
 
     /// The session key of an account whose role reads persons.
@@ -327,14 +345,14 @@ fn event_of(row: &Row, before: Option<Role>) -> Option<RightsEvent> {
         Act::RightsRequested { role, cameras, ends, reason, .. } => {
             ("requested", terms(role, cameras, ends), Some(reason), None)
         }
-        Act::RightsWithdrawn { reason, .. } => ("withdrawn", None, Some(reason), None),
+        Act::RightsWithdrawn { reason, .. } => (WITHDRAWN, None, Some(reason), None),
         Act::RightsGranted { role, cameras, ends, reason, requester, .. } => {
             ("granted", terms(role, cameras, ends), Some(reason), *requester)
         }
         Act::RightsChanged { role, cameras, ends, reason, requester, .. } => {
             ("changed", terms(role, cameras, ends), Some(reason), *requester)
         }
-        Act::RightsRemoved { reason, .. } => ("removed", None, Some(reason), None),
+        Act::RightsRemoved { reason, .. } => (REMOVED, None, Some(reason), None),
         Act::PasswordReset { reason, .. } => ("reset", None, Some(reason), None),
         Act::KeysMade { .. } => ("keys-made", None, None, None),
         Act::PasswordChanged { .. } => ("password-changed", None, None, None),

@@ -31,6 +31,7 @@ mod damage;
 mod decisions;
 mod destructions;
 mod disputes;
+mod ending;
 mod erasure;
 mod forgeries;
 mod holds;
@@ -95,6 +96,7 @@ struct Clinic {
     checkpoints_to: Option<PathBuf>,
     requests: RequestRules,
     terminals: Vec<Terminal>,
+    papers: Duration,
 }
 
 struct Open {
@@ -148,6 +150,7 @@ impl Clinic {
             checkpoints_to,
             requests,
             terminals,
+            papers: DAY * 1_096,
         }
     }
 
@@ -187,7 +190,7 @@ impl Clinic {
             due_days: 10,
             remind_days: vec![3, 7, 9],
             holidays: BTreeSet::new(),
-            papers: DAY * 1_096,
+            papers: self.papers,
             viewing_place: Some("Server room".into()),
             contact: Some("02-123-4567".into()),
             objection: DAY * 30,

@@ -36,6 +36,10 @@ impl Versions {
         self.0.insert(thing, sequence);
     }
 
+    pub fn retain(&mut self, counts: impl Fn(Thing) -> bool) {
+        self.0.retain(|thing, _| counts(*thing));
+    }
+
     /// Zero for what there never was.
     pub fn of(&self, thing: Thing) -> u64 {
         self.0.get(&thing).copied().unwrap_or_default()

@@ -239,7 +239,8 @@ impl Ledger {
         }
         for (number, name) in names.iter().enumerate() {
             let path = dir.join(name);
-            let before = (number > 0 || root.is_some()).then_some((ledger.next_sequence, ledger.head));
+            // The first one follows on the root, or on nothing: whoever takes it away takes the beginning.
+            let before = Some((ledger.next_sequence, ledger.head));
             let file = ledger.disk.open(&path, Access::Read).map_err(|e| read(name, e))?;
             // The newest one grows.
             let signer = signer.filter(|_| number + 1 < names.len());

@@ -139,7 +139,8 @@ impl MonthSum {
         sum
     }
 
-    fn parse(bytes: &[u8], signer: &VerifyingKey) -> Option<Self> {
+    /// `None` for what is none, or is not signed by `signer`.
+    pub fn parse(bytes: &[u8], signer: &VerifyingKey) -> Option<Self> {
         let end = bytes.strip_suffix(b"\n")?.iter().rposition(|byte| *byte == b'\n')? + 1;
         let (signed, last) = bytes.split_at(end);
         let digits = std::str::from_utf8(last).ok()?.trim_end().strip_prefix("signature ")?;
@@ -171,8 +172,13 @@ impl MonthSum {
     }
 
     /// The file's end: the number of the row that follows, the digest there, and how long it is.
-    pub(super) fn end(&self) -> (u64, Digest, u64) {
+    pub fn end(&self) -> (u64, Digest, u64) {
         (self.header.last + 1, self.header.head, self.header.bytes)
+    }
+
+    /// The rows that a start needs.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
     }
 
     pub(super) fn into_rows(self) -> Vec<Row> {

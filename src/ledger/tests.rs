@@ -383,3 +383,146 @@ mod elsewhere {
         }
     }
 }
+
+/// What somebody does with the ledger's directory in hand.
+mod bent {
+    use super::*;
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    const MONTH: Duration = Duration::from_secs(31 * 86_400);
+
+    /// Three months, each with a checkpoint; and the newest of those, as it was sent elsewhere.
+    fn three_months(dir: &Path) -> CheckpointMark {
+        let ledger = SharedLedger::new(written(dir));
+        let (mut at, mut newest) = (NOW.saturating_add(MONTH), None);
+        for account in 5..8 {
+            ledger
+                .append(at, Actor::Daemon, Act::SignInFailed { account: Some(AccountId(account)), count: 1 })
+                .unwrap();
+            newest = Some(ledger.checkpoint(at, &signing_key(), Vec::new()).unwrap().1);
+            at = at.saturating_add(MONTH);
+        }
+        newest.unwrap()
+    }
+
+    fn paths(dir: &Path) -> Vec<PathBuf> {
+        files(dir).into_iter().map(|(name, _)| dir.join(name)).collect()
+    }
+
+    /// The file that is refused, and the fault.
+    type Told = Option<(String, Fault)>;
+
+    fn told_at_a_start(dir: &Path) -> Told {
+        match Ledger::open(Arc::new(RealDisk), dir, SITE, |_| {}) {
+            Ok(_) => None,
+            Err(LedgerError::Damaged { file, fault }) => Some((file, fault)),
+            Err(e) => panic!("{e}"),
+        }
+    }
+
+    /// Whether a checkpoint kept elsewhere refuses it.
+    fn told_elsewhere(dir: &Path, mark: CheckpointMark) -> Told {
+        verify_against(&files(dir), &Known { checkpoints: vec![mark], ..Known::default() }, |_| {}).err()
+    }
+
+    fn bend(change: impl FnOnce(&Path, &[PathBuf])) -> (Told, Told) {
+        let dir = tempfile::tempdir().unwrap();
+        let mark = three_months(dir.path());
+        assert_eq!((told_at_a_start(dir.path()), told_elsewhere(dir.path(), mark)), (None, None), "control");
+        change(dir.path(), &paths(dir.path()));
+        (told_at_a_start(dir.path()), told_elsewhere(dir.path(), mark))
+    }
+
+    fn named(told: Told) -> (String, u64, FaultKind) {
+        let (file, fault) = told.expect("nobody noticed");
+        (file, fault.line, fault.what)
+    }
+
+    #[test]
+    fn cut_at_whichever_row_it_is_refused_and_the_first_missing_row_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let mark = three_months(dir.path());
+        let whole = files(dir.path());
+        assert_eq!(whole.len(), 4);
+        for (number, (name, bytes)) in whole.iter().enumerate() {
+            let ends: Vec<usize> =
+                bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at + 1).collect();
+            for rows in 1..ends.len() {
+                let path = dir.path().join(name);
+                std::fs::write(&path, &bytes[..ends[rows - 1]]).unwrap();
+                let is_newest = number + 1 == whole.len();
+                let (at_start, elsewhere) = (told_at_a_start(dir.path()), told_elsewhere(dir.path(), mark));
+                if !is_newest {
+                    let next = &whole[number + 1].0;
+                    assert_eq!(named(at_start), (next.clone(), 1, FaultKind::Detached), "{name} to row {rows}");
+                    assert_eq!(named(elsewhere), (next.clone(), 1, FaultKind::Detached));
+                } else if rows < ends.len() - 1 {
+                    let (file, line, what) = named(elsewhere);
+                    assert_eq!((&file, line), (name, rows as u64 + 1));
+                    assert!(matches!(what, FaultKind::CutOff { wanted, .. } if wanted == mark.sequence), "{what}");
+                }
+                std::fs::write(&path, bytes).unwrap();
+            }
+        }
+        assert_eq!(told_at_a_start(dir.path()), None);
+    }
+
+    #[test]
+    fn a_month_that_is_taken_away_is_missed_whichever_it_is() {
+        for gone in 0..3 {
+            let (at_start, _) = bend(|_, paths| std::fs::remove_file(&paths[gone]).unwrap());
+            let (file, line, what) = named(at_start);
+            assert_eq!((line, what), (1, FaultKind::Detached), "without month {gone}: {file}");
+        }
+        let (_, elsewhere) = bend(|_, paths| std::fs::remove_file(&paths[3]).unwrap());
+        assert!(matches!(named(elsewhere).2, FaultKind::CutOff { .. }), "the newest");
+    }
+
+    #[test]
+    fn months_that_change_places_do_not_follow_on_each_other() {
+        for (one, other) in [(0, 1), (1, 2), (0, 3), (2, 3)] {
+            let swap = |dir: &Path, paths: &[PathBuf]| {
+                let aside = dir.join("aside");
+                std::fs::rename(&paths[one], &aside).unwrap();
+                std::fs::rename(&paths[other], &paths[one]).unwrap();
+                std::fs::rename(&aside, &paths[other]).unwrap();
+            };
+            let (at_start, elsewhere) = bend(swap);
+            let (file, line, what) = named(at_start);
+            assert_eq!((line, what), (1, FaultKind::Detached), "{one} and {other}: {file}");
+            assert!(elsewhere.is_some());
+        }
+    }
+
+    #[test]
+    fn a_row_that_stands_twice_is_named_in_whichever_month() {
+        for month in 0..4 {
+            let twice = |_: &Path, paths: &[PathBuf]| {
+                let bytes = std::fs::read(&paths[month]).unwrap();
+                let second = bytes.iter().position(|b| *b == b'\n').unwrap() + 1;
+                let end = second + bytes[second..].iter().position(|b| *b == b'\n').unwrap() + 1;
+                std::fs::write(&paths[month], [&bytes[..end], &bytes[second..]].concat()).unwrap();
+            };
+            let (at_start, elsewhere) = bend(twice);
+            assert_eq!(named(at_start).1, 3);
+            assert_eq!(named(elsewhere).1, 3);
+        }
+    }
+
+    #[test]
+    fn an_old_copy_of_the_whole_directory_is_refused_by_what_is_kept_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(written(dir.path()));
+        let old = files(dir.path());
+        let ledger = SharedLedger::new(open(dir.path()).0);
+        let (_, mark) = ledger.checkpoint(NOW.saturating_add(MONTH * 2), &signing_key(), Vec::new()).unwrap();
+        drop(ledger);
+        paths(dir.path()).iter().for_each(|path| std::fs::remove_file(path).unwrap());
+        old.iter().for_each(|(name, bytes)| std::fs::write(dir.path().join(name), bytes).unwrap());
+        let (file, line, what) = named(told_elsewhere(dir.path(), mark));
+        let last = old[1].1.iter().filter(|byte| **byte == b'\n').count() as u64;
+        assert_eq!((file.as_str(), line), ("2026-12.ledger", last + 1));
+        assert!(matches!(what, FaultKind::CutOff { wanted, .. } if wanted == mark.sequence));
+    }
+}

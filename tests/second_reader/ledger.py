@@ -36,19 +36,41 @@ def signed_bytes(act: dict) -> bytes:
     return b"custodian checkpoint 1" + text.encode()
 
 
-def read_root(name: str, content: bytes) -> dict:
-    """What is carried on of months that are erased: a header, rows as they stood, and a digest over it all."""
-    end = content.rstrip(b"\n").rfind(b"\n") + 1
-    told, last = content[:end], content[end:]
-    refuse_unless(last == b"end " + sha256(told).hexdigest().encode() + b"\n", "is not whole")
-    lines = told.splitlines()
+def split_end(content: bytes) -> tuple[bytes, bytes]:
+    """All but the last line, and that."""
+    end = content[:-1].rfind(b"\n") + 1
+    return content[:end], content[end:]
+
+
+def read_lines(told: bytes, fields: set[str], counted: str) -> tuple[dict, list[dict]]:
+    """A header of these fields, then as many rows as it says."""
+    lines = told.split(b"\n")[:-1]
     header = json.loads(lines[0])
-    refuse_unless(set(header) == {"version", "site", "month", "last", "head", "rows"}, "has other fields")
-    refuse_unless(header["version"] == 1 and header["rows"] == len(lines) - 1, "is not whole")
-    refuse_unless(name == f"root-{header['month']}", "is another month's")
+    refuse_unless(set(header) == fields, "has other fields")
+    refuse_unless(header["version"] == 1 and header[counted] == len(lines) - 1, "is not whole")
     rows = [parse_row(split_line(line)[1]) for line in lines[1:]]
     refuse_unless(all(row is not None for row in rows), "is no row")
+    return header, rows
+
+
+def read_root(name: str | None, content: bytes) -> dict:
+    """What is carried on of months that are erased: a header, rows as they stood, and a digest over it all."""
+    told, last = split_end(content)
+    refuse_unless(last == b"end " + sha256(told).hexdigest().encode() + b"\n", "is not whole")
+    header, rows = read_lines(told, {"version", "site", "month", "last", "head", "rows"}, "rows")
+    refuse_unless(name in (None, f"root-{header['month']}"), "is another month's")
     return header | {"acts": [row["act"] for row in rows], "digest": sha256(content).hexdigest()}
+
+
+def read_sum(content: bytes, signer: bytes) -> dict:
+    """What a month adds up to, signed by the site."""
+    told, last = split_end(content)
+    refuse_unless(last.startswith(b"signature ") and last.endswith(b"\n"), "is not signed")
+    signed = b"custodian ledger sum 1" + sha256(told).digest()
+    refuse_unless(is_signed(signer, bytes.fromhex(last[10:].decode()), signed), "is not signed by the site")
+    fields = {"version", "site", "month", "bytes", "first", "last", "previous", "head", "kept", "others"}
+    header, rows = read_lines(told, fields, "kept")
+    return header | {"rows": len(rows)}
 
 
 class Ledger:

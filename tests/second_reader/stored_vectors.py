@@ -375,6 +375,75 @@ def closed_ledger() -> Chain:
     return chain
 
 
+def ledger_with_a_key() -> Chain:
+    """A row of an idempotency key, and what was made under it."""
+    chain, officer = a_ledger(), {"who": "person", "account": 1, "address": "127.0.0.1"}
+    chain.add({"kind": "once", "key": sha256(b"a key").hexdigest(), "body": sha256(b"a body").hexdigest()}, officer)
+    chain.add({"kind": "operation-started", "operation": 1, "camera": 7, "asked_by": "guardian",
+               "persons": bytes(32).hex()}, officer)
+    return chain
+
+
+def as_line(told: dict) -> bytes:
+    return json.dumps(told, separators=(",", ":")).encode() + b"\n"
+
+
+def roots() -> list[Vector]:
+    """Told are the rows that are carried on, and the number and digest that the ledger goes on from."""
+    chain = a_ledger()
+    header = {"version": 1, "site": SITE.hex(), "month": "2026-11", "last": chain.sequence, "head": chain.head.hex(),
+              "rows": 2}
+
+    def written(lines: list[bytes] = chain.lines[1:3], **other: object) -> bytes:
+        told = as_line(header | other) + b"".join(lines)
+        return told + b"end " + sha256(told).hexdigest().encode() + b"\n"
+
+    whole = written()
+    return [
+        ("root", "whole", whole, {"rows": 2, "last": chain.sequence, "head": chain.head.hex()}),
+        ("root", "whole_of_nothing", written([], rows=0), {"rows": 0, "last": chain.sequence, "head": chain.head.hex()}),
+        ("root", "version_2", written(version=2), None),
+        ("root", "field_that_is_not_known", written(more=1), None),
+        ("root", "row_less_than_it_says", written(chain.lines[1:2]), None),
+        ("root", "row_more_than_it_says", written(chain.lines[1:4]), None),
+        ("root", "row_that_is_none", written([chain.lines[1], b"no row\n"]), None),
+        ("root", "row_changed", whole.replace(b'"account":1', b'"account":2'), None),
+        ("root", "cut_short", whole[:-30], None),
+        ("root", "without_its_end", whole[:whole.rindex(b"end ")], None),
+        ("root", "more_behind_it", whole + b"\n", None),
+        ("root", "empty", b"", None),
+    ]
+
+
+def sums() -> list[Vector]:
+    """Told are the rows that are kept, and the number and digest of the month's last row."""
+    chain = a_ledger()
+    header = {"version": 1, "site": SITE.hex(), "month": "2026-11", "bytes": sum(map(len, chain.lines)), "first": 1,
+              "last": chain.sequence, "previous": bytes(32).hex(), "head": chain.head.hex(), "kept": 2, "others": "{}"}
+
+    def written(lines: list[bytes] = chain.lines[1:3], signer: bytes = SIGNER, **other: object) -> bytes:
+        told = as_line(header | other) + b"".join(lines)
+        signature = Ed25519PrivateKey.from_private_bytes(signer).sign(b"custodian ledger sum 1" + sha256(told).digest())
+        return told + b"signature " + signature.hex().encode() + b"\n"
+
+    whole = written()
+    return [
+        ("sum", "whole", whole, {"rows": 2, "last": chain.sequence, "head": chain.head.hex()}),
+        ("sum", "whole_of_receipts_alone", written([], kept=0), {"rows": 0, "last": chain.sequence, "head": chain.head.hex()}),
+        ("sum", "signed_by_another", written(signer=KEY), None),
+        ("sum", "version_2", written(version=2), None),
+        ("sum", "field_that_is_not_known", written(more=1), None),
+        ("sum", "row_less_than_it_says", written(chain.lines[1:2]), None),
+        ("sum", "row_more_than_it_says", written(chain.lines[1:4]), None),
+        ("sum", "row_that_is_none", written([chain.lines[1], b"no row\n"]), None),
+        ("sum", "row_changed", whole.replace(b'"account":1', b'"account":2'), None),
+        ("sum", "cut_short", whole[:-30], None),
+        ("sum", "without_its_signature", whole[:whole.rindex(b"signature ")], None),
+        ("sum", "more_behind_it", whole + b"\n", None),
+        ("sum", "empty", b"", None),
+    ]
+
+
 def ledgers() -> list[Vector]:
     """Told are the rows that verify, and the first that does not."""
     lines = a_ledger().lines
@@ -388,6 +457,7 @@ def ledgers() -> list[Vector]:
     found = [
         ("whole", lines, told(11)),
         ("whole_with_a_closed_manifest", closed_ledger().lines, told(12)),
+        ("whole_with_an_idempotency_key", ledger_with_a_key().lines, told(13)),
         ("row_changed", [*lines[:3], changed_row, *lines[4:]], told(3, 4)),
         ("row_taken_out", lines[:3] + lines[4:], told(3, 4)),
         ("rows_swapped", [*lines[:3], lines[4], lines[3], *lines[5:]], told(3, 4)),
@@ -404,4 +474,4 @@ def ledgers() -> list[Vector]:
 
 def stored_vectors() -> list[Vector]:
     """Kind, name, bytes, what is told of it; null where it is refused."""
-    return [*volumes(), *manifests(), *commits(), *slots(), *states(), *keys(), *ledgers()]
+    return [*volumes(), *manifests(), *commits(), *slots(), *states(), *keys(), *ledgers(), *roots(), *sums()]

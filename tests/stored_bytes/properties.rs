@@ -6,10 +6,10 @@
 use crate::memory::{MemoryDisk, MemoryFile, stored};
 use cctv_custodian::access::{Account, SiteFiles, StoredPersons};
 use cctv_custodian::clock::ManualClock;
-use cctv_custodian::crypto::{PrivateKey, Secret, StreamOpener, sha256};
+use cctv_custodian::crypto::{PrivateKey, Secret, SigningKey, StreamOpener, sha256};
 use cctv_custodian::disk::{BLOCK_BYTES, SharedDisk};
-use cctv_custodian::domain::{CameraNumber, HeldFor, HoldId, SiteId, Span, Utc};
-use cctv_custodian::ledger::{Act, Ledger, NewestKnown, Row, verify_files};
+use cctv_custodian::domain::{CameraNumber, Digest, HeldFor, HoldId, SiteId, Span, Utc};
+use cctv_custodian::ledger::{Act, Ledger, LedgerRoot, MonthSum, NewestKnown, Row, verify_files};
 use cctv_custodian::segment::{
     CHUNK_HEADER_BYTES, CHUNK_LIMIT_BYTES, COMMIT_REGION_BYTES, ChunkHeader, CommitTable, Ending, FragmentTable,
     HEAD_BYTES, MANIFEST_HEADER_BYTES, ManifestHeader, RecordReader, RecordStream, SegmentError, SegmentHead,
@@ -23,7 +23,7 @@ use std::time::Duration;
 pub type Property = fn(&[u8]);
 
 /// Each by the name of its parser, which is also the ending of its vectors in `tests/vectors`.
-pub const ALL: [(&str, Property); 13] = [
+pub const ALL: [(&str, Property); 15] = [
     ("segment", segment),
     ("chunk", chunk),
     ("footer", footer),
@@ -32,6 +32,8 @@ pub const ALL: [(&str, Property); 13] = [
     ("slots", slots),
     ("volume", volume),
     ("ledger", ledger),
+    ("root", root),
+    ("sum", sum),
     ("account", account),
     ("request", request),
     ("holds", holds),
@@ -312,9 +314,10 @@ fn a_ledger(bytes: &[u8]) {
     NewestKnown::read(&disk, dir);
     let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let row = first.get(65..).and_then(|json| serde_json::from_slice::<Row>(json).ok());
-    let site = match row.map(|row| row.act) {
-        Some(Act::FileOpened { site, .. }) => site,
-        _ => SiteId([0; 16]),
+    // A later month verifies by itself; a ledger begins with its first row.
+    let (site, begins) = match row.map(|row| (row.sequence, row.act)) {
+        Some((sequence, Act::FileOpened { site, previous })) => (site, sequence == 1 && previous == Digest::ZERO),
+        _ => (SiteId([0; 16]), true),
     };
     let mut rows = 0;
     let opened = Ledger::open_as_far_as_sound(disk.clone(), dir, site, |row| {
@@ -323,7 +326,7 @@ fn a_ledger(bytes: &[u8]) {
         assert_eq!(serde_json::from_slice::<Row>(&json).unwrap(), row);
     });
     let opened = opened.unwrap();
-    if let Ok(verified) = verified {
+    if let (Ok(verified), true) = (verified, begins) {
         assert!(opened.damage().is_none(), "{:?}", opened.damage());
         assert_eq!((verified.rows, verified.head), (rows, opened.head().1));
     }
@@ -334,6 +337,52 @@ fn a_ledger(bytes: &[u8]) {
     // A torn end is cut off once; then nothing changes any more.
     let again = Ledger::open(disk, dir, site, |_| {}).unwrap();
     assert_eq!(again.head(), opened.head());
+}
+
+/// All but the last line, which holds a digest or a signature over it.
+fn without_its_end(bytes: &[u8]) -> &[u8] {
+    let end = bytes.len().saturating_sub(1);
+    let line = bytes[..end].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    &bytes[..line]
+}
+
+fn root(bytes: &[u8]) {
+    a_root(bytes);
+    let told = without_its_end(bytes);
+    a_root(&[told, format!("end {}\n", sha256(told)).as_bytes()].concat());
+}
+
+fn a_root(bytes: &[u8]) {
+    let Some(root) = paid_for(bytes, TIMES_JSON, || LedgerRoot::parse(bytes)) else { return };
+    assert_eq!(root.digest(), sha256(bytes));
+    // A ledger that begins there, and has no row of its own: the root's, as no row says what it is.
+    let name = format!("ledger/root-{}", root.month());
+    let disk: SharedDisk = MemoryDisk::with(&[(&name, bytes)]);
+    let mut rows = 0;
+    let opened = Ledger::open_as_far_as_sound(disk, Path::new("ledger"), root.site(), |_| rows += 1).unwrap();
+    assert_eq!(rows, root.rows().len());
+    let is_told = |row: &Row| matches!(&row.act, Act::LedgerMonthEnding(told) if told.carried == root.digest());
+    assert_eq!(opened.damage().is_none(), root.rows().iter().any(|(row, _)| is_told(row)));
+    let lines = root.rows().iter().map(|(_, line)| line.as_slice());
+    let (next, head) = root.begins();
+    let again = LedgerRoot::to_bytes(root.site(), (root.month(), next - 1, head), lines).unwrap();
+    assert_eq!(LedgerRoot::parse(&again).map(|again| again.rows().to_vec()), Some(root.rows().to_vec()));
+}
+
+fn sum(bytes: &[u8]) {
+    let key = SigningKey::from_seed(&Secret::new(std::array::from_fn(|at| at as u8 + 11))).unwrap();
+    a_sum(bytes, &key);
+    let told = without_its_end(bytes);
+    let signature = key.sign(&[&b"custodian ledger sum 1"[..], &sha256(told).0].concat());
+    a_sum(&[told, format!("signature {}\n", hex::encode(signature.0)).as_bytes()].concat(), &key);
+}
+
+fn a_sum(bytes: &[u8], key: &SigningKey) {
+    let signer = key.verifying_key();
+    let Some(sum) = paid_for(bytes, TIMES_JSON, || MonthSum::parse(bytes, &signer)) else { return };
+    assert!(sum.is(bytes, &signer));
+    let other = SigningKey::from_seed(&Secret::new([7; 32])).unwrap().verifying_key();
+    assert!(MonthSum::parse(bytes, &other).is_none(), "whoever signed it, it is read");
 }
 
 fn account(bytes: &[u8]) {

@@ -3,9 +3,9 @@
 use crate::memory::MemoryDisk;
 use cctv_custodian::access::{Account, SiteFiles, StoredPersons};
 use cctv_custodian::clock::ManualClock;
-use cctv_custodian::crypto::{Label, PrivateKey};
+use cctv_custodian::crypto::{Label, PrivateKey, Secret, SigningKey, VerifyingKey};
 use cctv_custodian::domain::Utc;
-use cctv_custodian::ledger::verify_files;
+use cctv_custodian::ledger::{LedgerRoot, MonthSum, verify_files};
 use cctv_custodian::segment::{
     ChunkHeader, CommitTable, FragmentTable, RecordReader, SegmentError, SlotFile, SlotPurpose, VolumeIdentity,
 };
@@ -31,6 +31,14 @@ pub fn of(kind: &str, bytes: &[u8], key: &PrivateKey) -> Value {
             .map_or(Value::Null, |tables| json!(tables.iter().map(|table| table.number).collect::<Vec<_>>())),
         "slots" => slots(bytes, key).unwrap_or(Value::Null),
         "ledger" => rows(bytes),
+        "root" => LedgerRoot::parse(bytes).map_or(Value::Null, |root| {
+            let (next, head) = root.begins();
+            json!({"rows": root.rows().len(), "last": next - 1, "head": head.to_string()})
+        }),
+        "sum" => MonthSum::parse(bytes, &signer()).map_or(Value::Null, |sum| {
+            let (next, head, _) = sum.end();
+            json!({"rows": sum.rows().len(), "last": next - 1, "head": head.to_string()})
+        }),
         "keys" => keys(bytes),
         "account" => json!(Account::parse(bytes).is_ok()),
         "request" => json!(StoredPersons::parse(bytes).is_ok()),
@@ -67,6 +75,11 @@ fn slots(bytes: &[u8], key: &PrivateKey) -> Option<Value> {
     let secret = opened.and_then(Result::ok).map(|secret| hex::encode(secret.expose()));
     let owners: Vec<String> = used.iter().map(|slot| hex::encode(slot.owner)).collect();
     Some(json!({"owners": owners, "secret": secret}))
+}
+
+/// Of the key that signs the vectors.
+fn signer() -> VerifyingKey {
+    SigningKey::from_seed(&Secret::new(std::array::from_fn(|at| at as u8 + 11))).unwrap().verifying_key()
 }
 
 fn rows(bytes: &[u8]) -> Value {
