@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use support::api::{Answer, Api};
 use support::peers::{Mount, Video};
-use support::scene::{Scene, slug};
+use support::raw_http::RawHttp;
+use support::scene::{PATIENCE, Scene, slug};
 use support::site::{CameraFile, Person};
 use support::spans::AskedSpan;
 
@@ -238,4 +239,43 @@ fn requests_are_found_by_number_time_state_and_camera() {
     for bad in ["number=x", "number=-1", "state=odd", "camera=0", "from=2026-01-01T00:00:00Z", "name=Hong", "after="] {
         assert_eq!(staff.api.get(&format!("/v1/requests?{bad}")).unwrap().status, 422, "{bad}");
     }
+}
+
+/// A page that is reloaded while it waits: nobody hears the first answer, and what was asked for goes on all the same.
+#[test]
+fn who_hangs_up_and_sends_it_again_has_it_done_once() {
+    let (scene, span) = yard();
+    let mut officer = scene.sign_in("officer").unwrap();
+    let mut staff = scene.sign_in("staff").unwrap();
+    let account =
+        |name: &str| json!({"name": name, "role": "viewer", "reason": "joins", "password": officer.account.password});
+    let hang_up = |person: &Person, path: &str, key: &str, body: &Value| {
+        let base = &scene.running.base;
+        let body = body.to_string();
+        let mut head = format!("POST {path} HTTP/1.1\r\nHost: {}\r\n", base.trim_start_matches("http://"));
+        for (name, value) in person.api.headers().iter().filter(|(name, _)| !name.eq_ignore_ascii_case("content-type"))
+        {
+            head += &format!("{name}: {value}\r\n");
+        }
+        head +=
+            &format!("{KEY}: {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let mut raw = RawHttp::connect(base, PATIENCE).unwrap();
+        raw.write(head.as_bytes()).unwrap();
+        // Long enough to have begun, and not to have ended.
+        support::commands::pass(Duration::from_millis(10));
+    };
+    for round in 0..5 {
+        let (name, key) = (format!("novice-{round}"), format!("a key for the account {round}"));
+        hang_up(&officer, "/v1/accounts", &key, &account(&name));
+        let told = with(&officer.api, KEY, &key).post("/v1/accounts", &account(&name)).unwrap();
+        let told = told.expect_status(201).unwrap();
+        assert!(told.json["code"].is_string(), "{}", told.text());
+        let (name, key) = (format!("Hong {round}"), format!("a key for the request {round}"));
+        hang_up(&staff, "/v1/requests", &key, &asked(span, &name));
+        with(&staff.api, KEY, &key).post("/v1/requests", &asked(span, &name)).unwrap().expect_status(201).unwrap();
+    }
+    assert_eq!(requests(&mut staff).len(), 5);
+    let accounts = officer.api.get("/v1/accounts").unwrap().expect_status(200).unwrap().json;
+    let novices = accounts["accounts"].as_array().unwrap().iter().filter(|one| one["role"] == "viewer");
+    assert!(novices.count() >= 5, "{accounts}");
 }

@@ -86,9 +86,12 @@ pub(super) async fn once(State(guard): State<Guard>, request: Request, next: Nex
     let (Some(key), Some(caller)) = (key, caller_of(&routes, &parts)) else {
         return next.run(Request::from_parts(parts, body)).await;
     };
-    match answer_once(&routes, &keys, (caller, key), (parts, body), next).await {
-        Ok(response) => response,
-        Err(problem) => problem.into_response(),
+    // Who hangs up does not end what has begun: it would go on with nobody holding its key, and be done again beside it.
+    let answering = async move { answer_once(&routes, &keys, (caller, key), (parts, body), next).await };
+    match tokio::spawn(answering).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(problem)) => problem.into_response(),
+        Err(e) => Problem::inside(&e).into_response(),
     }
 }
 

@@ -73,7 +73,7 @@ impl Open {
     /// All that people are shown of what rows add up to.
     fn views(&self) -> Value {
         let (officer, auditor) = (self.sign_in("officer"), self.sign_in("auditor"));
-        let mut requests = self.access.requests(&officer).unwrap();
+        let mut requests = self.listed(&officer).unwrap();
         requests.retain(|request| request.number.0 != SETTLED);
         let letters: Vec<_> =
             requests.iter().map(|request| self.access.letters(&officer, request.number).unwrap()).collect();
@@ -241,7 +241,7 @@ fn what_counts_outlives_an_erased_month_and_is_the_same_after_a_restart() {
     assert!(open.access.end_old_month().unwrap());
     assert_same(&open.views(), &before, "while the daemon runs on");
     assert_eq!(open.numbers(), numbers);
-    let of_officer = |open: &Open| open.access.requests(&open.sign_in("officer")).unwrap();
+    let of_officer = |open: &Open| open.listed(&open.sign_in("officer")).unwrap();
     assert!(of_officer(&open).iter().all(|request| request.number.0 != SETTLED), "erased is erased");
     let known = |open: &Open| format!("{:#?}", open.access.registry());
     let running = known(&open);
