@@ -21,7 +21,7 @@ test: footage
 	@.ci/test
 
 # schemathesis against the OpenAPI document that the daemon serves, signed in as every role, in all its phases: some 28,000
-# requests in 4 minutes. `make test` has the shorter one without its phase of coverage. EXAMPLES=n tries more of each operation.
+# requests in five minutes; no part of `make test`. PHASES=examples,fuzzing is shorter. EXAMPLES=n tries more of each operation.
 EXAMPLES ?= 3
 PHASES ?= examples,coverage,fuzzing
 api-test: footage

@@ -4,6 +4,7 @@ use super::Routes;
 use super::answers::{SignedIn, ask, ask_again};
 use super::bodies::{Asked, Body, Ends, Place};
 use super::described::{Bytes, Created, Kind};
+use super::parts::Part;
 use super::problem::Problem;
 use crate::access::{
     CopyEndView, Destroyed, ExportedFile, MonthLine, MonthView, NewCopyEnd, RegisterAsked, RegisterKind, RegisterPage,
@@ -81,10 +82,18 @@ pub(super) async fn destructions(
 #[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Months {
     months: Vec<MonthLine>,
+    /// What to send as `after` for the next part; null where this is the last.
+    next: Option<String>,
 }
 
-pub(super) async fn months(State(routes): State<Routes>, SignedIn(caller): SignedIn) -> Result<Json<Months>, Problem> {
-    Ok(Json(Months { months: ask(&routes.access, move |access| access.ledger_months(&caller)).await? }))
+pub(super) async fn months(
+    State(routes): State<Routes>,
+    SignedIn(caller): SignedIn,
+    Asked(part): Asked<Part>,
+) -> Result<Json<Months>, Problem> {
+    let all = ask(&routes.access, move |access| access.ledger_months(&caller)).await?;
+    let (months, next) = part.of(all, |line| line.month)?;
+    Ok(Json(Months { months, next }))
 }
 
 pub(super) async fn month(
