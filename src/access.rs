@@ -8,6 +8,8 @@
 //! - A4 An approval is a hand-over of keys: exactly the approved segments, to exactly one viewer. The daemon narrows
 //!   it to the frame.
 //! - A5 Everything here that lasts is rebuilt from the ledger at a start; files without their row are destroyed.
+//! - A6 A failed flush says nothing of its row. What the row decides about is left as it is then (keys, holds, sealed
+//!   files), nothing takes its place while the ledger takes no rows, and the next start settles it.
 //!
 //! Calls block (they derive keys and flush files): those who have an executor to keep free call from a blocking
 //! thread.
@@ -38,11 +40,14 @@ mod nameless;
 mod once;
 mod operations;
 mod papers;
+mod partial;
 mod passwords;
 mod people;
 mod periods;
 mod proposals;
 mod reading;
+mod reasons;
+mod refused;
 mod register;
 mod registry;
 mod reinstating;
@@ -83,6 +88,7 @@ pub use operations::{NewOperation, OperationView};
 pub use passwords::WeakPassword;
 pub use people::{Account, NewAccount, Password, Person};
 pub use periods::Periods;
+pub use refused::AccessError;
 pub use register::{Destroyed, RegisterAsked, RegisterEvent, RegisterKind, RegisterLine};
 pub use registry::GrantState;
 pub use reinstating::{ReinstateError, Reinstated, Reinstatement};
@@ -102,10 +108,9 @@ pub use viewings::{Showing, ViewingRefused, ViewingView};
 use crate::config::LedgerKeeping;
 use crate::crypto::SigningKey;
 use crate::disk::SharedDisk;
-use crate::domain::request::DisputeGround;
-use crate::domain::{CameraClass, CameraNumber, DisputeId, GrantEnd, GrantId, OperationId, Utc};
+use crate::domain::{CameraClass, CameraNumber, GrantEnd, GrantId, Utc};
 use crate::ledger::{Act, Actor, CheckpointMark, Elsewhere, LedgerError, Row, SharedLedger};
-use crate::vault::{ClockRefusal, GrantStore, Hold, Holds, TrustedClock, Vault, VaultError};
+use crate::vault::{GrantStore, Hold, Holds, TrustedClock, Vault, VaultError};
 use desk::Desk;
 use destructions::Destructions;
 use entry::FailuresOfMinute;
@@ -118,168 +123,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 use viewing::BrokenOff;
 use viewings::ViewingsUnderWay;
-
-/// Why something was not done. The message is for the person who asked; nothing of the inside is in it.
-#[derive(Debug, thiserror::Error)]
-pub enum AccessError {
-    #[error("sign in first")]
-    NotSignedIn,
-    #[error("the name or the password is not right")]
-    WrongCredentials,
-    #[error("too many wrong passwords; try again in {retry_s} seconds")]
-    TooManyAttempts { retry_s: u64 },
-    #[error("too many searches by name; try again in {retry_s} seconds")]
-    TooManySearches { retry_s: u64 },
-    #[error("there is no such letter of this request")]
-    NoSuchLetter,
-    #[error("your role does not allow this")]
-    Forbidden,
-    #[error("your account waits for another officer's approval; ask one")]
-    NotApproved,
-    #[error("a code of your authenticator app is wanted too, or a recovery code")]
-    SecondFactorWanted,
-    #[error("you must have a second factor; set one to go on")]
-    SecondFactorMissing,
-    #[error("the clock is in doubt, so no code by time can be checked; an officer confirms date and time first")]
-    ClockInDoubt,
-    #[error("the password is too old; choose a new one to go on")]
-    PasswordTooOld,
-    #[error("the password {0}")]
-    Weak(#[from] WeakPassword),
-    #[error("there is no such account")]
-    NoSuchAccount,
-    #[error("the account {what}")]
-    AccountState { what: &'static str },
-    #[error("nobody decides about their own rights; ask another officer")]
-    OwnAccount,
-    #[error("one officer must stay whose rights have no end; make another one first")]
-    LastOfficer,
-    #[error("there is no such session")]
-    NoSuchSession,
-    #[error("your rights do not reach camera {camera}")]
-    OutsideScope { camera: CameraNumber },
-    #[error("there is no such request")]
-    NoSuchRequest,
-    #[error("the request is {state}: this cannot be done to it any more, or not yet")]
-    WrongState { state: &'static str },
-    #[error("it has changed since you saw it: somebody else was quicker; look at it again")]
-    Changed,
-    #[error("who entered or asked for something does not decide it; ask another officer")]
-    FourEyes,
-    #[error(
-        "who decided it does not watch it; another person does, or site.toml allows it ([requests] decider_may_view)"
-    )]
-    OwnDecision,
-    #[error("a decision takes two people of different roles here: {what}")]
-    SecondWanted { what: &'static str },
-    #[error(
-        "a person under 14 is represented by the legal guardian: enter the guardian as who asks, and the child as the subject"
-    )]
-    GuardianWanted,
-    #[error("{what} must be seen first")]
-    PaperWanted { what: &'static str },
-    #[error(
-        "only a public body provides on this basis (PIPA 18(2), last sentence), and this site is none: what is left is \
-         consent, another law, an urgent interest of life, body or property, or public safety"
-    )]
-    PublicBodiesOnly,
-    #[error(
-        "camera {camera} films an operating room: what it filmed is shown and handed over on three ways alone: {routes}"
-    )]
-    OperatingRoomRoutes { camera: CameraNumber, routes: &'static str },
-    #[error(
-        "camera {camera} is no camera of an operating room: this way is for those alone; ask for a viewing, a copy or a provision"
-    )]
-    NoOperatingRoom { camera: CameraNumber },
-    #[error(
-        "it is in dispute since {since} ({ground}; dispute {dispute}): nobody uses it, and nothing is decided over it, until that is settled"
-    )]
-    Disputed { dispute: DisputeId, ground: DisputeGround, since: Utc },
-    #[error("there is no such dispute")]
-    NoSuchDispute,
-    #[error("the dispute is settled already")]
-    DisputeSettled,
-    #[error("the copy costs {amount_krw} won, and that is not paid yet")]
-    FeeOpen { amount_krw: u32 },
-    #[error("{} must stay: {kept}", if *all { "all of it" } else { "a part of it" })]
-    MustStay { kept: String, all: bool },
-    #[error("there is no such hold")]
-    NoSuchHold,
-    #[error("the hold is {state}: this cannot be done to it any more; what it covered may be destroyed")]
-    WrongHoldState { state: &'static str },
-    #[error("who placed a hold neither confirms nor ends it; ask another officer")]
-    OwnHold,
-    #[error("camera {camera} is no camera of an operating room: it does not film operations")]
-    NotAnOperatingRoom { camera: CameraNumber },
-    #[error(
-        "operation {operation} has been under way before camera {camera} since {since}, and is filmed; end it before another begins"
-    )]
-    OperationUnderWay { operation: OperationId, camera: CameraNumber, since: Utc },
-    #[error("there is no such operation")]
-    NoSuchOperation,
-    #[error("operation {operation} ended at {at}")]
-    OperationEnded { operation: OperationId, at: Utc },
-    #[error("nothing was destroyed on that day")]
-    NoSuchDay,
-    #[error("the day is not over; what it destroys can be confirmed when it is")]
-    DayNotOver,
-    #[error("the day is confirmed already, and nothing has been added to it since")]
-    DayConfirmed,
-    #[error("the report is not the one that you saw: open it again, and look at what has been added")]
-    ReportChanged,
-    #[error("the ledger has no such month")]
-    NoSuchMonth,
-    #[error("the month is not over; it can be reviewed when it is")]
-    MonthNotOver,
-    #[error("the month is reviewed already")]
-    MonthReviewed,
-    #[error("the period has more than {limit} lines; choose a shorter one")]
-    PeriodTooLong { limit: usize },
-    #[error("the system's clock says {trusted}; set right whichever is wrong, then confirm")]
-    ClocksDisagree { trusted: Utc },
-    #[error("there is no camera {camera}")]
-    UnknownCamera { camera: CameraNumber },
-    #[error("the span ends in the future; ask for what has been filmed")]
-    SpanInFuture,
-    #[error("{field} looks like it holds an identity number; those are never stored, take it out")]
-    IdNumber { field: &'static str },
-    #[error("{field}: {what}")]
-    BadInput { field: &'static str, what: &'static str },
-    #[error("no approved request lets you see this")]
-    NoGrant,
-    #[error("this is outside what was approved")]
-    OutsideGrant,
-    #[error("unavailable: {why}")]
-    Unavailable { why: String },
-    #[error(transparent)]
-    Viewing(#[from] ViewingRefused),
-    #[error(transparent)]
-    ClockRefused(#[from] ClockRefusal),
-    #[error(
-        "with {until} as the time, up to {segments} segments fall due and are destroyed at once. If date and time are right, confirm them again and state that number"
-    )]
-    ClockDestroys { segments: u64, until: Utc },
-    #[error("the act could not be recorded, so it did not happen: {}; tell the installer", .0.told())]
-    NotRecorded(#[source] LedgerError),
-    #[error("something failed inside; the log says what")]
-    Inside(#[source] VaultError),
-}
-
-impl From<VaultError> for AccessError {
-    fn from(e: VaultError) -> Self {
-        match e {
-            e @ VaultError::Destroyed { .. } => AccessError::Unavailable { why: e.to_string() },
-            VaultError::Expired { at } => AccessError::Unavailable { why: format!("destroyed on {at}") },
-            e => AccessError::Inside(e),
-        }
-    }
-}
-
-impl From<LedgerError> for AccessError {
-    fn from(e: LedgerError) -> Self {
-        AccessError::NotRecorded(e)
-    }
-}
 
 /// How requests are handled here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -388,11 +231,24 @@ impl Access {
         self.class_of(camera).is_some() || self.vault.has_camera(camera)
     }
 
-    /// Writes a row and applies it (A1).
+    /// Writes a row and applies it (A1). Its reason, where it says one, is sealed first.
     fn record(&self, actor: Actor, act: Act) -> Result<Row, AccessError> {
-        let row = self.ledger.append(self.now(), actor, act)?;
+        let (act, sealed) = self.with_reason_sealed(act)?;
+        let told = self.ledger.append(self.now(), actor, act).map_err(AccessError::from);
+        if let (Err(e), Some((request, sheet))) = (&told, sealed)
+            && !e.row_may_stand()
+        {
+            self.discard_sheet(request, sheet)?;
+        }
+        let row = told?;
         self.registry().apply(&row);
         Ok(row)
+    }
+
+    /// Refuses where no row can follow, before anything is written for one to decide about: what stands in that place may be
+    /// of a row whose flush failed, and which stands all the same (A6).
+    fn must_take_rows(&self) -> Result<(), AccessError> {
+        if self.ledger.is_writable() { Ok(()) } else { Err(LedgerError::Latched.into()) }
     }
 
     /// Grants that have keys, and that are over or never were.
@@ -418,8 +274,8 @@ impl Access {
 
     /// Brings holds and grants into agreement with the ledger: the last step of a start (A5).
     fn reconcile(&self) -> Result<(), AccessError> {
-        // A ledger that is not whole says nothing of what may be released.
-        if self.ledger.damage().is_some() {
+        // A ledger that is not whole says nothing of what may be released, nor one whose last row may stand or not (A6).
+        if self.ledger.damage().is_some() || !self.ledger.is_writable() {
             return Ok(());
         }
         let (held, open_grants) = {
@@ -476,7 +332,7 @@ impl Access {
         self.say_what_waits();
         self.lapse_holds()?;
         self.erase_papers_that_are_over()?;
-        if self.untidy.swap(false, Ordering::Relaxed) {
+        if self.ledger.is_writable() && self.untidy.swap(false, Ordering::Relaxed) {
             let _turn = self.turn();
             self.reconcile().inspect_err(|_| self.untidy.store(true, Ordering::Relaxed))?;
         }

@@ -8,6 +8,8 @@ mod support;
 
 use cctv_custodian::clock::ManualClock;
 use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 use support::commands::{pass, wait_until};
 use support::daemon::program;
@@ -93,7 +95,7 @@ fn letters_are_printed_edited_delivered_and_their_persons_end() {
     // The site edits a template, breaks it, and mends it; nothing is restarted.
     let written = site.run("letters", &["--write"]).unwrap();
     assert!(
-        written.status.success() && written.stdout.contains("10 templates of the site, 0 of them broken"),
+        written.status.success() && written.stdout.contains("12 templates of the site, 0 of them broken"),
         "{written:?}"
     );
     let template = site.dir().join("letters/refusal.en.html");
@@ -138,10 +140,10 @@ fn letters_are_printed_edited_delivered_and_their_persons_end() {
 
     // Nothing of it stands on the disk in clear, and what is sealed does.
     let copies = sealed(&site);
-    assert_eq!(copies.len(), 2, "the request's own, and the proof");
+    assert_eq!(copies.len(), 3, "the request's own, the reason of its refusal, and the proof");
     let before = disk.search_sectors(&copies).unwrap();
     assert_eq!((before.found, before.needle_sectors > 0), (before.needle_sectors, true), "control");
-    for secret in [NAME, PROOF, "Gilsun"] {
+    for secret in [NAME, PROOF, "Gilsun", "<i>investigation"] {
         assert_eq!(disk.search_bytes(secret.as_bytes()).unwrap(), 0, "{secret}");
     }
 
@@ -156,12 +158,12 @@ fn letters_are_printed_edited_delivered_and_their_persons_end() {
     .unwrap();
     daemon.hands.advance(DAY * 1_060);
     pass(Duration::from_secs(3));
-    assert_eq!(sealed(&site).len(), 2, "a month too early");
+    assert_eq!(sealed(&site).len(), 3, "a month too early");
     daemon.hands.advance(DAY * 40);
     wait_until("the persons are gone", PATIENCE, || Ok(sealed(&site).is_empty().then_some(()))).unwrap();
     let receipts = rows(&daemon, &site, "paper-erased");
     assert_eq!(receipts.len(), 1);
-    assert_eq!((&receipts[0]["act"]["overwrite"], &receipts[0]["act"]["files"]), (&json!("proven"), &json!(2)));
+    assert_eq!((&receipts[0]["act"]["overwrite"], &receipts[0]["act"]["files"]), (&json!("proven"), &json!(3)));
     assert_eq!(disk.search_sectors(&copies).unwrap().found, 0, "on the raw disk");
 
     let mut staff = daemon.sign_in(&site, "staff");
@@ -174,9 +176,26 @@ fn letters_are_printed_edited_delivered_and_their_persons_end() {
     daemon.end().unwrap();
     let verified = site.run("verify", &["--deep"]).unwrap();
     assert!(verified.status.success(), "{}{}", verified.stdout, verified.stderr);
-    // The letter's own line is enough to hold the ledger against.
+    // The letter as it was printed is enough to hold the ledger against.
+    let aside = tempfile::tempdir().unwrap();
+    let letter = aside.path().join("letter.html");
+    std::fs::write(&letter, html).unwrap();
+    let mut files = site.ledger_files().unwrap();
+    let verify = |files: &[PathBuf]| {
+        let mut call = Command::new(program().unwrap());
+        call.args(["ledger", "verify"]).args(files).arg("--checkpoint").arg(&letter).output().unwrap()
+    };
+    let whole = verify(&files);
+    assert!(whole.status.success(), "{whole:?}");
+    // Cut short before the row that the letter vouches for.
     let line = html.split("custodian checkpoint ").nth(1).unwrap().split('<').next().unwrap();
-    let head = line.split("head=").nth(1).unwrap();
-    let text: String = site.ledger_files().unwrap().iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
-    assert!(text.lines().any(|row| row.starts_with(head)), "{line}");
+    let sequence: usize = line.split("sequence=").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    let text = std::fs::read_to_string(&files[0]).unwrap();
+    let cut: String = text.split_inclusive('\n').take(sequence - 1).collect();
+    assert!(cut.len() < text.len());
+    let first = aside.path().join(files[0].file_name().unwrap());
+    std::fs::write(&first, cut).unwrap();
+    files = vec![first];
+    let refused = verify(&files);
+    assert!(!refused.status.success(), "{refused:?}");
 }

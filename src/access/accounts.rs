@@ -6,7 +6,7 @@
 //! somebody's key, when an officer approves once more.
 
 use super::entry::code_digest;
-use super::people::{Account, StagedAccount};
+use super::people::Account;
 use super::rights::{Member, RightsEvent, Standing, Terms, Wanted};
 use super::site::is_plain_name;
 use super::texts::check_text;
@@ -122,20 +122,6 @@ impl Access {
         Ok(self.member(account)?.history)
     }
 
-    /// Writes a row that decides a staged file, and puts the file in its place.
-    pub(super) fn record_file(&self, actor: Actor, act: Act, staged: StagedAccount) -> Result<(), AccessError> {
-        let account = staged.account();
-        if let Err(e) = self.record(actor, act) {
-            // Where the row may stand all the same, the next start tells, and decides about the file too (U1): without it
-            // nobody could sign in to the account again.
-            if !matches!(&e, AccessError::NotRecorded(why) if why.row_may_stand()) {
-                self.people.discard(account)?;
-            }
-            return Err(e);
-        }
-        Ok(self.people.install(staged)?)
-    }
-
     /// Whose rights were taken a moment ago changes nobody else's.
     pub(super) fn must_still_be_officer(&self, caller: &Caller) -> Result<(), AccessError> {
         let now = self.person_of(caller.account());
@@ -192,7 +178,7 @@ impl Access {
                 return Err(AccessError::BadInput { field: "name", what: "is taken; each person has one account" });
             }
             let account = self.registry().members.next_account();
-            let staged = self.people.stage(Account::without_keys(account, name, terms.role))?;
+            let staged = self.stage_file(Account::without_keys(account, name, terms.role))?;
             let Terms { role, cameras, ends } = terms;
             let (code, file) = (Some(code_digest(account, code.expose())), Some(staged.digest));
             let act = Act::RightsRequested { account, role, cameras, ends, reason, code, file };
@@ -352,7 +338,7 @@ impl Access {
             let what = "is to sign in once more first: an officer's second key is made under their own password";
             return Err(AccessError::AccountState { what });
         }
-        let staged = self.people.stage(file)?;
+        let staged = self.stage_file(file)?;
         let (reason, requester, file) = (wanted.reason, wanted.by, staged.digest);
         let act = Act::RightsChanged { account, was, role, release_key, cameras, ends, reason, requester, file };
         self.record_file(caller.actor(), act, staged)?;
@@ -446,7 +432,7 @@ impl Access {
         let without_keys = |file: Account| Account::without_keys(account, file.name().to_owned(), file.role());
         match self.people.get(account).map(without_keys) {
             Some(file) => {
-                let staged = self.people.stage(file)?;
+                let staged = self.stage_file(file)?;
                 let act = Act::RightsRemoved { account, role, reason, file: Some(staged.digest) };
                 self.record_file(actor, act, staged)?;
             }
@@ -487,7 +473,7 @@ impl Access {
             }
             self.must_leave_an_officer(&member, account)?;
             let file = self.people.get(account).ok_or(AccessError::NoSuchAccount)?;
-            let staged = self.people.stage(Account::without_keys(account, file.name().to_owned(), file.role()))?;
+            let staged = self.stage_file(Account::without_keys(account, file.name().to_owned(), file.role()))?;
             let (code, file) = (code_digest(account, code.expose()), staged.digest);
             self.record_file(caller.actor(), Act::PasswordReset { account, reason, code, file }, staged)?;
             self.sessions.end_of(account, None);

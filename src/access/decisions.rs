@@ -2,18 +2,20 @@
 //! the data keys of exactly the approved segments, and those are sealed to the viewer.
 //!
 //! Order: slots staged and flushed → ledger row naming their digest → checkpoint. Without the row the slots are
-//! destroyed, here or at the next start.
+//! destroyed: here where it is certain that there is none, else at the next start (A6).
 
+use super::partial::without_copy;
 use super::requested::Request;
 use super::requests::A_VOLUME_IS_AWAY;
 use super::submission::check_basis;
 use super::texts::check_text;
 use super::versions::Thing;
 use super::{Access, AccessError, Caller, Person, RequestView};
+use crate::access::nameless::debug_tells_its_name_alone;
 use crate::crypto::{DataKey, PrivateKey, Unopened};
 use crate::domain::request::{HandOverForm, PostponementCause, RefusalGround, RequestKind};
 use crate::domain::{AccountId, CameraNumber, RequestId, Role, Span, Utc};
-use crate::ledger::{Act, Decision, GrantConditions, GrantedView, ProposedDecision};
+use crate::ledger::{Act, Decision, GrantConditions, GrantedView, ProposedDecision, ReasonText};
 use crate::segment::SegmentHead;
 use crate::vault::{GRANT_SEGMENTS_LIMIT, LiveSegment, StagedSlot, VaultError};
 use serde::Serialize;
@@ -36,17 +38,19 @@ pub struct Approval {
     pub ends: Option<Utc>,
     /// Within what it may be watched.
     pub conditions: GrantConditions,
+    /// Why the rest is not approved, where a part of it is (Decree 42).
+    pub rest: Option<Refusal>,
 }
 
 /// A refusal: its ground in law, and the reason in words.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Refusal {
     pub ground: RefusalGround,
     pub reason: String,
 }
 
 /// A postponement: why, and when a decision is expected.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Postponement {
     pub cause: PostponementCause,
     pub reason: String,
@@ -152,9 +156,10 @@ impl Access {
         password: &str,
     ) -> Result<RequestView, AccessError> {
         check_text("reason", &refusal.reason, true)?;
-        let proposed = ProposedDecision::Refuse { ground: refusal.ground, reason: refusal.reason.clone() };
+        let (ground, reason) = (refusal.ground, ReasonText::Clear(refusal.reason.clone()));
+        let proposed = ProposedDecision::Refuse { ground, reason: reason.clone() };
         let objection_until = Some(self.now().saturating_add(self.periods.objection));
-        let decision = Decision::Refused { ground: refusal.ground, reason: refusal.reason.clone(), objection_until };
+        let decision = Decision::Refused { ground, reason, objection_until };
         self.decide(caller, request, (&proposed, decision), password)
     }
 
@@ -171,7 +176,8 @@ impl Access {
         password: &str,
     ) -> Result<RequestView, AccessError> {
         check_postponement(postponement, self.now())?;
-        let Postponement { cause, reason, until } = postponement.clone();
+        let (cause, until) = (postponement.cause, postponement.until);
+        let reason = ReasonText::Clear(postponement.reason.clone());
         let proposed = ProposedDecision::Postpone { cause, reason: reason.clone(), until };
         let decision = Decision::Postponed { reason, until, cause: Some(cause) };
         self.decide(caller, request, (&proposed, decision), password)
@@ -343,13 +349,15 @@ impl Access {
             return Err(AccessError::Unavailable { why: why.into() });
         }
         let is_less = views.len() < found.cameras.len() || span != found.span;
-        let without_copy = !conditions.copy && wants_copy(found);
-        let partly_until = (is_less || without_copy).then(|| self.now().saturating_add(self.periods.objection));
+        let rest = self.rest_of_approval(found, approval, &views, now)?;
+        let partly_until =
+            (is_less || without_copy(found, approval)).then(|| self.now().saturating_add(self.periods.objection));
         let _turn = self.turn();
         // It may have been taken back, or come into dispute, while its footage was read.
         let seen = Act::RequestDecided { request: found.number, decision: Decision::Confirmed { exists: true } };
         self.must_follow(found.number, &seen)?;
         self.must_be_undisputed(found.number, &found.cameras, found.span)?;
+        self.must_take_rows()?;
         let grant = self.registry().next_grant();
         let staged = keys
             .iter()
@@ -358,11 +366,14 @@ impl Access {
         let slots = self.grants.stage(grant, &viewer.key, &staged)?;
         let count = u32::try_from(staged.len()).unwrap_or(u32::MAX);
         let (viewer, conditions) = (viewer.account, conditions.clone());
+        let segments = count;
         let decision =
-            Decision::Approved { grant, viewer, views, ends, segments: count, slots, conditions, partly_until };
+            Decision::Approved { grant, viewer, views, ends, segments, slots, conditions, partly_until, rest };
         let recorded = self.record(caller.actor(), Act::RequestDecided { request: found.number, decision });
         if let Err(e) = recorded {
-            self.grants.destroy(grant)?;
+            if !e.row_may_stand() {
+                self.grants.destroy(grant)?;
+            }
             return Err(e);
         }
         self.checkpoint_decision();
@@ -399,12 +410,6 @@ impl Access {
         }
         Ok(None)
     }
-}
-
-/// Whether a copy is what was asked for, or the form of a provision.
-fn wants_copy(found: &Request) -> bool {
-    let provision = found.terms.and_then(|terms| terms.provision);
-    found.kind == RequestKind::Copy || provision.is_some_and(|provision| provision.form == HandOverForm::Copy)
 }
 
 pub(super) fn check_postponement(postponement: &Postponement, now: Utc) -> Result<(), AccessError> {
@@ -462,3 +467,5 @@ pub(super) fn narrowed(found: &Request, approval: &Approval) -> Result<(Vec<Came
     }
     Ok((cameras, span))
 }
+
+debug_tells_its_name_alone!(Refusal, Postponement);

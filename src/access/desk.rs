@@ -7,7 +7,7 @@
 
 mod sealed;
 
-pub(super) use sealed::{Sheet, paper_named};
+pub(super) use sealed::{Sheet, is_blank, paper_files, paper_named};
 
 use super::AccessError;
 use super::site::StartError;

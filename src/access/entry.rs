@@ -2,6 +2,7 @@
 
 use super::passwords::{WeakPassword, check_password};
 use super::people::Password;
+use super::people::{Account, StagedAccount};
 use super::rights::{OneTimeCode, Standing};
 use super::sessions::SessionLine;
 use super::site::NAME_LONGEST_CHARS;
@@ -183,14 +184,29 @@ impl Access {
         self.keep_made_keys(file, account, address)
     }
 
-    fn keep_made_keys(
-        &self,
-        file: super::people::Account,
-        account: AccountId,
-        address: IpAddr,
-    ) -> Result<(), AccessError> {
+    /// Writes an account's file beside the one that counts, for a row to decide.
+    pub(super) fn stage_file(&self, file: Account) -> Result<StagedAccount, AccessError> {
+        self.must_take_rows()?;
+        Ok(self.people.stage(file)?)
+    }
+
+    /// Writes a row that decides a staged file, and puts the file in its place.
+    pub(super) fn record_file(&self, actor: Actor, act: Act, staged: StagedAccount) -> Result<(), AccessError> {
+        let account = staged.account();
+        if let Err(e) = self.record(actor, act) {
+            // Where the row may stand all the same, the next start tells, and decides about the file too (U1): without it
+            // nobody could sign in to the account again.
+            if !e.row_may_stand() {
+                self.people.discard(account)?;
+            }
+            return Err(e);
+        }
+        Ok(self.people.install(staged)?)
+    }
+
+    fn keep_made_keys(&self, file: Account, account: AccountId, address: IpAddr) -> Result<(), AccessError> {
         let (Some(key), release_key) = (file.key(), file.release_key()) else { return Err(AccessError::NoSuchAccount) };
-        let staged = self.people.stage(file)?;
+        let staged = self.stage_file(file)?;
         let act = Act::KeysMade { account, key, release_key, file: staged.digest };
         self.record_file(Actor::Person { account, address }, act, staged)
     }
@@ -269,7 +285,7 @@ impl Access {
             let file = self.people.get(account).filter(|_| self.person_of(account).is_some());
             let file = file.ok_or(AccessError::WrongCredentials)?;
             let changed = file.rewrapped(old.expose(), new, self.people.strength())?;
-            let staged = self.people.stage(changed.ok_or(AccessError::WrongCredentials)?)?;
+            let staged = self.stage_file(changed.ok_or(AccessError::WrongCredentials)?)?;
             let act = Act::PasswordChanged { account, file: staged.digest };
             self.record_file(Actor::Person { account, address }, act, staged)?;
         }

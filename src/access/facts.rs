@@ -7,9 +7,10 @@ use crate::crypto::PublicKey;
 use crate::disk::{SharedDisk, read_file};
 use crate::domain::{AccountId, Digest, GrantId, Utc};
 use crate::ledger::{Act, Checkpoint, Decision, Row};
-use crate::vault::{GrantExpected, Hold, KeyHolders};
+use crate::vault::{GrantExpected, Hold, KeyHolders, VaultError};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const PAPER_LIMIT_BYTES: u64 = 1 << 20;
 
@@ -128,6 +129,19 @@ impl LedgerFacts {
             }
         }
         Ok(wrong)
+    }
+
+    /// Files of what is written of persons that are older than they may be, where its period is so long.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn old_papers(
+        &self,
+        disk: &SharedDisk,
+        dir: &Path,
+        (period, now): (Duration, Utc),
+    ) -> Result<Vec<PathBuf>, VaultError> {
+        self.registry.old_papers((disk, dir), (period, now))
     }
 
     /// The newest checkpoint.

@@ -1,9 +1,10 @@
 //! What comes after a decision, and what ends a request without one: the answer is handed over, the request closed or taken
 //! back; what a copy costs.
 
+use super::requested::Request;
 use super::{Access, AccessError, Caller, RequestView, Thing};
 use crate::domain::request::Channel;
-use crate::domain::{GrantEnd, GrantId, HeldFor, RequestId, Role};
+use crate::domain::{DeliveryWay, GrantEnd, GrantId, HeldFor, RequestId, Role};
 use crate::ledger::Act;
 
 const HANDS_OVER: [Role; 2] = [Role::Staff, Role::Officer];
@@ -25,6 +26,29 @@ impl Access {
         }
         self.record_of(caller, request, Act::RequestDelivered { request, channel })?;
         self.request(caller, request)
+    }
+
+    /// The letter that is the answer reached who asked, and so did the answer: one act. Where a copy waits for its cost, or it
+    /// came into dispute, the request is delivered later, by hand. In turn.
+    pub(super) fn deliver_with_letter(
+        &self,
+        caller: &Caller,
+        found: &Request,
+        way: DeliveryWay,
+    ) -> Result<(), AccessError> {
+        let request = found.number;
+        let act = Act::RequestDelivered { request, channel: way.channel() };
+        // It was delivered already, or objected to since.
+        if found.state.apply(&act, self.now()).is_none() {
+            return Ok(());
+        }
+        if let Some(grant) = found.state.grant() {
+            let waits = self.must_be_undisputed(request, &found.cameras, found.span);
+            if waits.and_then(|()| self.copy_must_be_paid(grant)).is_err() {
+                return Ok(());
+            }
+        }
+        self.record(caller.actor(), act).map(drop)
     }
 
     /// Refuses a grant whose copy waits for its cost.

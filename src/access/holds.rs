@@ -160,6 +160,7 @@ impl Access {
         let later = self.later();
         self.must_be_filmed(&new.cameras, new.span, later)?;
         let _turn = self.turn();
+        self.must_take_rows()?;
         let hold = self.registry().next_hold();
         let of = HeldFor::Hold(hold);
         let text = self.desk.store(&self.requests_dir, of, &Text { text: new.text })?;
@@ -172,7 +173,9 @@ impl Access {
         };
         let ordered = Act::HoldOrdered { hold, reason, text, cameras, span, review, ends };
         if let Err(e) = left.and_then(|()| self.record_made(caller, ordered).map(drop)) {
-            self.holds().release(of)?;
+            if !e.row_may_stand() {
+                self.holds().release(of)?;
+            }
             return Err(e);
         }
         self.hold(caller, hold)

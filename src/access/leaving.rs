@@ -70,6 +70,7 @@ impl Access {
 
     /// What requests hold of persons is sealed to a new pair from here on: who left may have kept the old one.
     fn rotate_desk(&self, actor: Actor, recovery: PublicKey) -> Result<(), AccessError> {
+        self.must_take_rows()?;
         let mut recipients = vec![recovery];
         recipients.extend(self.registry().members.desk_keys());
         let (number, private, desk) = self.desk.make_next(&recipients)?;

@@ -15,12 +15,13 @@ pub use templates::{BrokenTemplate, LetterTemplates};
 
 use super::correspondence::{Decided, Letter};
 use super::desk::Sheet;
+use super::partial::wants_copy;
 use super::requested::Request;
 use super::texts::check_text;
 use super::{Access, AccessError, Caller};
 use crate::access::nameless::debug_tells_its_name_alone;
 use crate::domain::{AccountId, CameraNumber, DeliveryWay, Digest, Language, LetterKind, RequestId, Role, Span, Utc};
-use crate::ledger::{Act, Decision, GrantedView, LetterDelivered, LetterProduced, SealedSheet};
+use crate::ledger::{Act, Decision, GrantedView, LetterDelivered, LetterProduced};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -142,7 +143,8 @@ impl Access {
         })
     }
 
-    /// Records that a letter came to who asked. What is said to prove it is sealed to the desk.
+    /// Records that a letter came to who asked. What is said to prove it is sealed to the desk. With the letter that is the
+    /// answer the request is delivered, too.
     ///
     /// # Errors
     /// [`AccessError::NoSuchLetter`]; [`AccessError::BadInput`] for a time ahead, or before it was printed;
@@ -171,16 +173,12 @@ impl Access {
             if at > self.now().saturating_add(AHEAD) || at.saturating_add(AHEAD) < letter.at {
                 return Err(AccessError::BadInput { field: "at", what: "must lie between its printing and now" });
             }
-            // A row follows on each, and so no number comes twice.
-            let sheet = self.ledger.head().0;
-            let seal = |proof: &str| {
-                let proof = Proof { proof: proof.to_owned() };
-                let fields = self.desk.store_sheet(&self.requests_dir, Sheet::numbered(request, sheet), &proof)?;
-                Ok::<_, AccessError>(SealedSheet { sheet, fields })
-            };
-            let proof = proof.map(seal).transpose()?;
+            let proof = proof.map(|proof| self.seal_sheet(request, &Proof { proof: proof.to_owned() })).transpose()?;
             let delivered = LetterDelivered { request, produced: number, way: delivery.way, delivered: at, proof };
             self.record(caller.actor(), Act::LetterDelivered(delivered))?;
+            if self.is_answer(&found, &letter) {
+                self.deliver_with_letter(caller, &found, delivery.way)?;
+            }
         }
         self.letters(caller, request)
     }
@@ -227,6 +225,18 @@ impl Access {
         }
     }
 
+    /// Whether a letter tells of the decision that stands, and answers the request.
+    fn is_answer(&self, found: &Request, letter: &Letter) -> bool {
+        let registry = self.registry();
+        let newest = registry.correspondence.of(found.number).and_then(|told| told.decisions.last());
+        let tells =
+            |decided: &&Decided| decided.at <= letter.at && kind_told(found, &decided.decision) == Some(letter.kind);
+        match letter.kind {
+            LetterKind::Grant | LetterKind::Partial | LetterKind::Refusal => newest.filter(tells).is_some(),
+            LetterKind::Receipt | LetterKind::Postponement => false,
+        }
+    }
+
     fn must_have_persons(&self, request: RequestId) -> Result<(), AccessError> {
         match self.paper_erased(request) {
             Some(at) => {
@@ -249,7 +259,10 @@ impl Access {
         let persons = self.persons(caller, found)?.ok_or(AccessError::Forbidden)?;
         let words = Words { language: new.language, zone: &self.periods.time_zone };
         let writer = Writer { words, found, camera_names: &new.camera_names };
-        let (sequence, head) = self.ledger.head();
+        let reason = decided.and_then(|decided| decided.decision.reason());
+        let reason = reason.map(|reason| self.reason_in_words(caller, found.number, reason)).transpose()?.flatten();
+        // Signed: it shows of a ledger that is cut short or written anew that it is not this one.
+        let checkpoint = self.checkpoint_to_carry()?;
         Ok(LetterText {
             site: SiteText {
                 name: self.periods.site_name.clone(),
@@ -260,8 +273,8 @@ impl Access {
                 kind: new.kind,
                 language: new.language,
                 date: words.day(self.now()),
-                sequence,
-                checkpoint: format!("custodian checkpoint sequence={sequence} head={head}"),
+                sequence: checkpoint.sequence,
+                checkpoint: checkpoint.to_string(),
             },
             request: RequestText {
                 number: found.number.0,
@@ -282,7 +295,7 @@ impl Access {
             objection: decided.and_then(|decided| writer.objection(decided)),
             decision: decided.map(|decided| {
                 let officer = decided.by.and_then(|by| self.people.name_of(by));
-                writer.decision(decided, officer.unwrap_or_else(|| "–".to_owned()))
+                writer.decision(decided, officer.unwrap_or_else(|| "–".to_owned()), reason)
             }),
         })
     }
@@ -302,7 +315,7 @@ fn kind_told(found: &Request, decision: &Decision) -> Option<LetterKind> {
 
 /// What was asked for and is in none of these. A view may begin some seconds later than was asked for, where no picture can
 /// be decoded before.
-fn left_out(found: &Request, views: &[GrantedView]) -> Vec<GrantedView> {
+pub(super) fn left_out(found: &Request, views: &[GrantedView]) -> Vec<GrantedView> {
     let mut left = Vec::new();
     for camera in &found.cameras {
         let mut of: Vec<Span> = views.iter().filter(|view| view.camera == *camera).map(|view| view.span).collect();
@@ -347,7 +360,7 @@ impl Writer<'_> {
         views.iter().map(|view| self.item(*view, None)).collect()
     }
 
-    fn decision(&self, decided: &Decided, officer: String) -> DecisionText {
+    fn decision(&self, decided: &Decided, officer: String, reason: Option<String>) -> DecisionText {
         let words = self.words;
         let empty = DecisionText {
             date: words.day(decided.at),
@@ -359,17 +372,21 @@ impl Writer<'_> {
             appointment: None,
             place: None,
             copy: false,
+            without_copy: false,
             masking: false,
             ground: None,
             statute: None,
-            reason: None,
+            reason,
             expected: None,
         };
         let asked = || -> Vec<GrantedView> {
             self.found.cameras.iter().map(|camera| GrantedView { camera: *camera, span: self.found.span }).collect()
         };
         match &decided.decision {
-            Decision::Approved { views, ends, conditions, .. } => DecisionText {
+            Decision::Approved { views, ends, conditions, partly_until, rest, .. } => DecisionText {
+                without_copy: partly_until.is_some() && !conditions.copy && wants_copy(self.found),
+                ground: rest.as_ref().map(|rest| words.ground(rest.ground)),
+                statute: rest.as_ref().map(|rest| words.statute(self.found.kind, rest.ground)),
                 items: self.items(views),
                 refused_items: self.items(&left_out(self.found, views)),
                 until: Some(words.point(*ends)),
@@ -382,11 +399,10 @@ impl Writer<'_> {
                 ..empty
             },
             Decision::Confirmed { exists } => DecisionText { exists: Some(*exists), ..empty },
-            Decision::Refused { ground, reason, .. } => DecisionText {
+            Decision::Refused { ground, .. } => DecisionText {
                 refused_items: self.items(&asked()),
                 ground: Some(words.ground(*ground)),
                 statute: Some(words.statute(self.found.kind, *ground)),
-                reason: Some(reason.clone()),
                 ..empty
             },
             Decision::Erased { erased, kept, .. } => {
@@ -396,10 +412,9 @@ impl Writer<'_> {
                 });
                 DecisionText { items: self.items(erased), refused_items: stays.collect(), ..empty }
             }
-            Decision::Postponed { reason, until, cause } => DecisionText {
+            Decision::Postponed { until, cause, .. } => DecisionText {
                 ground: cause.map(|cause| words.cause(cause)),
                 statute: Some(words.statute_of_postponing()),
-                reason: Some(reason.clone()),
                 expected: Some(words.day(*until)),
                 ..empty
             },

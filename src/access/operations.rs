@@ -99,6 +99,7 @@ impl Access {
             }
             registry.next_operation()
         };
+        self.must_take_rows()?;
         let persons = self.desk.store(&self.requests_dir, operation, &Asker { name, note })?;
         self.record_made(caller, Act::OperationStarted { operation, camera, asked_by, persons })?;
         self.operation(caller, operation)

@@ -9,16 +9,22 @@
 //! cut before the row has it done once more, over zeros; behind it, the next start takes the names away. Nothing but the
 //! first is flushed for it: a name that a power cut brings back leads to zeros.
 
+use super::desk::{is_blank, paper_files};
 use super::registry::{GrantState, Registry};
 use super::states::{OperationState, RequestState};
 use super::{Access, AccessError};
+use crate::disk::SharedDisk;
 use crate::domain::{PaperOf, Utc};
 use crate::ledger::{Act, Actor, PaperErased, Row};
+use crate::vault::VaultError;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Each this often it is looked whether something has come to its end.
 const LOOKED_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// What has come to its end is erased long before.
+const ERASED_WITHIN: Duration = Duration::from_secs(600);
 
 /// When a paper was cited, and whether it came to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,6 +101,25 @@ impl Registry {
         }
     }
 
+    /// Files of what is written of persons that still hold something, though its period had ended at `now` for a while, or it
+    /// was erased.
+    pub(super) fn old_papers(
+        &self,
+        (disk, dir): (&SharedDisk, &Path),
+        (period, now): (Duration, Utc),
+    ) -> Result<Vec<PathBuf>, VaultError> {
+        let over = self.papers_over(now.saturating_sub(period + ERASED_WITHIN));
+        let is_old = |of: PaperOf| over.contains(&of) || self.papers.get(of).is_some_and(|life| life.erased.is_some());
+        let mut old = Vec::new();
+        for (of, name) in paper_files(disk, dir)? {
+            let path = dir.join(name);
+            if is_old(of) && !is_blank(disk, &path)? {
+                old.push(path);
+            }
+        }
+        Ok(old)
+    }
+
     /// The papers that were last cited at `before` or earlier, and that nothing keeps.
     fn papers_over(&self, before: Utc) -> Vec<PaperOf> {
         let over = self
@@ -136,6 +161,15 @@ impl Access {
             told = told.and(self.erase_paper(of));
         }
         told
+    }
+
+    /// Files of what is written of persons that are older than they may be. In turn, since one may be written and erased.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn old_papers(&self) -> Result<Vec<PathBuf>, VaultError> {
+        let _turn = self.turn();
+        self.registry().old_papers((&self.disk, &self.requests_dir), (self.periods.papers, self.now()))
     }
 
     fn papers_end_before(&self) -> Utc {

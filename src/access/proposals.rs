@@ -6,12 +6,13 @@
 //! meanwhile.
 
 use super::decisions::{check_conditions, check_postponement, narrowed};
+use super::partial::check_rest;
 use super::requested::{Proposal, Request};
 use super::texts::check_text;
 use super::{Access, AccessError, Approval, Caller, Erasure, Postponement, Refusal, RequestView, Thing};
 use crate::domain::request::RequestKind;
 use crate::domain::{RequestId, Role};
-use crate::ledger::{Act, ProposedDecision};
+use crate::ledger::{Act, ProposedDecision, ReasonText, Rest};
 
 const PROPOSES: [Role; 3] = [Role::Staff, Role::Officer, Role::Auditor];
 
@@ -65,7 +66,8 @@ impl Access {
     pub fn proposal(&self, caller: &Caller, request: RequestId) -> Result<ProposedDecision, AccessError> {
         caller.must_be(&[Role::Officer])?;
         let none = AccessError::SecondWanted { what: "nobody has proposed one yet" };
-        Ok(self.find_request(request)?.proposal.ok_or(none)?.proposed)
+        let proposed = self.find_request(request)?.proposal.ok_or(none)?.proposed;
+        Ok(self.proposal_in_words(caller, request, proposed))
     }
 
     /// Carries out the proposal that stands.
@@ -74,19 +76,22 @@ impl Access {
     /// As what it is: [`Access::approve`] and the others.
     pub fn carry_out(&self, caller: &Caller, request: RequestId, password: &str) -> Result<RequestView, AccessError> {
         match self.proposal(caller, request)? {
-            ProposedDecision::Approve { viewer, cameras, span, ends, conditions } => {
-                let approval = Approval { viewer, cameras: Some(cameras), span: Some(span), ends, conditions };
+            ProposedDecision::Approve { viewer, cameras, span, ends, conditions, rest } => {
+                let rest = rest
+                    .map(|rest| Ok::<_, AccessError>(Refusal { ground: rest.ground, reason: in_clear(rest.reason)? }));
+                let rest = rest.transpose()?;
+                let approval = Approval { viewer, cameras: Some(cameras), span: Some(span), ends, conditions, rest };
                 self.approve(caller, request, &approval, password)
             }
             ProposedDecision::Refuse { ground, reason } => {
-                self.refuse(caller, request, &Refusal { ground, reason }, password)
+                self.refuse(caller, request, &Refusal { ground, reason: in_clear(reason)? }, password)
             }
             ProposedDecision::Erase { cameras, span, partly } => {
                 let erasure = Erasure { cameras: Some(cameras), span: Some(span), partly };
                 self.erase(caller, request, &erasure, password)
             }
             ProposedDecision::Postpone { cause, reason, until } => {
-                self.postpone(caller, request, &Postponement { cause, reason, until }, password)
+                self.postpone(caller, request, &Postponement { cause, reason: in_clear(reason)?, until }, password)
             }
             ProposedDecision::Unavailable => self.find_unavailable(caller, request, password),
         }
@@ -131,10 +136,10 @@ impl Access {
                 fits(found.kind != RequestKind::Erasure)?;
                 check_conditions(found, conditions, self.later())
             }
-            ProposedDecision::Refuse { reason, .. } => check_text("reason", reason, true),
+            ProposedDecision::Refuse { reason, .. } => check_text("reason", &in_clear(reason.clone())?, true),
             ProposedDecision::Erase { .. } => fits(found.kind == RequestKind::Erasure),
             ProposedDecision::Postpone { cause, reason, until } => {
-                let postponement = Postponement { cause: *cause, reason: reason.clone(), until: *until };
+                let postponement = Postponement { cause: *cause, reason: in_clear(reason.clone())?, until: *until };
                 check_postponement(&postponement, self.now())
             }
             ProposedDecision::Unavailable => Ok(()),
@@ -146,9 +151,12 @@ impl Access {
     /// # Errors
     /// [`AccessError::NoSuchRequest`]; what is not part of what was asked for.
     pub fn proposed_approval(&self, request: RequestId, approval: &Approval) -> Result<ProposedDecision, AccessError> {
-        let (cameras, span) = narrowed(&self.find_request(request)?, approval)?;
-        let Approval { viewer, ends, ref conditions, .. } = *approval;
-        Ok(ProposedDecision::Approve { viewer, cameras, span, ends, conditions: conditions.clone() })
+        let found = self.find_request(request)?;
+        let (cameras, span) = narrowed(&found, approval)?;
+        check_rest(&found, (&cameras, span), approval)?;
+        let Approval { viewer, ends, ref conditions, ref rest, .. } = *approval;
+        let rest = rest.clone().map(|Refusal { ground, reason }| Rest { ground, reason: reason.into() });
+        Ok(ProposedDecision::Approve { viewer, cameras, span, ends, conditions: conditions.clone(), rest })
     }
 
     /// An erasure as it is proposed.
@@ -176,7 +184,7 @@ impl Access {
         let Some(Proposal { by, role, proposed: standing, second, .. }) = &found.proposal else {
             return wanted("somebody proposes it first");
         };
-        if standing != proposed {
+        if self.proposal_in_words(caller, found.number, standing.clone()) != *proposed {
             return wanted("this is not what was proposed; propose it anew");
         }
         let other = |(account, role)| account != caller.account() && role != caller.person().role;
@@ -195,5 +203,15 @@ impl Access {
         act: impl FnOnce() -> Result<(), AccessError>,
     ) -> Result<(), AccessError> {
         self.with_key(caller, || self.people.open_session(Some(caller.account()), password), |_| act())
+    }
+}
+
+/// A reason in words.
+fn in_clear(reason: ReasonText) -> Result<String, AccessError> {
+    match reason {
+        ReasonText::Clear(text) => Ok(text),
+        ReasonText::Sealed(_) => {
+            Err(AccessError::Unavailable { why: "the reason of the proposal cannot be read".into() })
+        }
     }
 }

@@ -182,6 +182,7 @@ fn whole(request: &Request) -> Vec<GrantedView> {
 /// Lines as they come from rows.
 struct Building<'a> {
     access: &'a Access,
+    caller: &'a Caller,
     asked: RegisterAsked,
     lines: Vec<RegisterLine>,
     /// The line of each viewing under way.
@@ -204,7 +205,9 @@ impl Building<'_> {
         match &row.act {
             Act::RequestDecided { request, decision } => {
                 if let Ok(found) = self.access.find_request(*request) {
-                    self.push(decided(row, &found, decision));
+                    let line = decided(row, &found, decision);
+                    let reason = self.reason(&line, &found, decision);
+                    self.push(RegisterLine { reason, ..line });
                 }
             }
             Act::ViewIntended { grant, request, camera, span, .. } => {
@@ -224,6 +227,13 @@ impl Building<'_> {
             }
             _ => {}
         }
+    }
+
+    /// The reason of a decision, as far as the reader may know it.
+    fn reason(&self, line: &RegisterLine, found: &Request, decision: &Decision) -> Option<String> {
+        let reason = decision.reason().filter(|_| self.wants(line.kind))?;
+        self.caller.must_reach(&found.cameras).ok()?;
+        self.access.reason_shown(self.caller, found.number, reason)
     }
 
     /// Rows of viewing are never merged in the ledger; the form has a line for a viewing.
@@ -308,17 +318,13 @@ fn decided(row: &Row, request: &Request, decision: &Decision) -> RegisterLine {
             ..new(RegisterEvent::Granted)
         },
         Decision::Confirmed { .. } => new(RegisterEvent::Answered),
-        Decision::Refused { ground, reason, .. } => RegisterLine {
-            basis: Some(ground.to_string()),
-            reason: Some(reason.clone()),
-            ..new(RegisterEvent::Refused)
-        },
+        Decision::Refused { ground, .. } => {
+            RegisterLine { basis: Some(ground.to_string()), ..new(RegisterEvent::Refused) }
+        }
         Decision::Erased { erased, segments, .. } => {
             RegisterLine { footage: erased.clone(), segments: u64::from(*segments), ..new(RegisterEvent::Erased) }
         }
-        Decision::Postponed { reason, until, .. } => {
-            RegisterLine { reason: Some(reason.clone()), ends: Some(*until), ..new(RegisterEvent::Postponed) }
-        }
+        Decision::Postponed { until, .. } => RegisterLine { ends: Some(*until), ..new(RegisterEvent::Postponed) },
     }
 }
 
@@ -344,7 +350,7 @@ impl Access {
         asked: RegisterAsked,
     ) -> Result<Vec<RegisterLine>, AccessError> {
         let (lines, viewing, days) = (Vec::new(), HashMap::new(), BTreeMap::new());
-        let mut building = Building { access: self, asked, lines, viewing, days };
+        let mut building = Building { access: self, caller, asked, lines, viewing, days };
         let wanted = |line: &[u8]| kind_of(line).is_some_and(|kind| TOLD.contains(&kind));
         self.ledger.pages().each(self.rows_of(asked.span)?, wanted, |row| {
             if asked.span.contains(row.at) {

@@ -159,7 +159,7 @@ impl Access {
     fn ask_at_console(&self, account: AccountId, wanted: &Reinstatement) -> Result<Reinstated, ReinstateError> {
         let code = one_time_code()?;
         let empty = Account::without_keys(account, wanted.name.clone(), Role::Officer);
-        let staged = self.people.stage(empty).map_err(AccessError::from)?;
+        let staged = self.stage_file(empty)?;
         let act = Act::RightsRequested {
             account,
             role: Role::Officer,
@@ -181,7 +181,7 @@ impl Access {
     fn reset_at_console(&self, account: AccountId, wanted: &Reinstatement) -> Result<Reinstated, ReinstateError> {
         let code = one_time_code()?;
         let empty = Account::without_keys(account, wanted.name.clone(), Role::Officer);
-        let staged = self.people.stage(empty).map_err(AccessError::from)?;
+        let staged = self.stage_file(empty)?;
         let (digest, file) = (code_digest(account, code.expose()), staged.digest);
         let act = Act::PasswordReset { account, reason: Self::reason_of(wanted), code: digest, file };
         self.record_file(Actor::Console, act, staged)?;

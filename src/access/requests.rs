@@ -11,7 +11,7 @@ use crate::domain::{
     AccountId, CameraNumber, DestructionTrigger, Digest, DisputeId, GapCause, GrantId, HeldFor, RequestId, Role, Span,
     Utc,
 };
-use crate::ledger::{Act, GrantConditions, GrantedView, KeptView, PapersSeen, RequestTerms};
+use crate::ledger::{Act, GrantConditions, GrantedView, KeptView, PapersSeen, RequestTerms, Rest};
 use crate::vault::{Availability, Hold};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,6 +78,9 @@ pub struct RequestView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dispute: Option<DisputeId>,
     pub answer: Option<String>,
+    /// Why a part of it was not approved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rest: Option<Rest>,
     pub grant: Option<GrantId>,
     pub granted: Vec<GrantedView>,
     /// Within what it may be watched.
@@ -144,6 +147,7 @@ impl Access {
         self.must_be_filmed(&cameras, span, later)?;
         self.must_be_the_right_way(kind, &cameras, span, later)?;
         let _turn = self.turn();
+        self.must_take_rows()?;
         let request = self.registry().next_request();
         let committed = self.desk.store(&self.requests_dir, request, &persons)?;
         let hold = Hold::of_request(request, cameras, span);
@@ -153,7 +157,7 @@ impl Access {
             Ok(left) => left,
             Err(e) => {
                 // A request that has its row keeps its hold, whatever failed after it.
-                if self.find_request(request).is_err() {
+                if self.find_request(request).is_err() && !e.row_may_stand() {
                     self.holds().release(hold.of)?;
                 }
                 return Err(e);
@@ -300,7 +304,7 @@ impl Access {
         caller.must_be(&[Role::Staff, Role::Officer, Role::Auditor])?;
         let found = self.find_request(request)?;
         caller.must_reach(&found.cameras)?;
-        let mut view = self.view(&found, self.persons(caller, &found)?);
+        let mut view = self.view(caller, &found, self.persons(caller, &found)?);
         for camera in &found.cameras {
             view.availability.insert(*camera, self.vault.availability(*camera, found.span, self.later())?);
         }
@@ -314,7 +318,7 @@ impl Access {
             tracing::error!(request = %request.number, error = ?e, "what a request holds of persons cannot be read");
             None
         });
-        self.view(request, persons)
+        self.view(caller, request, persons)
     }
 
     /// The names of everybody whom a request tells of; none where the reader may not know them, or they are erased.
@@ -398,7 +402,7 @@ impl Access {
         Ok(self.deciding(request))
     }
 
-    fn view(&self, request: &Request, persons: Option<Persons>) -> RequestView {
+    fn view(&self, caller: &Caller, request: &Request, persons: Option<Persons>) -> RequestView {
         let grant = request.state.grant();
         let (granted, conditions, dispute) = {
             let registry = self.registry();
@@ -430,14 +434,18 @@ impl Access {
             terms: request.terms,
             document: request.state.document(),
             checked: request.checked,
-            proposal: request.proposal.clone(),
+            proposal: request.proposal.clone().map(|known| Proposal {
+                proposed: self.proposal_in_words(caller, request.number, known.proposed),
+                ..known
+            }),
             two_decide: self.periods.requests.second_approver,
             decided: request.decided,
             objection_until: request.state.objection_until(),
             fee: request.fee,
             delivered: request.delivered,
             dispute,
-            answer: request.state.answer(),
+            answer: self.answer_in_words(caller, request),
+            rest: self.rest_of(request).map(|rest| self.rest_in_words(caller, request.number, &rest)),
             grant,
             deciding: self.deciding(request.number),
             granted_span: granted.iter().map(|view| view.span).reduce(Span::hull),

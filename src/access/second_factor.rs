@@ -143,7 +143,7 @@ impl Access {
         let _turn = self.turn();
         let file = self.people.get(account).filter(|_| self.person_of(account).is_some());
         let file = file.ok_or(AccessError::NotSignedIn)?.with_second_factor(&secret, digests)?;
-        let staged = self.people.stage(file)?;
+        let staged = self.stage_file(file)?;
         let act = Act::SecondFactorSet { account, step, file: staged.digest };
         self.record_file(caller.actor(), act, staged)?;
         Ok(codes)

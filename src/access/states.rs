@@ -2,7 +2,7 @@
 
 use crate::domain::request::{IdentityDocument, PostponementCause, RefusalGround, StateName};
 use crate::domain::{AccountId, GrantId, HoldEnd, Utc};
-use crate::ledger::{Act, Decision};
+use crate::ledger::{Act, Decision, ReasonText};
 use std::time::Duration;
 
 /// How long a refusal could be objected to where its row does not say so.
@@ -49,7 +49,7 @@ pub enum RequestState {
     Refused {
         document: IdentityDocument,
         ground: RefusalGround,
-        reason: String,
+        reason: ReasonText,
         /// Until when it can be objected to.
         until: Utc,
     },
@@ -61,7 +61,7 @@ pub enum RequestState {
     Postponed {
         document: IdentityDocument,
         cause: Option<PostponementCause>,
-        reason: String,
+        reason: ReasonText,
         /// When a decision is expected.
         until: Utc,
     },
@@ -78,7 +78,7 @@ pub enum RequestState {
     Delivered {
         document: IdentityDocument,
         grant: Option<GrantId>,
-        answer: Option<String>,
+        answer: Option<Answer>,
         /// Of a refusal, or of a part: until when it can be objected to still.
         until: Option<Utc>,
     },
@@ -89,10 +89,28 @@ pub enum RequestState {
     Closed {
         document: Option<IdentityDocument>,
         grant: Option<GrantId>,
-        answer: Option<String>,
+        answer: Option<Answer>,
         /// Of a refusal, or of a part: until when it can be objected to still.
         until: Option<Utc>,
     },
+}
+
+/// The answer to a request, where it is more than a grant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answer {
+    told: String,
+    pub(super) reason: Option<ReasonText>,
+}
+
+impl Answer {
+    fn new(told: impl Into<String>) -> Self {
+        Self { told: told.into(), reason: None }
+    }
+
+    /// With its reason, as far as that is known.
+    pub(super) fn in_words(&self, reason: Option<&str>) -> String {
+        reason.map_or_else(|| self.told.clone(), |reason| format!("{}: {reason}", self.told))
+    }
 }
 
 /// The answer to an existence check, in words.
@@ -254,17 +272,22 @@ impl RequestState {
         }
     }
 
-    /// The answer in words, where it is more than a grant.
-    pub(super) fn answer(&self) -> Option<String> {
+    /// The answer, where it is more than a grant.
+    pub(super) fn answer(&self) -> Option<Answer> {
         match self {
-            RequestState::Confirmed { exists, .. } => Some(existence_answer(*exists).to_owned()),
-            RequestState::Refused { ground, reason, .. } => Some(format!("{ground}: {reason}")),
-            RequestState::Erased { is_partial, .. } => Some(erasure_answer(*is_partial).to_owned()),
-            RequestState::Postponed { cause, reason, until, .. } => Some(match cause {
-                Some(cause) => format!("postponed until {until}: {cause}: {reason}"),
-                None => format!("postponed until {until}: {reason}"),
-            }),
-            RequestState::Unavailable { reason, .. } => Some(format!("unavailable: {reason}")),
+            RequestState::Confirmed { exists, .. } => Some(Answer::new(existence_answer(*exists))),
+            RequestState::Refused { ground, reason, .. } => {
+                Some(Answer { told: ground.to_string(), reason: Some(reason.clone()) })
+            }
+            RequestState::Erased { is_partial, .. } => Some(Answer::new(erasure_answer(*is_partial))),
+            RequestState::Postponed { cause, reason, until, .. } => {
+                let told = match cause {
+                    Some(cause) => format!("postponed until {until}: {cause}"),
+                    None => format!("postponed until {until}"),
+                };
+                Some(Answer { told, reason: Some(reason.clone()) })
+            }
+            RequestState::Unavailable { reason, .. } => Some(Answer::new(format!("unavailable: {reason}"))),
             RequestState::Delivered { answer, .. } | RequestState::Closed { answer, .. } => answer.clone(),
             RequestState::Submitted
             | RequestState::Identified { .. }

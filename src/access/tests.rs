@@ -40,6 +40,7 @@ mod letters;
 mod listing;
 mod operations;
 mod papers;
+mod reasons;
 mod reinstating;
 mod second_factor;
 mod seconds;
@@ -309,6 +310,11 @@ impl Open {
 
 fn to_viewer() -> Approval {
     Approval { viewer: Some(VIEWER), ..Approval::default() }
+}
+
+/// Why a part is not approved.
+fn rest() -> Option<Refusal> {
+    Some(Refusal { ground: RefusalGround::HarmToOthers, reason: "옆집 이영희 씨가 보입니다".into() })
 }
 
 fn person(name: &str) -> PersonFields {

@@ -66,7 +66,8 @@ impl AgeWatch {
         for dir in &self.volumes {
             report = report.with(inspect_age(dir, &look)?);
         }
-        Ok(report.with(inspect_state_age(&self.state, &|| self.access.stray_grants(), &look)?))
+        let (strays, papers) = (|| self.access.stray_grants(), || self.access.old_papers());
+        Ok(report.with(inspect_state_age(&self.state, &strays, &papers, &look)?))
     }
 }
 

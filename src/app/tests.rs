@@ -11,3 +11,4 @@ mod people;
 mod play;
 mod regular;
 mod scenarios;
+mod undecided;

@@ -1,5 +1,6 @@
 //! Letters to who asked.
 
+use super::request::Channel;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -65,4 +66,16 @@ pub enum DeliveryWay {
     Post,
     EMail,
     Fax,
+}
+
+impl DeliveryWay {
+    /// The same, as requests name how something came.
+    pub fn channel(self) -> Channel {
+        match self {
+            DeliveryWay::Hand => Channel::Visit,
+            DeliveryWay::Post => Channel::Writing,
+            DeliveryWay::EMail => Channel::EMail,
+            DeliveryWay::Fax => Channel::Fax,
+        }
+    }
 }

@@ -24,6 +24,8 @@ pub(super) enum Decided {
         /// How often, where, when and with whom it may be watched; whether a copy may be made, and must be masked.
         #[serde(default)]
         conditions: GrantConditions,
+        /// Why the rest is not approved, where only a part of it is.
+        rest: Option<RestRefused>,
         password: String,
     },
     Refuse {
@@ -55,6 +57,14 @@ pub(super) enum Decided {
     },
 }
 
+/// On which ground, and why, the rest of a request is not approved.
+#[derive(Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RestRefused {
+    ground: RefusalGround,
+    reason: String,
+}
+
 /// The same without the password.
 enum Decision {
     Approve(Approval),
@@ -68,9 +78,10 @@ enum Decision {
 impl Decided {
     fn taken_apart(self) -> Result<(Decision, String), Problem> {
         Ok(match self {
-            Decided::Approve { viewer, cameras, span, ends, conditions, password } => {
+            Decided::Approve { viewer, cameras, span, ends, conditions, rest, password } => {
                 let span = span.map(Ends::span).transpose()?;
-                (Decision::Approve(Approval { viewer, cameras, span, ends, conditions }), password)
+                let rest = rest.map(|RestRefused { ground, reason }| Refusal { ground, reason });
+                (Decision::Approve(Approval { viewer, cameras, span, ends, conditions, rest }), password)
             }
             Decided::Refuse { ground, reason, password } => (Decision::Refuse(Refusal { ground, reason }), password),
             Decided::Erase { cameras, span, partly, password } => {
@@ -109,11 +120,11 @@ impl Decision {
         match self {
             Decision::Approve(approval) => access.proposed_approval(request, approval),
             Decision::Refuse(Refusal { ground, reason }) => {
-                Ok(ProposedDecision::Refuse { ground: *ground, reason: reason.clone() })
+                Ok(ProposedDecision::Refuse { ground: *ground, reason: reason.clone().into() })
             }
             Decision::Erase(erasure) => access.proposed_erasure(request, erasure),
             Decision::Postpone(Postponement { cause, reason, until }) => {
-                Ok(ProposedDecision::Postpone { cause: *cause, reason: reason.clone(), until: *until })
+                Ok(ProposedDecision::Postpone { cause: *cause, reason: reason.clone().into(), until: *until })
             }
             Decision::Unavailable => Ok(ProposedDecision::Unavailable),
             Decision::Proposed => {

@@ -2,6 +2,7 @@
 //! those stand in the sealed file.
 
 use super::decision::GrantConditions;
+use super::reason::{ReasonText, Rest};
 use crate::domain::request::{
     Capacity, Channel, HandOverForm, IdentityDocument, PostponementCause, ProvisionBasis, RefusalGround,
 };
@@ -71,10 +72,13 @@ pub enum ProposedDecision {
         span: Span,
         ends: Option<Utc>,
         conditions: GrantConditions,
+        /// Why the rest is not approved, where a part is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rest: Option<Rest>,
     },
     Refuse {
         ground: RefusalGround,
-        reason: String,
+        reason: ReasonText,
     },
     Erase {
         cameras: Vec<CameraNumber>,
@@ -83,7 +87,7 @@ pub enum ProposedDecision {
     },
     Postpone {
         cause: PostponementCause,
-        reason: String,
+        reason: ReasonText,
         until: Utc,
     },
     /// Nothing is left of it.

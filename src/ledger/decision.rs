@@ -1,5 +1,6 @@
 //! What a decision's row says.
 
+use super::reason::{ReasonText, Rest};
 use crate::domain::request::{PostponementCause, RefusalGround};
 use crate::domain::{AccountId, CameraNumber, Digest, GrantId, HeldFor, Span, Utc};
 use serde::{Deserialize, Serialize};
@@ -92,12 +93,15 @@ pub enum Decision {
         /// Only a part of what was asked for: until when the person may object to the rest, which stays until then.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         partly_until: Option<Utc>,
+        /// Why the rest was not approved. Rows of before it was asked for have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rest: Option<Rest>,
     },
     /// The answer to an existence check. Nothing is shown for it.
     Confirmed { exists: bool },
     Refused {
         ground: RefusalGround,
-        reason: String,
+        reason: ReasonText,
         /// Until when the person may object; what was asked for stays until then. Rows of before it was told have none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         objection_until: Option<Utc>,
@@ -106,7 +110,7 @@ pub enum Decision {
     Erased { erased: Vec<GrantedView>, segments: u32, kept: Vec<KeptView> },
     /// Not decided yet, for a reason, and expected to be by then. The request stays open, and keeps what it asks for.
     Postponed {
-        reason: String,
+        reason: ReasonText,
         until: Utc,
         /// Rows of the first versions have none.
         #[serde(default, skip_serializing_if = "Option::is_none")]

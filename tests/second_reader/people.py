@@ -98,6 +98,19 @@ class Person:
         return {act["produced"]: self._proof_of(desk, act) for act in acts(self.ledger, "letter-delivered")
                 if desk is not None and act["proof"] is not None and not self._is_erased("request", act["request"])}
 
+    def reasons(self) -> dict:
+        """Why something was decided or proposed, by request, in the order of the rows."""
+        desk, told = self._desk(), {}
+        for kind, field in (("decision-proposed", "proposed"), ("request-decided", "decision")):
+            for act in acts(self.ledger, kind):
+                says = act[field].get("rest", act[field])
+                reason, request = says.get("reason"), act["request"]
+                if isinstance(reason, dict) and desk is not None and not self._is_erased("request", request):
+                    reason = self._sheet_of(desk, request, reason)["reason"]
+                if isinstance(reason, str):
+                    told.setdefault(request, []).append(reason)
+        return told
+
     def _is_erased(self, kind: str, number: int) -> bool:
         return {kind: number} in [act["of"] for act in acts(self.ledger, "paper-erased")]
 
@@ -143,11 +156,14 @@ class Person:
         return self._salted(desk, (REQUEST_PERSONS, request.to_bytes(4, "big")), stored["persons"], act["persons"])
 
     def _proof_of(self, desk: list[bytes], act: dict) -> str:
-        request, sheet = act["request"], act["proof"]["sheet"]
+        return self._sheet_of(desk, act["request"], act["proof"])["proof"]
+
+    def _sheet_of(self, desk: list[bytes], request: int, sealed: dict) -> dict:
+        sheet = sealed["sheet"]
         stored = read_json(self.state / "requests" / f"{request:08x}-{sheet:016x}", {"version", "request", "persons"})
         refuse_unless(stored["request"] == request, "is another request's")
         bound_to = (REQUEST_PERSONS, request.to_bytes(4, "big") + sheet.to_bytes(8, "big"))
-        return self._salted(desk, bound_to, stored["persons"], act["proof"]["fields"])["proof"]
+        return self._salted(desk, bound_to, stored["persons"], sealed["fields"])
 
     def _text_of(self, desk: list[bytes], act: dict) -> str:
         hold = act["hold"]
@@ -210,7 +226,8 @@ def read_person(state: Path, volume: Path, name: str, password: str) -> dict:
         if person.release:
             opened = Volume(volume, person.release)
             day_keys = len([opened.day_key(number) for number in opened.day_keys])
-        return {"ok": True, "role": person.role, "persons": person.persons(), "proofs": person.proofs(), "holds": person.hold_texts(),
+        return {"ok": True, "role": person.role, "persons": person.persons(), "proofs": person.proofs(),
+                "reasons": person.reasons(), "holds": person.hold_texts(),
                 "operations": person.operations(), "grants": person.grants(volume),
                 "day_keys": day_keys}
     except (Refused, OSError, KeyError) as e:

@@ -7,7 +7,7 @@ use super::{DRAFT, Desk, DeskKeys, FILE_LIMIT_BYTES, StoredAsker, StoredPersons,
 use crate::access::AccessError;
 use crate::access::nameless::debug_tells_its_name_alone;
 use crate::crypto::{Label, Sealed, Unopened, commitment, random_array};
-use crate::disk::{Access, read_file, replace_file};
+use crate::disk::{Access, SharedDisk, read_file, replace_file};
 use crate::domain::{Digest, HoldId, OperationId, Overwrite, PaperOf, RequestId, StateFault, StateVersion};
 use crate::vault::{VaultError, overwrite_state_file};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -45,9 +45,14 @@ impl Sheet {
         (label, context)
     }
 
-    fn path(self, dir: &Path) -> PathBuf {
+    /// Its file's name.
+    pub fn name(self) -> String {
         let name = name_of(self.of);
-        dir.join(self.number.map_or_else(|| name.clone(), |number| format!("{name}-{number:016x}")))
+        self.number.map_or_else(|| name.clone(), |number| format!("{name}-{number:016x}"))
+    }
+
+    fn path(self, dir: &Path) -> PathBuf {
+        dir.join(self.name())
     }
 
     fn stored(self, sealed: Sealed) -> Result<Vec<u8>, serde_json::Error> {
@@ -88,6 +93,25 @@ pub fn paper_named(name: &str) -> Option<PaperOf> {
     // There is one way to write it.
     let is_sheet = |text: &str| u64::from_str_radix(text, 16).is_ok_and(|number| format!("{number:016x}") == text);
     (name_of(of) == name && sheet.is_none_or(is_sheet)).then_some(of)
+}
+
+/// The files of papers, by whose they are. What bears another name is nobody's, and left alone.
+pub fn paper_files(disk: &SharedDisk, dir: &Path) -> Result<Vec<(PaperOf, String)>, VaultError> {
+    let names = match disk.list_files(dir) {
+        Ok(names) => names,
+        Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
+        Err(source) => return Err(VaultError::Disk { what: dir.display().to_string(), source }),
+    };
+    Ok(names.into_iter().filter_map(|name| Some((paper_named(&name)?, name))).collect())
+}
+
+/// Whether nothing stands in a file any more: its name leads to zeros, or is gone.
+pub fn is_blank(disk: &SharedDisk, path: &Path) -> Result<bool, VaultError> {
+    match read_file(&**disk, path, FILE_LIMIT_BYTES) {
+        Ok(bytes) => Ok(bytes.iter().all(|byte| *byte == 0)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(true),
+        Err(source) => Err(VaultError::Disk { what: path.display().to_string(), source }),
+    }
 }
 
 /// Salt and fields: only with both can the ledger's commitment be checked.
@@ -181,14 +205,9 @@ impl Desk {
         Ok(salted)
     }
 
-    /// The files of papers, by whose they are. What bears another name is nobody's, and left alone.
+    /// As [`paper_files`].
     pub fn files(&self, dir: &Path) -> Result<Vec<(PaperOf, String)>, VaultError> {
-        let names = match self.disk.list_files(dir) {
-            Ok(names) => names,
-            Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
-            Err(source) => return Err(VaultError::Disk { what: dir.display().to_string(), source }),
-        };
-        Ok(names.into_iter().filter_map(|name| Some((paper_named(&name)?, name))).collect())
+        paper_files(&self.disk, dir)
     }
 
     fn files_of(&self, dir: &Path, of: PaperOf) -> Result<Vec<String>, VaultError> {

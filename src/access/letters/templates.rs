@@ -21,6 +21,10 @@ const DIR: &str = "letters";
 const FILE_LIMIT_BYTES: u64 = 64 << 10;
 /// Steps that a template may take: one that runs for ever is broken, too.
 const FUEL: u64 = 200_000;
+/// What a template is told by that it stands on the base.
+const EXTENDS: &str = "extends";
+/// What the letter's template is called beside the base.
+const LETTER: &str = "letter";
 /// What switches the escaping off, besides the filter `safe`, which there is none of.
 const UNESCAPED: &str = "autoescape";
 
@@ -37,6 +41,18 @@ macro_rules! built_in {
 fn built_in(kind: LetterKind, language: Language) -> &'static str {
     built_in!(kind, language; Receipt "receipt", Grant "grant", Partial "partial", Postponement "postponement",
         Refusal "refusal")
+}
+
+/// What they have in common: head and foot, in blocks that each template fills.
+fn built_in_base(language: Language) -> &'static str {
+    match language {
+        Language::Ko => include_str!("templates/base.ko.html"),
+        Language::En => include_str!("templates/base.en.html"),
+    }
+}
+
+fn base_name(language: Language) -> String {
+    format!("base.{language}.html")
 }
 
 fn file_name(kind: LetterKind, language: Language) -> String {
@@ -102,7 +118,8 @@ impl LetterTemplates {
     /// The program's own templates, by where a site would put its own.
     pub fn defaults(&self) -> Vec<(PathBuf, &'static str)> {
         let all = LetterKind::ALL.into_iter().flat_map(|kind| Language::ALL.map(|language| (kind, language)));
-        all.map(|(kind, language)| (self.path(kind, language), built_in(kind, language))).collect()
+        let bases = Language::ALL.map(|language| (self.dir.join(base_name(language)), built_in_base(language)));
+        all.map(|(kind, language)| (self.path(kind, language), built_in(kind, language))).chain(bases).collect()
     }
 
     /// Writes a letter from the site's template, or from the program's where there is none or it is broken.
@@ -112,7 +129,7 @@ impl LetterTemplates {
         text: &LetterText,
     ) -> Result<Written, BrokenTemplate> {
         let path = self.path(kind, language);
-        let broken = match self.own(&path, text) {
+        let broken = match self.own((kind, language), text) {
             Ok(Some((html, digest))) => {
                 self.note(&path, None);
                 return Ok(Written { html, template: Some(digest), broken: None });
@@ -124,19 +141,43 @@ impl LetterTemplates {
             }
         };
         self.note(&path, broken.clone());
-        let html = render(Path::new("built in"), built_in(kind, language), text)?;
+        let own = |file: &str, source| Source { file: Path::new("built in").join(file), source };
+        let base = own(&base_name(language), built_in_base(language));
+        let letter = own(&file_name(kind, language), built_in(kind, language));
+        let html = render((&base_name(language), &base), &letter, text)?;
         Ok(Written { html, template: None, broken })
     }
 
-    fn own(&self, path: &Path, text: &LetterText) -> Result<Option<(String, Digest)>, BrokenTemplate> {
+    /// A letter from the site's template, on the site's base; either may be the program's.
+    fn own(
+        &self,
+        (kind, language): (LetterKind, Language),
+        text: &LetterText,
+    ) -> Result<Option<(String, Digest)>, BrokenTemplate> {
+        let (path, base_name) = (self.path(kind, language), base_name(language));
+        let base_path = self.dir.join(&base_name);
+        let (letter, base) = (self.read(&path)?, self.read(&base_path)?);
+        let is_extended = letter.as_ref().is_none_or(|letter| letter.contains(EXTENDS));
+        // A letter that is whole by itself has nothing of the base.
+        let base = base.filter(|_| is_extended);
+        if letter.is_none() && base.is_none() {
+            return Ok(None);
+        }
+        let digest = sha256([letter.as_deref(), base.as_deref()].map(Option::unwrap_or_default).concat().as_bytes());
+        let letter = Source { file: path, source: letter.as_deref().unwrap_or(built_in(kind, language)) };
+        let base = Source { file: base_path, source: base.as_deref().unwrap_or(built_in_base(language)) };
+        Ok(Some((render((&base_name, &base), &letter, text)?, digest)))
+    }
+
+    /// A file of the site, where there is one.
+    fn read(&self, path: &Path) -> Result<Option<String>, BrokenTemplate> {
         let broken = |what: String| BrokenTemplate { file: path.to_path_buf(), line: None, what };
         let bytes = match read_file(&*self.disk, path, FILE_LIMIT_BYTES) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(broken(e.to_string())),
         };
-        let source = std::str::from_utf8(&bytes).map_err(|_| broken("is not UTF-8 text".to_owned()))?;
-        Ok(Some((render(path, source, text)?, sha256(&bytes))))
+        String::from_utf8(bytes).map(Some).map_err(|_| broken("is not UTF-8 text".to_owned()))
     }
 
     fn note(&self, path: &Path, broken: Option<BrokenTemplate>) {
@@ -154,8 +195,9 @@ impl LetterTemplates {
             for language in Language::ALL {
                 let path = self.path(kind, language);
                 // A letter with everything in it, and one with the least: each part of a template is walked once.
-                let told =
-                    LetterText::samples(kind, language).iter().try_for_each(|text| self.own(&path, text).map(drop));
+                let told = LetterText::samples(kind, language)
+                    .iter()
+                    .try_for_each(|text| self.own((kind, language), text).map(drop));
                 self.note(&path, told.as_ref().err().cloned());
                 found.extend(told.err());
             }
@@ -169,11 +211,18 @@ impl LetterTemplates {
     }
 }
 
-fn render(file: &Path, source: &str, text: &LetterText) -> Result<String, BrokenTemplate> {
-    let broken = |line: Option<usize>, what: String| BrokenTemplate { file: file.to_path_buf(), line, what };
-    if let Some(line) = source.lines().position(|line| line.contains(UNESCAPED)) {
-        let what = format!("uses `{UNESCAPED}`, and what people wrote must not become markup");
-        return Err(broken(Some(line + 1), what));
+/// A template, and the file to name where it is broken.
+struct Source<'a> {
+    file: PathBuf,
+    source: &'a str,
+}
+
+fn render((base_name, base): (&str, &Source), letter: &Source, text: &LetterText) -> Result<String, BrokenTemplate> {
+    for of in [letter, base] {
+        if let Some(line) = of.source.lines().position(|line| line.contains(UNESCAPED)) {
+            let what = format!("uses `{UNESCAPED}`, and what people wrote must not become markup");
+            return Err(BrokenTemplate { file: of.file.clone(), line: Some(line + 1), what });
+        }
     }
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -181,12 +230,14 @@ fn render(file: &Path, source: &str, text: &LetterText) -> Result<String, Broken
     environment.set_fuel(Some(FUEL));
     environment.remove_filter("safe");
     let told = environment
-        .add_template("letter", source)
-        .and_then(|()| environment.get_template("letter"))
+        .add_template(base_name, base.source)
+        .and_then(|()| environment.add_template(LETTER, letter.source))
+        .and_then(|()| environment.get_template(LETTER))
         .and_then(|template| template.render(Serde(text)));
     told.map_err(|e| {
         let what = e.detail().map_or_else(|| e.kind().to_string(), |detail| format!("{}: {detail}", e.kind()));
-        broken(e.line(), what)
+        let of = if e.name() == Some(base_name) { base } else { letter };
+        BrokenTemplate { file: of.file.clone(), line: e.line(), what }
     })
 }
 
@@ -256,6 +307,43 @@ mod tests {
         assert!(first.html.contains(": no.</p>") && first.template.is_some());
         std::fs::write(&path, "<p>Dear {{ person.name }}: no!</p>").unwrap();
         assert_ne!(write(&templates).template, first.template);
+    }
+
+    #[test]
+    fn a_site_may_change_what_letters_have_in_common_or_write_a_letter_that_is_whole_by_itself() {
+        let (_dir, templates) = templates();
+        let base = templates.dir.join("base.en.html");
+        let own = built_in_base(Language::En).replace("</div>", "<p>Member of the Clinics' Union</p></div>");
+        std::fs::write(&base, own).unwrap();
+        let written = write(&templates);
+        assert!(written.html.contains("Clinics' Union") && written.html.contains("How to object"), "{}", written.html);
+        let on_base = written.template.unwrap();
+        // With a letter of its own on that base.
+        let path = templates.path(LetterKind::Refusal, Language::En);
+        std::fs::write(&path, "{% extends \"base.en.html\" %}{% block opening %}No, {{ person.name }}.{% endblock %}")
+            .unwrap();
+        let written = write(&templates);
+        assert!(written.html.contains("Clinics' Union") && written.html.contains("No, Hong Gildong."));
+        assert_ne!(written.template, Some(on_base));
+        // As sites have written theirs before there was a base.
+        let whole = "<p>Dear {{ person.name }}: no.</p>";
+        std::fs::write(&path, whole).unwrap();
+        let written = write(&templates);
+        assert_eq!(
+            (written.html.as_str(), written.template),
+            ("<p>Dear Hong Gildong: no.</p>", Some(sha256(whole.as_bytes())))
+        );
+        std::fs::remove_file(&path).unwrap();
+        // A broken base is named itself, and the program's letters are written.
+        std::fs::write(&base, "<p>\n{{ site.nmae }}</p>{% block title %}{% endblock %}").unwrap();
+        let written = write(&templates);
+        let broken = written.broken.unwrap();
+        assert_eq!((&broken.file, broken.line), (&base, Some(2)), "{broken}");
+        assert!(written.html.contains("How to object") && written.template.is_none());
+        assert_eq!(templates.check().len(), 5, "every English letter stands on it");
+        // Nothing else can be drawn in.
+        std::fs::write(&base, "{% include \"/etc/passwd\" %}").unwrap();
+        assert!(write(&templates).broken.is_some());
     }
 
     #[test]

@@ -40,6 +40,11 @@ fn operating_room(kind: RequestKind) -> NewRequest {
     NewRequest { kind, capacity, recipient, ..new_request(21, span(0, 60)) }
 }
 
+/// Without the copy that was asked for.
+fn in_part() -> Approval {
+    Approval { rest: rest(), ..to_viewer() }
+}
+
 impl Open {
     /// A minute in an operating room, which a law wants kept.
     fn operate(&self, of: u16) {
@@ -258,7 +263,7 @@ fn a_private_clinic_provides_on_no_basis_that_is_for_public_bodies() {
     clinic.hands.advance(Duration::from_secs(100));
     let request = open.submit(provision(ProvisionBasis::Investigation)).unwrap().number;
     open.identify_with(request, IdentityDocument::Passport, papers).unwrap();
-    let view = open.approve_with(request, &to_viewer()).unwrap();
+    let view = open.approve_with(request, &in_part()).unwrap();
     assert_eq!(view.state, "partly", "a copy was asked for");
     // Where the site was a public body, and is none any more, what waits is not provided either.
     let waits = open.submit(provision(ProvisionBasis::Trial)).unwrap().number;
@@ -266,7 +271,7 @@ fn a_private_clinic_provides_on_no_basis_that_is_for_public_bodies() {
     drop(open);
     clinic.requests.public_body = false;
     let open = clinic.open();
-    assert!(matches!(open.approve_with(waits, &to_viewer()), Err(AccessError::PublicBodiesOnly)));
+    assert!(matches!(open.approve_with(waits, &in_part()), Err(AccessError::PublicBodiesOnly)));
 }
 
 #[test]
@@ -363,7 +368,7 @@ fn what_an_approval_says_is_carried_into_its_grant_and_a_part_can_be_objected_to
     assert_eq!(bad(GrantConditions { terminal: Some(" ".into()), ..conditions.clone() }), "terminal");
     assert_eq!(bad(GrantConditions { appointment: Some(span(0, 60)), ..conditions.clone() }), "appointment");
     // One camera of two.
-    let part = Approval { cameras: Some(vec![camera(2)]), ..with(conditions.clone()) };
+    let part = Approval { cameras: Some(vec![camera(2)]), rest: rest(), ..with(conditions.clone()) };
     let view = open.approve_with(request, &part).unwrap();
     assert_eq!((view.state, view.conditions.as_ref()), ("partly", Some(&conditions)));
     let until = open.access.now().saturating_add(DAY * 30);
@@ -400,7 +405,8 @@ fn nobody_gets_a_copy_who_asked_to_see_and_one_without_the_copy_is_a_part() {
         open.identify(request);
         request
     };
-    assert_eq!(open.approve_with(ask(), &to_viewer()).unwrap().state, "partly");
+    assert_eq!(bad_input(open.approve_with(ask(), &to_viewer())), "rest");
+    assert_eq!(open.approve_with(ask(), &in_part()).unwrap().state, "partly");
     let request = ask();
     let (desk, officer) = (open.sign_in("desk"), open.sign_in("officer"));
     assert_eq!(bad_input(open.access.note_fee(&desk, request, 10_000_001, false)), "amount_krw");
@@ -422,7 +428,7 @@ fn a_request_that_is_taken_back_releases_what_it_held_and_its_grants() {
     let (_clinic, open) = ready();
     let request = open.ask(1, span(10, 20)).number;
     open.identify(request);
-    let part = Approval { span: Some(span(10, 12)), ..to_viewer() };
+    let part = Approval { span: Some(span(10, 12)), rest: rest(), ..to_viewer() };
     let grant = open.approve_with(request, &part).unwrap().grant.unwrap();
     let desk = open.sign_in("desk");
     assert!(matches!(open.access.withdraw(&desk, request, Channel::Phone), Err(AccessError::WrongState { .. })));

@@ -28,9 +28,9 @@ fn states() -> Vec<RequestState> {
         RequestState::Approved { document, grant },
         RequestState::Partly { document, grant, until },
         RequestState::Confirmed { document, exists: true },
-        RequestState::Refused { document, ground, reason: reason.clone(), until },
+        RequestState::Refused { document, ground, reason: reason.clone().into(), until },
         RequestState::Erased { document, is_partial: true },
-        RequestState::Postponed { document, cause: None, reason: reason.clone(), until: later(9) },
+        RequestState::Postponed { document, cause: None, reason: reason.clone().into(), until: later(9) },
         RequestState::Objected { document },
         RequestState::Unavailable { document: Some(document), reason },
         delivered(Some(grant), None),
@@ -54,11 +54,12 @@ fn events() -> BTreeMap<&'static str, Act> {
         slots: Digest::ZERO,
         conditions: Default::default(),
         partly_until,
+        rest: None,
     };
     let ground = RefusalGround::OtherJustCause;
-    let refused = Decision::Refused { ground, reason: reason.clone(), objection_until: Some(later(30)) };
+    let refused = Decision::Refused { ground, reason: reason.clone().into(), objection_until: Some(later(30)) };
     let postponed =
-        Decision::Postponed { reason: reason.clone(), until: later(9), cause: Some(PostponementCause::Masking) };
+        Decision::Postponed { reason: reason.clone().into(), until: later(9), cause: Some(PostponementCause::Masking) };
     BTreeMap::from([
         ("identity", Act::IdentityChecked { request, document: DOCUMENT, seen: PapersSeen::default() }),
         ("nothing left", Act::RequestUnavailable { request, reason }),
@@ -151,7 +152,10 @@ fn rows_of_the_first_versions_read_as_they_did() {
     );
     assert_eq!(apply(&approved), RequestState::Approved { document: DOCUMENT, grant: GrantId(1) });
     let postponed = apply(r#"{"outcome": "postponed", "reason": "so", "until": "2026-11-30T00:00:00Z"}"#);
-    assert_eq!(postponed.answer().as_deref(), Some("postponed until 2026-11-30T00:00:00.000Z: so"));
+    let answer = postponed.answer().unwrap();
+    assert_eq!(answer.reason, Some("so".to_owned().into()));
+    assert_eq!(answer.in_words(Some("so")), "postponed until 2026-11-30T00:00:00.000Z: so");
+    assert_eq!(answer.in_words(None), "postponed until 2026-11-30T00:00:00.000Z");
     let old = [
         r#"{"kind": "request-submitted", "request": 1, "asked": "viewing", "cameras": [1],
             "span": {"from": "2026-11-22T10:00:00Z", "to": "2026-11-22T10:01:00Z"}, "due": "2026-12-02T10:00:00Z",

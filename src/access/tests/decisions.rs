@@ -70,7 +70,7 @@ fn an_approval_can_be_part_of_what_was_asked_and_never_more() {
     }
     let other_camera = Approval { cameras: Some(vec![camera(2)]), ..to_viewer() };
     assert!(matches!(approve(&other_camera), Err(AccessError::BadInput { field: "cameras", .. })));
-    let view = approve(&Approval { span: Some(span(12, 13)), ..to_viewer() }).unwrap();
+    let view = approve(&Approval { span: Some(span(12, 13)), rest: rest(), ..to_viewer() }).unwrap();
     assert_eq!(shown(&open.watch(view.grant.unwrap(), 1).unwrap()).len(), 10);
 }
 

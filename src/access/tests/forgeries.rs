@@ -31,8 +31,17 @@ fn approval(request: RequestId, grant: GrantId) -> Act {
     let views = vec![GrantedView { camera: camera(2), span: span(10, 20) }];
     let (viewer, ends) = (VIEWER, at(86_400));
     let (slots, conditions) = (Digest([7; 32]), Default::default());
-    let decision =
-        Decision::Approved { grant, viewer, views, ends, segments: 1, slots, conditions, partly_until: None };
+    let decision = Decision::Approved {
+        grant,
+        viewer,
+        views,
+        ends,
+        segments: 1,
+        slots,
+        conditions,
+        partly_until: None,
+        rest: None,
+    };
     Act::RequestDecided { request, decision }
 }
 

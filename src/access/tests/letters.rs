@@ -46,7 +46,7 @@ fn each_decision_has_its_letter_in_both_languages_and_none_before() {
     let open = clinic.open();
     let request = begun(&clinic, &open);
     let common =
-        ["김민수", "010-1234-5678", "1 (Lobby)", "lost bag", "Test", "02-123-4567", "custodian checkpoint sequence="];
+        ["김민수", "010-1234-5678", "1 (Lobby)", "lost bag", "Test", "02-123-4567", "custodian checkpoint site="];
     let receipt = open.html(request, LetterKind::Receipt, Language::Ko);
     assert_tells(&receipt, &common);
     assert_tells(&receipt, &["접수증", "2026년 11월 22일 19:01:40", "2026년 12월 2일", "개인영상정보 열람"]);
@@ -122,11 +122,12 @@ fn each_decision_has_its_letter_in_both_languages_and_none_before() {
     both.cameras = vec![camera(1), camera(2)];
     let partly = open.submit(both).unwrap().number;
     open.identify(partly);
-    let less = Approval { cameras: Some(vec![camera(1)]), span: Some(span(10, 25)), ..to_viewer() };
+    let less = Approval { cameras: Some(vec![camera(1)]), span: Some(span(10, 25)), rest: rest(), ..to_viewer() };
     open.access.approve(&open.sign_in("officer"), partly, &less, "officer-password").unwrap();
     assert!(matches!(open.write("desk", partly, LetterKind::Grant, Language::En), Err(AccessError::WrongState { .. })));
     let told = open.html(partly, LetterKind::Partial, Language::En);
     assert_tells(&told, &["Partial decision", "1 (Lobby): 22 November 2026 19:00:10 – 22 November 2026 19:00:25"]);
+    assert_tells(&told, &["article 35(4), subparagraph 2", "옆집 이영희 씨가 보입니다"]);
     assert_tells(&told, &["Not granted", "1 (Lobby): 22 November 2026 19:00:25 – 22 November 2026 19:00:40"]);
     assert_tells(&told, &["2: 22 November 2026 19:00:10 – 22 November 2026 19:00:40"]);
     assert_tells(&open.html(partly, LetterKind::Partial, Language::Ko), &["일부 결정 통지서", "제외 범위"]);
@@ -272,4 +273,98 @@ fn a_broken_template_is_an_alarm_and_the_letter_is_written_all_the_same() {
     std::fs::write(&file, "<p>{{ person.name }} 님</p>").unwrap();
     open.write("desk", request, LetterKind::Receipt, Language::Ko).unwrap();
     assert!(!open.access.duties().alarms.contains(&broken));
+}
+
+/// Its state after a letter of a kind was printed and delivered, by post.
+fn delivered(open: &Open, request: RequestId, kind: LetterKind) -> (&'static str, Vec<Act>) {
+    let number = open.write("desk", request, kind, Language::Ko).unwrap().number;
+    let before = open.rows().len();
+    let delivery = Delivery { way: DeliveryWay::Post, at: None, proof: None };
+    let desk = open.sign_in("desk");
+    open.access.deliver_letter(&desk, request, number, &delivery).unwrap();
+    let view = open.access.request(&desk, request).unwrap();
+    let of_request = |act: &Act| matches!(act, Act::LetterDelivered(_) | Act::RequestDelivered { .. });
+    (view.state, open.rows().into_iter().skip(before).filter(of_request).collect())
+}
+
+#[test]
+fn the_letter_that_is_the_answer_delivers_the_request_and_no_other_does() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    let request = begun(&clinic, &open);
+    open.identify(request);
+    let officer = open.sign_in("officer");
+    assert_eq!(delivered(&open, request, LetterKind::Receipt).0, "identified");
+    let until = START.saturating_add(DAY * 30);
+    let postponement = Postponement { cause: PostponementCause::Masking, reason: "to be masked".into(), until };
+    open.access.postpone(&officer, request, &postponement, "officer-password").unwrap();
+    let (state, rows) = delivered(&open, request, LetterKind::Postponement);
+    assert_eq!((state, rows.len()), ("postponed", 1), "a postponement answers nothing");
+    let refusal = Refusal { ground: RefusalGround::HarmToOthers, reason: "a child is visible".into() };
+    open.access.refuse(&officer, request, &refusal, "officer-password").unwrap();
+    assert_eq!(delivered(&open, request, LetterKind::Postponement).0, "refused", "of what was decided before");
+    let (state, rows) = delivered(&open, request, LetterKind::Refusal);
+    assert_eq!(state, "delivered");
+    let channel = crate::domain::request::Channel::Writing;
+    assert_eq!(rows[1], Act::RequestDelivered { request, channel });
+    // Told once: by hand no more, and with the letter's second delivery neither.
+    let told = open.access.deliver(&officer, request, channel);
+    assert!(matches!(told, Err(AccessError::WrongState { state: "delivered" })), "{told:?}");
+    let (state, rows) = delivered(&open, request, LetterKind::Refusal);
+    assert_eq!((state, rows.len()), ("delivered", 1));
+    // Objected to and decided anew: the letter of before is no answer any more.
+    let old = open.write("desk", request, LetterKind::Refusal, Language::Ko).unwrap().number;
+    clinic.hands.advance(Duration::from_secs(60));
+    let desk = open.sign_in("desk");
+    open.access.object(&desk, request).unwrap();
+    open.access.refuse(&officer, request, &refusal, "officer-password").unwrap();
+    let delivery = Delivery { way: DeliveryWay::Hand, at: None, proof: None };
+    open.access.deliver_letter(&desk, request, old, &delivery).unwrap();
+    assert_eq!(open.access.request(&desk, request).unwrap().state, "refused");
+    assert_eq!(delivered(&open, request, LetterKind::Refusal).0, "delivered");
+
+    let granted = open.approved(1, span(30, 45)).number;
+    let (state, rows) = delivered(&open, granted, LetterKind::Grant);
+    assert_eq!((state, rows.len()), ("delivered", 2));
+    // By hand it is possible as before, and then a letter adds nothing.
+    let granted = open.approved(1, span(30, 45)).number;
+    open.access.deliver(&officer, granted, channel).unwrap();
+    let (state, rows) = delivered(&open, granted, LetterKind::Grant);
+    assert_eq!((state, rows.len()), ("delivered", 1));
+    // Disputed footage is handed over to nobody; the letter came all the same.
+    let disputed = open.approved(1, span(30, 45)).number;
+    let number = open.write("desk", disputed, LetterKind::Grant, Language::Ko).unwrap().number;
+    let ground = crate::domain::request::DisputeGround::Accuracy;
+    let new = NewDispute { request: Some(disputed), cameras: None, span: None, ground };
+    open.access.mark_disputed(&officer, new).unwrap();
+    open.access.deliver_letter(&desk, disputed, number, &delivery).unwrap();
+    assert_eq!(open.access.request(&desk, disputed).unwrap().state, "approved");
+}
+
+#[test]
+fn a_printed_letter_shows_that_the_ledger_was_cut_short_or_written_anew() {
+    use crate::ledger::{CheckpointMark, Known, verify_against};
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    let request = begun(&clinic, &open);
+    open.identify(request);
+    let html = open.html(request, LetterKind::Receipt, Language::Ko);
+    drop(open);
+    let mark = CheckpointMark::find_all(html.as_bytes()).unwrap();
+    let [CheckpointMark { site: Some(_), signature: Some(_), sequence, .. }] = mark[..] else { panic!("{html}") };
+    let file = std::fs::read_dir(clinic.state().join("ledger"))
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .find(|path| path.extension().is_some_and(|end| end == "ledger"))
+        .unwrap();
+    let name = file.file_name().unwrap().to_string_lossy().into_owned();
+    let bytes = std::fs::read(file).unwrap();
+    let known = Known { checkpoints: mark, ..Known::default() };
+    let verify = |bytes: &[u8]| verify_against(&[(name.clone(), bytes.to_vec())], &known, |_| {});
+    assert!(verify(&bytes).is_ok());
+    // Cut off behind the row before the one that it is of.
+    let ends: Vec<usize> = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1).collect();
+    let kept = usize::try_from(sequence).unwrap();
+    assert!(verify(&bytes[..ends[kept - 1]]).is_ok(), "what came later may be missing");
+    assert!(verify(&bytes[..ends[kept - 2]]).is_err(), "and nothing of what it vouches for");
 }

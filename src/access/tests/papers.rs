@@ -210,3 +210,23 @@ fn verify_names_what_is_missing_and_what_was_put_back() {
     assert!(wants("", "request 2 is missing"), "{told:?}");
     assert_eq!(told.len(), 3);
 }
+
+#[test]
+fn what_is_past_its_period_is_named_until_it_is_erased() {
+    let clinic = Clinic::new();
+    let open = clinic.open();
+    let request = closed(&clinic, &open);
+    clinic.hands.advance(YEARS);
+    assert!(open.access.old_papers().unwrap().is_empty(), "not yet, to the minute");
+    clinic.hands.advance(DAY);
+    let file = clinic.state().join(format!("requests/{:08x}", request.0));
+    assert_eq!(open.access.old_papers().unwrap(), std::slice::from_ref(&file));
+    let kept = std::fs::read(&file).unwrap();
+    open.access.end_what_is_over().unwrap();
+    assert!(open.access.old_papers().unwrap().is_empty());
+    // Somebody puts it back from a copy.
+    std::fs::write(&file, kept).unwrap();
+    assert_eq!(open.access.old_papers().unwrap(), std::slice::from_ref(&file));
+    std::fs::write(&file, [0; 4_096]).unwrap();
+    assert!(open.access.old_papers().unwrap().is_empty(), "its name leads to zeros");
+}

@@ -44,7 +44,7 @@ fn an_auditor_proposes_and_an_officer_carries_out_just_that() {
     assert!(open.access.grants.list().unwrap().is_empty(), "nothing is opened by a proposal");
     assert!(open.access.request(&officer, request).unwrap().held);
     // Neither more nor less than what was proposed.
-    waits_for_a_second(approve(&Approval { span: Some(span(10, 12)), ..to_viewer() }));
+    waits_for_a_second(approve(&Approval { span: Some(span(10, 12)), rest: rest(), ..to_viewer() }));
     waits_for_a_second(approve(&Approval { viewer: Some(AccountId(6)), ..to_viewer() }));
     let refusal = Refusal { ground: RefusalGround::HarmToOthers, reason: "so".into() };
     waits_for_a_second(open.access.refuse(&officer, request, &refusal, "officer-password"));
@@ -100,14 +100,14 @@ fn what_an_officer_proposes_somebody_of_another_role_stands_by_before_keys_are_o
 fn a_proposal_that_gave_way_to_another_is_not_stood_by() {
     let (_clinic, open, request) = ready();
     let first = open.propose("officer", request, &to_viewer()).unwrap().proposal.unwrap().row;
-    let part = Approval { span: Some(span(10, 12)), ..to_viewer() };
+    let part = Approval { span: Some(span(10, 12)), rest: rest(), ..to_viewer() };
     let second = open.propose("deputy", request, &part).unwrap().proposal.unwrap().row;
     waits_for_a_second(open.second("auditor", request, first));
     open.second("auditor", request, second).unwrap();
     // A third one starts anew.
     open.propose("officer", request, &to_viewer()).unwrap();
     waits_for_a_second(open.carry_out("officer", request));
-    let reason = ProposedDecision::Refuse { ground: RefusalGround::HarmToOthers, reason: " ".into() };
+    let reason = ProposedDecision::Refuse { ground: RefusalGround::HarmToOthers, reason: " ".to_owned().into() };
     let told = open.access.propose(&open.sign_in("auditor"), request, reason, "auditor-password");
     assert!(matches!(told, Err(AccessError::BadInput { field: "reason", .. })));
     let erase = open.access.proposed_erasure(request, &Erasure::default()).unwrap();
@@ -131,7 +131,7 @@ fn a_site_that_decides_with_one_takes_no_proposals() {
 fn of_a_new_proposal_and_a_decision_at_once_what_is_carried_out_is_what_was_proposed() {
     let (_clinic, open, request) = ready();
     open.propose("auditor", request, &to_viewer()).unwrap();
-    let part = Approval { span: Some(span(10, 12)), ..to_viewer() };
+    let part = Approval { span: Some(span(10, 12)), rest: rest(), ..to_viewer() };
     let (told, other) = std::thread::scope(|scope| {
         let carried = scope.spawn(|| open.carry_out("officer", request));
         let proposed = scope.spawn(|| open.propose("auditor", request, &part));

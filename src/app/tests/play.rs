@@ -681,7 +681,8 @@ impl<'a> Play<'a> {
     /// Of all of it, or of a shorter span.
     pub fn approve_part(&mut self, officer: &Caller, request: RequestId, span: Option<Span>) -> GrantId {
         let conditions = self.conditions.clone();
-        let approval = Approval { viewer: Some(VIEWER), span, conditions, ..Approval::default() };
+        let rest = span.map(|_| Refusal { ground: RefusalGround::HarmToOthers, reason: "이영희 is visible".into() });
+        let approval = Approval { viewer: Some(VIEWER), span, conditions, rest, ..Approval::default() };
         let grant =
             self.built().access.approve(officer, request, &approval, "officer-password").unwrap().grant.unwrap();
         let rows = self.rows();

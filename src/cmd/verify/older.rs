@@ -43,7 +43,9 @@ pub(super) fn look(site: &SiteArg, deep: bool) -> anyhow::Result<AgeReport> {
         report = report.with(of_volume);
     }
     let strays = || Ok(state.stray_grants.clone());
-    Ok(report.with(inspect_state_age(&site.dir.join("state"), &strays, &look)?))
+    let period = (site.keeping.keep_persons, now);
+    let papers = || state.facts.old_papers(&disk, &files.path("requests"), period);
+    Ok(report.with(inspect_state_age(&site.dir.join("state"), &strays, &papers, &look)?))
 }
 
 pub(super) fn tell(report: &AgeReport, json: bool) -> anyhow::Result<ExitCode> {

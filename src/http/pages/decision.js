@@ -55,12 +55,12 @@ function narrowed(element, request) {
 }
 
 /// Within what it may be watched; what is left as it is limits nothing.
-function conditionFields(request) {
+function conditionFields(request, terminals) {
   const box = (name, key) => h('label', { class: 'choice' }, h('input', { type: 'checkbox', name: 'conditions', value: name }), h('span', {}, t(key)));
   return h('details', {},
     h('summary', {}, t('decide.conditions')),
     field(t('decide.viewings'), h('input', { type: 'number', name: 'viewings', min: '1', step: '1' }), { optional: true }),
-    field(t('decide.terminal'), h('input', { type: 'text', name: 'terminal', autocomplete: 'off' }), { optional: true }),
+    terminals.length > 0 && field(t('decide.terminal'), select('terminal', [['', '–'], ...terminals.map((one) => [one.name, one.name])]), { optional: true }),
     field(t('decide.appointment.from'), localTime('appointment-from'), { optional: true }),
     field(t('decide.appointment.to'), localTime('appointment-to'), { optional: true }),
     box('present', 'condition.present'),
@@ -72,11 +72,17 @@ function conditionsOf(element) {
   const conditions = Object.fromEntries(ticked(element, 'conditions').map((one) => [one, true]));
   const viewings = typed(element, 'viewings');
   if (viewings) conditions.viewings = Number(viewings);
-  const terminal = typed(element, 'terminal');
+  const terminal = element.elements.terminal && typed(element, 'terminal');
   if (terminal) conditions.terminal = terminal;
   const [from, to] = ['appointment-from', 'appointment-to'].map((name) => fromLocalInput(typed(element, name)));
   if (from && to) conditions.appointment = { from, to };
   return conditions;
+}
+
+/// Why the rest is not approved, where only a part is.
+function restOf(element) {
+  const reason = typed(element, 'rest-reason');
+  return reason && { rest: { ground: element.elements['rest-ground'].value, reason } };
 }
 
 /// What a decision says when it is done: where two people decide, it is proposed first.
@@ -84,7 +90,7 @@ function doneText(request, text) {
   return request.two_decide ? t('propose.done') : text;
 }
 
-function approveForm(house, request, cameras, viewers) {
+function approveForm(house, request, cameras, viewers, terminals) {
   const [password, passwordLine] = passwordField(house, t('decide.password.hint'));
   const viewer = select('viewer', [['', t('decide.viewer.choose')], ...viewers.map((one) => [one.account, one.name])]);
   const zone = t('new.zone', { zone: zoneText() });
@@ -94,18 +100,22 @@ function approveForm(house, request, cameras, viewers) {
     }
     const ends = fromLocalInput(typed(element, 'ends'));
     const decided = await decide(request, {
-      decision: 'approve', viewer: Number(viewer.value), ...narrowed(element, request), ...(ends && { ends }), conditions: conditionsOf(element), password: takePassword(password),
+      decision: 'approve', viewer: Number(viewer.value), ...narrowed(element, request), ...(ends && { ends }), conditions: conditionsOf(element), ...restOf(element), password: takePassword(password),
     }, element, once);
     await house.refresh(doneText(request, t('decide.approved', { span: spanText(decided.granted_span ?? request.span) })));
   },
   field(t('decide.viewer'), viewer),
   field(t('decide.ends'), localTime('ends'), { optional: true, hint: t('decide.ends.hint') }),
-  conditionFields(request),
+  conditionFields(request, terminals),
   h('details', {},
     h('summary', {}, t('decide.part')),
     choices(t('new.cameras'), 'checkbox', 'cameras', request.cameras.map((number) => [number, cameraText(cameras, number), true])),
     field(t('new.from'), localTime('from', request.span.from), { hint: zone }),
     field(t('new.to'), localTime('to', request.span.to))),
+  h('details', {},
+    h('summary', {}, t('decide.rest')),
+    field(t('decide.ground'), select('rest-ground', GROUNDS.map((one) => [one, word('ground', one)])), { optional: true }),
+    field(t('decide.reason'), h('textarea', { name: 'rest-reason', rows: '3' }), { optional: true, hint: `${t('decide.rest.hint')} ${t('new.no-id')}` })),
   passwordLine,
   h('button', { type: 'submit', class: 'main' }, t('decide.approve.send'))));
 }
@@ -201,7 +211,7 @@ export async function decisionForms(house, request, cameras) {
   if (request.two_decide) others.unshift(note(t('propose.why')));
   if (request.kind === 'existence-check') return [answerForm(house, request), ...others];
   if (request.kind === 'erasure') return [eraseForm(house, request, cameras), ...others];
-  const { accounts } = await get('/v1/accounts');
+  const [{ accounts }, { terminals }] = await Promise.all([get('/v1/accounts'), get('/v1/terminals')]);
   const viewers = accounts.filter((one) => one.role === 'viewer' && one.standing === 'active');
-  return [approveForm(house, request, cameras, viewers), ...others];
+  return [approveForm(house, request, cameras, viewers, terminals), ...others];
 }

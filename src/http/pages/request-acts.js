@@ -88,6 +88,7 @@ export function proposalForms(house, request) {
     [t('decide.ground'), proposed.ground && word('ground', proposed.ground)],
     [t('decide.cause'), proposed.cause && word('postpone', proposed.cause)],
     [t('decide.reason'), proposed.reason],
+    [t('decide.rest'), proposed.rest && `${word('ground', proposed.rest.ground)}: ${proposed.rest.reason}`],
     [t('decide.postpone.until'), proposed.until && pointText(proposed.until)],
     [t('proposal.by'), proposal.by],
     [t('proposal.second'), second],

@@ -102,6 +102,8 @@ export const REQUEST_WORDS = {
   'condition.masking': ['다른 사람 가림 필수', 'others must be masked'],
   'decide.conditions': ['열람 조건', 'Conditions'],
   'decide.viewings': ['열람 횟수', 'How often'],
+  'decide.rest': ['나머지를 승인하지 않는 사유', 'Why the rest is not approved'],
+  'decide.rest.hint': ['일부만 승인할 때에 적습니다. 일부 결정 통지서에 그대로 적힙니다.', 'Wanted where only a part is approved. The letter about it tells these words.'],
   'decide.terminal': ['열람 장소', 'At which terminal'],
   'decide.appointment.from': ['약속 시작', 'Appointment from'],
   'decide.appointment.to': ['약속 종료', 'Appointment to'],

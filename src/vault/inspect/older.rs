@@ -19,7 +19,7 @@ use crate::vault::{GrantStore, VaultError};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Erasing takes seconds; what is left so long after its instant was forgotten.
@@ -165,13 +165,15 @@ pub fn inspect_age(dir: &Path, look: &AgeLook) -> Result<AgeReport, VaultError> 
     }
 }
 
-/// Walks the state directory: what is left over there, and `strays`: grants that have keys and are over.
+/// Walks the state directory: what is left over there; `strays`: grants that have keys and are over; and `papers`: files of
+/// what is written of persons whose period has ended.
 ///
 /// # Errors
 /// What the disk says.
 pub fn inspect_state_age(
     state: &Path,
     strays: &dyn Fn() -> Result<Vec<GrantId>, VaultError>,
+    papers: &dyn Fn() -> Result<Vec<PathBuf>, VaultError>,
     look: &AgeLook,
 ) -> Result<AgeReport, VaultError> {
     let walk = || -> Result<AgeReport, VaultError> {
@@ -181,6 +183,12 @@ pub fn inspect_state_age(
             told.name(
                 &store.path(grant),
                 "holds keys of a grant that is over, or never was. Restart the daemon: it destroys them",
+            );
+        }
+        for paper in papers()? {
+            told.name(
+                &paper,
+                "holds what is written of persons, and its period has ended. Restart the daemon: it erases it",
             );
         }
         for sub in ["", "grants", "people", "requests"] {
