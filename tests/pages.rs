@@ -77,10 +77,10 @@ fn approve(browser: &Browser) -> Result<()> {
     look_over(browser, false)?;
     browser.wait_for(
         "the viewers are there",
-        "return document.querySelectorAll('#approve option').length === 2",
+        "return document.querySelectorAll('#approve select[name=viewer] option').length === 2",
         &json!([]),
     )?;
-    browser.run("document.querySelector('#approve select').selectedIndex = 1", &json!([]))?;
+    browser.run("document.querySelector('#approve select[name=viewer]').selectedIndex = 1", &json!([]))?;
     browser.type_into("#approve input[name=password]", "not the password")?;
     browser.click("#approve button[type=submit]")?;
     browser.wait_for_text("#approve .problem", "rong")?;

@@ -105,13 +105,17 @@ fn decide(browser: &Browser, request: &str) -> Result<()> {
     look_over(browser, false)?;
     browser.wait_for(
         "the viewers are there",
-        "return document.querySelectorAll('#approve option').length === 2",
+        "return document.querySelectorAll('#approve select[name=viewer] option').length === 2",
         &json!([]),
     )?;
-    browser.run("document.querySelector('#approve select').selectedIndex = 1", &json!([]))?;
+    browser.run("document.querySelector('#approve select[name=viewer]').selectedIndex = 1", &json!([]))?;
     browser.click("#approve details summary")?;
     browser.type_into("#approve input[name=viewings]", "2")?;
-    browser.type_into("#approve input[name=terminal]", "server room")?;
+    choose(browser, "#approve select[name=terminal]", "server room")?;
+    // A copy was asked for: who gives none says why.
+    browser.type_into("#approve input[name=password]", &password("officer"))?;
+    browser.click("#approve button[type=submit]")?;
+    browser.wait_for_text("#approve .problem", "the rest is not")?;
     browser.click("#approve input[value=copy]")?;
     browser.click("#approve input[value=present]")?;
     browser.type_into("#approve input[name=password]", &password("officer"))?;
@@ -122,7 +126,7 @@ fn decide(browser: &Browser, request: &str) -> Result<()> {
     }
     look_over(browser, false)?;
     sign_out(browser)?;
-    assert_quiet(browser, &[])
+    assert_quiet(browser, &[("/decision", 422)])
 }
 
 /// The copy waits until its cost is paid.

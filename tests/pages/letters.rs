@@ -51,7 +51,7 @@ pub fn print_and_deliver(site: &Site, browser: &Browser) -> Result<()> {
         ("receipt", "ko", ["접수증", "처리 기한", NAME]),
     ] {
         write(browser, letter, language)?;
-        for text in texts.iter().chain(&[NAME, CONTACT, "custodian checkpoint sequence="]) {
+        for text in texts.iter().chain(&[NAME, CONTACT, "custodian checkpoint site="]) {
             browser.wait_for_text("#letter", text)?;
         }
         look_over_form(browser)?;
