@@ -31,7 +31,7 @@ pub(super) fn of(site: &Site, doors: &Doors, state: &Path) -> Result<Option<Arc<
     Ok(Some(Arc::new(Tls::load(&doors.disk, state, certificate, &names)?)))
 }
 
-/// Takes what was renewed. What cannot be used is an alarm, and the certificate before goes on.
+/// Takes what was renewed. What cannot be used is an alarm, and the certificate before goes on; so is one that ends soon.
 pub(super) fn keep_renewed(
     tls: Option<&Arc<Tls>>,
     work: &mut JoinSet<()>,
@@ -39,7 +39,8 @@ pub(super) fn keep_renewed(
     desk: &StatusDesk,
 ) {
     let Some(tls) = tls.map(Arc::clone) else { return };
-    let renew = move || tls.renew().map(drop).map_err(|e| e.to_string());
+    let now = clock.clone();
+    let renew = move || tls.renew(now.wall()).map(drop).map_err(|e| e.to_string());
     let what = "renewing the TLS certificate".to_owned();
     work.spawn(every(clock.clone(), LOOK_EVERY, stop.clone(), desk.failing(), what, renew));
 }

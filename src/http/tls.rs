@@ -15,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 use tokio_rustls::TlsAcceptor;
 
 const CHAIN_LIMIT_BYTES: u64 = 256 << 10;
@@ -23,6 +24,8 @@ const OWN_CERTIFICATE: &str = "own-certificate.pem";
 const OWN_KEY: &str = "own-certificate.key";
 /// How many years our own one is good for. Nobody else vouches for it: it is compared by its fingerprint, once.
 const OWN_YEARS: i16 = 10;
+/// From when on it is an alarm that a certificate ends: those who renew by a program do so a month before.
+const WARNED_BEFORE: Duration = Duration::from_secs(14 * 86_400);
 
 /// Why there is no TLS, or why a renewed certificate is not used.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +40,8 @@ pub enum TlsError {
     NoKey(PathBuf),
     #[error("{}: certificate and private key cannot be used: {source}; see that the one belongs to the other", path.display())]
     Refused { path: PathBuf, source: rustls::Error },
+    #[error("{}: the certificate is good until {until} and no longer; renew it, since browsers let nobody in after that", path.display())]
+    EndsSoon { path: PathBuf, until: Utc },
     #[error("a certificate of our own could not be made: {0}")]
     Own(#[from] rcgen::Error),
 }
@@ -48,11 +53,22 @@ struct Files {
     key: PathBuf,
 }
 
-/// A certificate in force, and what was read when it was looked at last.
+/// What was read when it was looked at last.
 #[derive(Debug)]
 struct Seen {
     /// Of both files; `None` after something was wrong with them.
     digest: Option<Digest>,
+    /// Until when the certificate in force is good; `None` where it does not tell.
+    until: Option<Utc>,
+}
+
+/// Certificate and key as they are on the disk.
+struct Found {
+    digest: Digest,
+    config: ServerConfig,
+    /// As browsers show it.
+    fingerprint: String,
+    until: Option<Utc>,
 }
 
 /// TLS as it is now.
@@ -95,26 +111,35 @@ impl Tls {
                 files
             }
         };
-        let (digest, config, fingerprint) = read(disk, &files)?;
+        let Found { digest, config, fingerprint, until } = read(disk, &files)?;
         tracing::info!(%fingerprint, certificate = %files.chain.display(), "TLS: browsers show this SHA-256 fingerprint");
-        let (current, seen) = (RwLock::new(Arc::new(config)), Mutex::new(Seen { digest: Some(digest) }));
+        let (current, seen) = (RwLock::new(Arc::new(config)), Mutex::new(Seen { digest: Some(digest), until }));
         Ok(Self { disk: Arc::clone(disk), files, current, seen })
     }
 
     /// Looks whether the files changed, and takes what is new for connections from now on. Tells whether it did.
     ///
     /// # Errors
-    /// [`TlsError`]: what was good stays in force. Said at each look until it is mended.
-    pub fn renew(&self) -> Result<bool, TlsError> {
+    /// [`TlsError`]: what was good stays in force. Said at each look until it is mended. [`TlsError::EndsSoon`] too: who renews
+    /// it by a program finds out here that the program does not.
+    pub fn renew(&self, now: Utc) -> Result<bool, TlsError> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let (digest, config, fingerprint) = read(&self.disk, &self.files).inspect_err(|_| seen.digest = None)?;
-        if seen.digest == Some(digest) {
-            return Ok(false);
+        let found = read(&self.disk, &self.files).inspect_err(|_| seen.digest = None)?;
+        let is_new = self.take(&mut seen, found);
+        match seen.until.filter(|until| now.saturating_add(WARNED_BEFORE) > *until) {
+            Some(until) => Err(TlsError::EndsSoon { path: self.files.chain.clone(), until }),
+            None => Ok(is_new),
         }
-        seen.digest = Some(digest);
+    }
+
+    fn take(&self, seen: &mut Seen, Found { digest, config, fingerprint, until }: Found) -> bool {
+        if seen.digest == Some(digest) {
+            return false;
+        }
+        *seen = Seen { digest: Some(digest), until };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         tracing::info!(%fingerprint, certificate = %self.files.chain.display(), "TLS: the certificate was renewed");
-        Ok(true)
+        true
     }
 
     /// What makes TLS of a connection, by the certificate in force.
@@ -123,7 +148,7 @@ impl Tls {
     }
 }
 
-fn read(disk: &SharedDisk, files: &Files) -> Result<(Digest, ServerConfig, String), TlsError> {
+fn read(disk: &SharedDisk, files: &Files) -> Result<Found, TlsError> {
     let at = |path: &Path| {
         let path = path.to_path_buf();
         move |source| TlsError::File { path, source }
@@ -135,6 +160,7 @@ fn read(disk: &SharedDisk, files: &Files) -> Result<(Digest, ServerConfig, Strin
     let chain: Vec<CertificateDer<'static>> =
         CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_| none())?;
     let fingerprint = chain.first().map(|first| colons(sha256(first).0)).ok_or_else(none)?;
+    let until = chain.iter().filter_map(good_until).min();
     let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|_| TlsError::NoKey(files.key.clone()))?;
     let refused = |source| TlsError::Refused { path: files.chain.clone(), source };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -142,7 +168,13 @@ fn read(disk: &SharedDisk, files: &Files) -> Result<(Digest, ServerConfig, Strin
     let mut config = versions.map_err(refused)?.with_no_client_auth().with_single_cert(chain, key).map_err(refused)?;
     // HTTP/1.1 alone: a handful of browsers in one house gain nothing by more, and there is less to attack.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok((digest, config, fingerprint))
+    Ok(Found { digest, config, fingerprint, until })
+}
+
+/// The last moment of a certificate's validity (RFC 5280, 4.1.2.5).
+fn good_until(certificate: &CertificateDer<'_>) -> Option<Utc> {
+    let (_, read) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    read.validity().not_after.timestamp().checked_mul(1_000_000).map(Utc::from_micros)
 }
 
 /// As browsers show a fingerprint.
@@ -210,7 +242,7 @@ mod tests {
         assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
         let tls = own(dir.path()).unwrap();
         assert_eq!(fs::read(&chain).unwrap(), first);
-        assert!(!tls.renew().unwrap());
+        assert!(!tls.renew(names().now).unwrap());
 
         fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
         let told = own(dir.path()).unwrap_err().to_string();
@@ -232,25 +264,50 @@ mod tests {
             (fs::read(other.path().join(OWN_CERTIFICATE)).unwrap(), fs::read(other.path().join(OWN_KEY)));
         put(OWN_CERTIFICATE, &chain);
         for _ in 0..2 {
-            assert!(matches!(tls.renew(), Err(TlsError::Refused { .. })));
+            assert!(matches!(tls.renew(names().now), Err(TlsError::Refused { .. })));
             assert!(Arc::ptr_eq(&before, &in_force()));
         }
         put(OWN_KEY, &key.unwrap());
-        assert!(tls.renew().unwrap());
+        assert!(tls.renew(names().now).unwrap());
         assert!(!Arc::ptr_eq(&before, &in_force()));
-        assert!(!tls.renew().unwrap());
+        assert!(!tls.renew(names().now).unwrap());
 
         let before = in_force();
         for text in [&b""[..], b"-----BEGIN CERTIFICATE-----\nAAAA", &chain[..chain.len() / 2]] {
             put(OWN_CERTIFICATE, text);
-            let told = tls.renew().unwrap_err().to_string();
+            let told = tls.renew(names().now).unwrap_err().to_string();
             assert!(told.contains(OWN_CERTIFICATE), "{told}");
             assert!(Arc::ptr_eq(&before, &in_force()));
         }
         fs::remove_file(dir.path().join(OWN_CERTIFICATE)).unwrap();
-        assert!(matches!(tls.renew(), Err(TlsError::File { .. })));
+        assert!(matches!(tls.renew(names().now), Err(TlsError::File { .. })));
         // Mended: what was good is good again.
         put(OWN_CERTIFICATE, &chain);
-        assert!(tls.renew().unwrap());
+        assert!(tls.renew(names().now).unwrap());
+    }
+
+    #[test]
+    fn a_certificate_that_ends_soon_is_an_alarm_and_is_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let tls = own(dir.path()).unwrap();
+        let until = tls.seen.lock().unwrap().until.unwrap();
+        let years = until.since(names().now).as_secs() / (365 * 86_400);
+        assert!((9..=10).contains(&years), "{years}");
+        let before = |days: u64| until.saturating_sub(Duration::from_secs(days * 86_400));
+        assert!(!tls.renew(before(15)).unwrap());
+        for now in [before(13), until, until.saturating_add(Duration::from_secs(1))] {
+            let told = tls.renew(now).unwrap_err().to_string();
+            assert!(told.contains(OWN_CERTIFICATE) && told.contains("renew it"), "{told}");
+            drop(tls.acceptor());
+        }
+        // Another one is taken, and then all is well.
+        let other = tempfile::tempdir().unwrap();
+        let renewed = Names { now: before(1), ..names() };
+        Tls::load(&disk(), other.path(), &Certificate::Own, &renewed).unwrap();
+        for name in [OWN_KEY, OWN_CERTIFICATE] {
+            fs::copy(other.path().join(name), dir.path().join(name)).unwrap();
+        }
+        assert!(tls.renew(before(1)).unwrap());
+        assert!(!tls.renew(before(0)).unwrap());
     }
 }

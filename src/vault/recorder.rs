@@ -172,7 +172,8 @@ impl CameraRecorder {
     pub fn finish(&mut self) -> Result<(), VaultError> {
         let Some(Open { volume, writer }) = self.open.take() else { return Ok(()) };
         let volume = &self.vault.volumes[volume];
-        let SegmentFacts { segment, start, .. } = *writer.facts();
+        let facts = *writer.facts();
+        let SegmentFacts { segment, start, .. } = facts;
         match writer.finish() {
             Ok(progress) => {
                 self.expected_bytes = progress.bytes + progress.bytes / 8;
@@ -188,7 +189,7 @@ impl CameraRecorder {
             Err(e) => {
                 let e = VaultError::from(e);
                 volume.note_failure(&e);
-                volume.give_up(segment);
+                volume.give_up(facts);
                 Err(e)
             }
         }
@@ -196,7 +197,7 @@ impl CameraRecorder {
 
     fn give_up(&mut self) {
         if let Some(Open { volume, writer }) = self.open.take() {
-            self.vault.volumes[volume].give_up(writer.facts().segment);
+            self.vault.volumes[volume].give_up(*writer.facts());
         }
     }
 
@@ -285,10 +286,15 @@ impl Volume {
         }
     }
 
-    fn give_up(&self, segment: SegmentId) {
-        if let Some(known) = self.lock().open.get_mut(&segment) {
-            known.given_up = true;
-        }
+    /// It ends where it stands, and the next commit seals it so. What the camera begins from now on follows on it, and not on
+    /// the one before it: of a manifest that is closed only the first and the last are known.
+    fn give_up(&self, SegmentFacts { segment, camera, start, .. }: SegmentFacts) {
+        let mut state = self.lock();
+        let Some(known) = state.open.get_mut(&segment) else { return };
+        known.given_up = true;
+        let (progress, doubt) = (known.progress, known.doubt);
+        let newest = Newest { start, end: progress.end.max(start), digest: progress.digest, doubt };
+        state.newest.insert(camera, newest);
     }
 
     fn newest_end(&self, camera: CameraNumber) -> Option<Utc> {

@@ -25,13 +25,15 @@ function begin(house, video, told, clock, place) {
     video.parentElement.hidden = true;
     clock.parentElement.hidden = true;
   }), ASKED_EVERY_MS);
-  house.whenLeft(() => {
+  // Nothing is asked for any more: not when the page is left, and not when the viewing is about to end.
+  const leave = () => {
     clearInterval(asking);
     leaving.abort();
     video.pause();
     video.removeAttribute('src');
     video.load();
-  });
+  };
+  house.whenLeft(leave);
   const trouble = (problem) => {
     if (leaving.signal.aborted) return;
     told.replaceChildren(problem instanceof Unplayable ? note(t(`watch.${problem.why}`), 'warning') : problemBox(problem));
@@ -54,7 +56,7 @@ function begin(house, video, told, clock, place) {
     tell();
     told.append(...footage.gaps().map(([from, to]) => note(t('watch.gap', { from: clockText(from), to: clockText(to) }))));
   }, trouble);
-  return () => clearInterval(asking);
+  return leave;
 }
 
 /// What stands before a viewing: what will be shown, where and when, and who is to be there.

@@ -202,7 +202,8 @@ impl Place<'_, '_> {
                         Ok(previous) => named.previous = previous,
                         Err(e) => told.fault(&path, e),
                     }
-                    named.digest = entry.complete.then(|| beginning(entry.digest));
+                    // Of one that was given up this is its end, and what was begun since names it.
+                    named.digest = Some(beginning(entry.digest));
                 }
             }
             // Its day key went first, and its key block follows.

@@ -415,3 +415,18 @@ proptest! {
         life.check();
     }
 }
+
+/// What is begun after one that was given up follows on that one, also across midnight: the day before is closed, and of it
+/// only its last segment is known.
+#[test]
+fn what_follows_on_a_segment_that_was_given_up_tears_no_chain() {
+    use Step::{Begin, Commit, Hold, Hours};
+    let mut life = Life::new();
+    for step in [Begin(2), Begin(2), Begin(2), Commit, Hours(14), Begin(2), Commit, Hold(2), Hours(24)] {
+        life.take(step);
+        life.check();
+    }
+    life.cut(PowerCut::Lost);
+    life.take(Step::Round);
+    life.check();
+}
