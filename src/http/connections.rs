@@ -375,6 +375,13 @@ mod tests {
         bounded.accept().await;
     }
 
+    async fn others_run() {
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     #[tokio::test]
     async fn a_peer_that_takes_nothing_is_let_go_of() {
         let (listener, address, hands) = listening().await;
@@ -391,14 +398,13 @@ mod tests {
         // As long as it takes some, however slowly, it goes on.
         for _ in 0..3 {
             peer.read_exact(&mut vec![0; 1 << 20]).await.unwrap();
+            // That some was taken is noticed before the time goes on.
+            others_run().await;
             hands.advance(STALL_LIMIT / 2);
         }
         assert!(!writing.is_finished());
         // Until both sides' buffers are full and the last wait has begun.
-        for _ in 0..200 {
-            tokio::task::yield_now().await;
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        others_run().await;
         hands.advance(STALL_LIMIT * 2);
         assert_eq!(writing.await.unwrap(), io::ErrorKind::TimedOut);
     }
